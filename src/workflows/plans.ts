@@ -1,0 +1,62 @@
+import { z } from 'zod';
+
+/** Site types that can be provisioned. */
+export const SITE_TYPES = ['static', 'php'] as const;
+
+/** PHP versions that CHOM knows how to run; which of them a server has is asked of the server. */
+export const PHP_VERSIONS = ['8.1', '8.2', '8.3', '8.4'] as const;
+
+/** A site id: names user, database, directory and units; never re-used. */
+export const siteId = z.string().regex(/^s[a-z2-7]{9}$/);
+
+/** A lower-case ASCII host name (punycode for the rest), at least two labels (RFC 1123, RFC 5890). */
+export const domainName = z
+  .string()
+  .max(253)
+  .regex(/^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/);
+
+/** Where the files of a new site come from. */
+export const source = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('placeholder') }),
+  /** A tar archive (optionally gzip) kept in the inventory's uploads until it is installed. */
+  z.strictObject({ kind: z.literal('upload'), sha256: z.string().regex(/^[0-9a-f]{64}$/), bytes: z.int().min(1) }),
+  z.strictObject({ kind: z.literal('git'), url: z.string().max(2000), ref: z.string().max(255).nullable() }),
+]);
+
+export const sitePlan = z.strictObject({
+  site: siteId,
+  tenant: z.string(),
+  server: z.string(),
+  serverName: z.string(),
+  domain: domainName,
+  aliases: z.array(domainName).max(99),
+  type: z.enum(SITE_TYPES),
+  php: z.enum(PHP_VERSIONS).nullable(),
+  tls: z.boolean(),
+  source,
+});
+
+export const serverPlan = z.strictObject({
+  server: z.string(),
+  tenant: z.string(),
+  name: z.string(),
+  address: z.string(),
+  port: z.int().min(1).max(65_535),
+  user: z.string(),
+  /** `SHA256:…` as ssh-keygen prints it; null = show it to the operator and wait for the answer. */
+  hostKey: z.string().nullable(),
+});
+
+export const certificatePlan = z.strictObject({
+  site: siteId,
+  tenant: z.string(),
+  server: z.string(),
+  serverName: z.string(),
+  /** First the site's domain, then its aliases. */
+  names: z.array(domainName).min(1).max(100),
+});
+
+export type Source = z.infer<typeof source>;
+export type SitePlan = z.infer<typeof sitePlan>;
+export type ServerPlan = z.infer<typeof serverPlan>;
+export type CertificatePlan = z.infer<typeof certificatePlan>;

@@ -1,0 +1,34 @@
+/** The operations that CHOM knows; also the Temporal workflow types, in kebab case. */
+export type OperationKind = 'enrol-server' | 'provision-site' | 'issue-certificate';
+
+/** An undo as it is journalled: an activity and its arguments, to be called with the same arguments later. */
+export interface Undo {
+  activity: string;
+  args: unknown[];
+}
+
+/**
+ * What every step's activity is told about the operation it works for. It fences: the inventory's journal entry and the
+ * claim on the host are both conditional on it, so that a run that was superseded changes nothing.
+ */
+export interface StepContext {
+  /** Operation id = workflow id. */
+  operation: string;
+  /** The operation whose place, epoch and claim this one uses: itself, unless it is a child. */
+  root: string;
+  kind: OperationKind;
+  /** Only grows; raised when somebody else takes the operation over. */
+  epoch: number;
+  /** Position of the step in its operation, from 1; with its name it names the job on the host. */
+  index: number;
+  /** What the operator reads, for example "Create user and directories". */
+  label: string;
+  /** The operation's attempt, from 1; retries by Temporal after a lost worker keep it. */
+  attempt: number;
+  /** Journalled before the step acts. */
+  undo?: Undo;
+  /** Set where this step itself is an undo: the index of the step that it takes back. */
+  undoes?: number;
+  /** From this step on the operation only goes forward. */
+  final?: boolean;
+}

@@ -1,0 +1,33 @@
+import { defineConfig } from 'vitest/config';
+
+// `forks`: worker threads with isolation crash as soon as a second file loads Temporal's native bridge.
+const base = { pool: 'forks' as const, testTimeout: 30_000, hookTimeout: 120_000 };
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { ...base, name: 'unit', include: ['test/{client,activities,host,inventory,scripts}/**/*.test.ts'] } },
+      {
+        test: {
+          ...base,
+          name: 'workflows',
+          include: ['test/{workflows,replay}/**/*.test.ts'],
+          globalSetup: ['test/workflows/bundle.ts'],
+          testTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          ...base,
+          name: 'lab',
+          include: ['test/lab/**/*.test.ts'],
+          // Real hosts on a small machine: one file at a time, and time enough for a host to boot and reboot.
+          fileParallelism: false,
+          testTimeout: 240_000,
+          hookTimeout: 600_000,
+        },
+      },
+    ],
+    reporters: ['default', ['json', { outputFile: '.reports/tests.json' }]],
+  },
+});

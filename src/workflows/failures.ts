@@ -42,6 +42,8 @@ export const RETRYABLE = {
   CertificateRefused: false,
   // Ourselves.
   InventoryUnavailable: true,
+  TemporalUnavailable: true,
+  NoWorker: true,
   Unexpected: true,
   Bug: false,
 } as const satisfies Record<string, boolean>;

@@ -1,0 +1,142 @@
+import type { ApplicationFailure } from '@temporalio/common';
+import { failure, type FailureDetails, type FailureType } from '../workflows/failures.js';
+
+/**
+ * What each ACME error type means for an operation (RFC 8555 §6.7; `alreadyReplaced` RFC 9773; `invalidProfile` is
+ * Let's Encrypt's). A type that is not listed is judged by the HTTP status.
+ */
+const FAILURE_OF = {
+  rateLimited: 'RateLimited',
+  badCSR: 'CertificateRefused',
+  badPublicKey: 'CertificateRefused',
+  badSignatureAlgorithm: 'CertificateRefused',
+  externalAccountRequired: 'CertificateRefused',
+  invalidContact: 'CertificateRefused',
+  invalidProfile: 'CertificateRefused',
+  malformed: 'CertificateRefused',
+  rejectedIdentifier: 'CertificateRefused',
+  unsupportedContact: 'CertificateRefused',
+  unsupportedIdentifier: 'CertificateRefused',
+  userActionRequired: 'CertificateRefused',
+  connection: 'ValidationFailed',
+  dns: 'ValidationFailed',
+  incorrectResponse: 'ValidationFailed',
+  tls: 'ValidationFailed',
+  unauthorized: 'ValidationFailed',
+  caa: 'DomainNotPointed',
+  accountDoesNotExist: 'AuthorityError',
+  alreadyReplaced: 'AuthorityError',
+  badNonce: 'AuthorityError',
+  orderNotReady: 'AuthorityError',
+  serverInternal: 'AuthorityError',
+} as const satisfies Record<string, FailureType>;
+
+const URN = 'urn:ietf:params:acme:error:';
+const DETAIL_LIMIT = 600;
+
+/** A problem document as the authority sends it, in an error reply or inside a failed challenge (RFC 7807). */
+export interface ProblemDocument {
+  type?: unknown;
+  detail?: unknown;
+  subproblems?: unknown;
+}
+
+/** The authority's reason, readable and safe to print. */
+export interface Problem {
+  /** Without the URN, for example `rateLimited`; `unknown` where the reply held none. */
+  type: string;
+  detail: string;
+}
+
+/** The authority answered, and said no. */
+export class AcmeProblem extends Error {
+  constructor(
+    readonly problem: Problem,
+    /** HTTP status. */
+    readonly status: number,
+    /** What `Retry-After` asked for; null where it asked nothing. */
+    readonly retryAfterSeconds: number | null,
+  ) {
+    super(`${problem.type} (HTTP ${status}): ${problem.detail}`);
+    this.name = 'AcmeProblem';
+  }
+}
+
+/** No answer came: whether the authority acted on the request is unknown. */
+export class AcmeSilence extends Error {
+  constructor(readonly code: string) {
+    super(`no answer (${code})`);
+    this.name = 'AcmeSilence';
+  }
+}
+
+/** Reads a problem document; what came from outside is cut and stripped of control characters. */
+export function readProblem(document: unknown): Problem {
+  const { type, detail, subproblems } = (
+    typeof document === 'object' && document !== null ? document : {}
+  ) as ProblemDocument;
+  const name = typeof type === 'string' ? printable(type.startsWith(URN) ? type.slice(URN.length) : type) : 'unknown';
+  // RFC 8555 §6.7.1: `compound` only says that the truth is in the subproblems.
+  const [first] = Array.isArray(subproblems) ? (subproblems as unknown[]) : [];
+  if (name === 'compound' && first !== undefined) return readProblem(first);
+  return { type: name, detail: printable(typeof detail === 'string' ? detail : '') };
+}
+
+/**
+ * Seconds that a `Retry-After` header asks for (RFC 9110 §10.2.3: seconds, or a date). A date is measured against the
+ * sender's own `Date`, so that a wrong clock here does no harm. Null where the header is missing or unreadable.
+ */
+export function retryAfterSeconds(header: unknown, date?: unknown, now = Date.now()): number | null {
+  if (typeof header !== 'string' && typeof header !== 'number') return null;
+  const text = String(header).trim();
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  const until = Date.parse(text);
+  // Date.parse takes "-5" for a year; an HTTP date begins with the day's name.
+  if (Number.isNaN(until) || !/^[A-Z]/i.test(text)) return null;
+  const from = typeof date === 'string' && !Number.isNaN(Date.parse(date)) ? Date.parse(date) : now;
+  return Math.max(0, Math.ceil((until - from) / 1000));
+}
+
+/** The failure type of a problem, by the table above, else by the HTTP status. */
+export function failureType(problem: Problem, status?: number): FailureType {
+  if (Object.hasOwn(FAILURE_OF, problem.type)) return FAILURE_OF[problem.type as keyof typeof FAILURE_OF];
+  return status === 429 ? 'RateLimited' : 'AuthorityError';
+}
+
+/**
+ * Turns whatever an ACME call threw into one of our failures. `doing` completes "could not …"; `authority` is the host
+ * name of its directory.
+ */
+export function authorityFailure(error: unknown, authority: string, doing: string): ApplicationFailure {
+  if (error instanceof AcmeSilence) {
+    return failure('AuthorityUnreachable', `Could not ${doing}: ${authority} did not answer (${error.code}).`, {
+      cause: `The controller cannot reach ${authority}, does not trust its TLS certificate, or it is down.`,
+    });
+  }
+  if (error instanceof AcmeProblem) {
+    const type = failureType(error.problem, error.status);
+    const wait = error.retryAfterSeconds;
+    const details: FailureDetails = {
+      ...(CAUSES[type] && { cause: CAUSES[type] }),
+      ...(wait !== null && { retryAfterSeconds: wait }),
+    };
+    const until = type === 'RateLimited' && wait !== null ? ` It asks to wait ${wait} s.` : '';
+    return failure(type, `Could not ${doing}: ${authority} answered ${error.message}${until}`, details);
+  }
+  const message = printable(error instanceof Error ? error.message : String(error));
+  return failure('AuthorityError', `Could not ${doing}: ${authority} gave an answer that is not ACME: ${message}`);
+}
+
+const CAUSES: Partial<Record<FailureType, string>> = {
+  RateLimited: 'The authority limits how many certificates, orders or failed validations it takes in a period.',
+  CertificateRefused: 'The authority does not issue for this request; asking again gives the same answer.',
+  DomainNotPointed: 'A CAA record of the domain, or of a domain above it, names another authority.',
+};
+
+function printable(text: string): string {
+  // eslint-disable-next-line no-control-regex -- a detail that moves the operator's cursor is what this takes out
+  return text
+    .replaceAll(/[\u0000-\u001F\u007F-\u009F]+/g, ' ')
+    .slice(0, DETAIL_LIMIT)
+    .trim();
+}

@@ -1,0 +1,250 @@
+import { readFile } from 'node:fs/promises';
+import { Agent } from 'node:https';
+import acme from 'acme-client';
+import axios, { type AxiosInstance, type AxiosRequestConfig, type AxiosResponse, type Method } from 'axios';
+import { AcmeProblem, AcmeSilence, type Problem, readProblem, retryAfterSeconds } from './acme-problem.js';
+
+/** An account at an authority: its private key (PEM, P-256) and the URL that the authority gave it. */
+export interface Account {
+  key: string;
+  url: string;
+}
+
+/** An order as the authority tells it now. */
+export interface Order {
+  url: string;
+  status: 'pending' | 'ready' | 'processing' | 'valid' | 'invalid';
+  names: string[];
+  authorizations: string[];
+  finalize: string;
+  /** Where the chain is, once the order is valid. */
+  certificate: string | null;
+  problem: Problem | null;
+  /** Seconds until it is worth asking again; null where the authority did not say. */
+  retryAfterSeconds: number | null;
+}
+
+/** What the authority wants to read over HTTP on port 80 of `name`, and how far it has come (RFC 8555 §8.3). */
+export interface Challenge {
+  name: string;
+  url: string;
+  token: string;
+  keyAuthorization: string;
+  /** Of its authorization: `valid` needs nothing more, `pending` waits for us. */
+  authorization: string;
+  /** Of the challenge itself. */
+  status: string;
+  problem: Problem | null;
+}
+
+/** A certificate authority. Every call is one step of RFC 8555, fails with AcmeProblem or AcmeSilence, never sleeps. */
+export interface Authority {
+  /** Host name of the directory, for messages. */
+  readonly host: string;
+  /** Makes the account of this key, or finds it: the same key always has the same account. Returns its URL. */
+  register(key: string, contact: string | null): Promise<string>;
+  /** `valid`, `deactivated` or `revoked`. Also stores the contact. */
+  accountStatus(account: Account, contact: string | null): Promise<string>;
+  order(account: Account, names: readonly string[]): Promise<Order>;
+  orderAt(account: Account, url: string): Promise<Order>;
+  /** The HTTP-01 challenge of each authorization, in the order's order. */
+  challenges(account: Account, order: Order): Promise<Challenge[]>;
+  accept(account: Account, challengeUrl: string): Promise<void>;
+  finalize(account: Account, order: Order, csr: string): Promise<Order>;
+  /** The chain as PEM, leaf first. */
+  download(account: Account, order: Order): Promise<string>;
+}
+
+const DIRECTORIES: Record<string, string> = {
+  letsencrypt: acme.directory.letsencrypt.production,
+  'letsencrypt-staging': acme.directory.letsencrypt.staging,
+};
+
+/** The directory's URL for the setting CHOM_ACME_DIRECTORY: a URL, `letsencrypt` or `letsencrypt-staging`. */
+export function directoryUrl(setting: string): string {
+  return DIRECTORIES[setting] ?? setting;
+}
+
+// One request must fit into the shortest bound of a step with room for its directory and nonce.
+const REQUEST_MILLISECONDS = 15_000;
+const DIRECTORY_MILLISECONDS = 3_600_000;
+const NONCES_KEPT = 8;
+const USER_AGENT = 'chom (acme-client)';
+
+/**
+ * An authority by its directory. `caFile` holds the PEM roots that its own TLS certificate is checked against, where
+ * the public ones do not do (a private authority, Pebble).
+ */
+export async function openAuthority(setting: { directory: string; caFile?: string | null }): Promise<Authority> {
+  const url = directoryUrl(setting.directory);
+  const ca = setting.caFile ? await readFile(setting.caFile) : undefined;
+  const send = transport(url, axios.create({ httpsAgent: new Agent({ keepAlive: true, ...(ca && { ca }) }) }));
+
+  async function orderOf(session: Session, data: Promise<acme.Order>): Promise<Order> {
+    const { url: at, status, identifiers, authorizations, finalize, certificate, error } = await data;
+    return {
+      url: at,
+      status,
+      names: identifiers.map((identifier) => identifier.value),
+      authorizations,
+      finalize,
+      certificate: certificate ?? null,
+      problem: error ? readProblem(error) : null,
+      retryAfterSeconds: session.retryAfterSeconds(),
+    };
+  }
+
+  return {
+    host: new URL(url).host,
+
+    async register(key, contact) {
+      const { client } = open(send, url, key);
+      await client.createAccount({ termsOfServiceAgreed: true, ...contacts(contact) });
+      return client.getAccountUrl();
+    },
+
+    async accountStatus({ key, url: at }, contact) {
+      const { client } = open(send, url, key, at);
+      return (await client.updateAccount(contacts(contact))).status;
+    },
+
+    async order({ key, url: at }, names) {
+      const session = open(send, url, key, at);
+      const identifiers = names.map((value) => ({ type: 'dns', value }));
+      return orderOf(session, session.client.createOrder({ identifiers }));
+    },
+
+    async orderAt({ key, url: at }, order) {
+      const session = open(send, url, key, at);
+      return orderOf(session, session.client.getOrder({ url: order } as acme.Order));
+    },
+
+    async challenges({ key, url: at }, order) {
+      const { client } = open(send, url, key, at);
+      const found: Challenge[] = [];
+      // One after the other: each reply brings the nonce of the next request, and Let's Encrypt allows 20 new nonces a
+      // second and address (letsencrypt.org/docs/rate-limits, 2026-08-05).
+      for (const authorization of order.authorizations) {
+        const [answer] = await client.getAuthorizations({ authorizations: [authorization] } as unknown as acme.Order);
+        const challenge = answer?.challenges.find((one) => one.type === 'http-01');
+        if (!answer || !challenge) throw new Error(`no http-01 challenge in ${authorization}`);
+        found.push({
+          name: answer.identifier.value,
+          url: challenge.url,
+          token: challenge.token,
+          keyAuthorization: await client.getChallengeKeyAuthorization(challenge),
+          authorization: answer.status,
+          status: challenge.status,
+          problem: challenge.error ? readProblem(challenge.error) : null,
+        });
+      }
+      return found;
+    },
+
+    async accept({ key, url: at }, challengeUrl) {
+      await open(send, url, key, at).client.completeChallenge({ url: challengeUrl } as acme.Challenge);
+    },
+
+    async finalize({ key, url: at }, order, csr) {
+      const session = open(send, url, key, at);
+      return orderOf(session, session.client.finalizeOrder(bare(order), csr));
+    },
+
+    async download({ key, url: at }, order) {
+      return open(send, url, key, at).client.getCertificate(bare(order));
+    },
+  };
+}
+
+type Reply = Pick<AxiosResponse<unknown>, 'status' | 'headers' | 'data'>;
+type Send = (url: string, method: string, options: AxiosRequestConfig) => Promise<Reply>;
+
+interface Session {
+  client: acme.Client;
+  /** What the last reply asked for. */
+  retryAfterSeconds(): number | null;
+}
+
+/**
+ * One client of acme-client for one call, with its HTTP layer replaced: the library's own sleeps inside the call on 429
+ * and 5xx, sends the same nonce again and ends with "bad nonce" (node-acme-client issues 89 and 103), and its settings
+ * are global to the process.
+ */
+function open(send: Send, directory: string, accountKey: string, accountUrl?: string): Session {
+  const client = new acme.Client({ directoryUrl: directory, accountKey, ...(accountUrl && { accountUrl }) });
+  let last: Reply | undefined;
+  const inner = client as unknown as { http: { request: Send } };
+  inner.http.request = async (...request) => (last = await send(...request));
+  return { client, retryAfterSeconds: () => retryAfterSeconds(last?.headers['retry-after'], last?.headers['date']) };
+}
+
+/** Sends one request, once. Keeps the directory for an hour and each reply's nonce for the next request. */
+function transport(directory: string, http: AxiosInstance): Send {
+  const nonces: string[] = [];
+  let known: { reply: Reply; until: number } | undefined;
+
+  return async (url, method, { headers, data }) => {
+    const nonce = method === 'head' ? nonces.shift() : undefined;
+    if (nonce !== undefined) return { status: 200, headers: { 'replay-nonce': nonce }, data: '' };
+    if (url === directory && known && known.until > Date.now()) return known.reply;
+
+    const reply = await exchange(http, {
+      url,
+      method: method as Method,
+      ...(headers && { headers }),
+      data: data as unknown,
+    });
+    const fresh: unknown = reply.headers['replay-nonce'];
+    const problem = reply.status >= 400 ? readProblem(reply.data) : undefined;
+    // The library signs again with the nonce of this very reply, up to five times.
+    if (problem?.type === 'badNonce' && reply.status === 400) return reply;
+    if (method !== 'head' && typeof fresh === 'string' && nonces.length < NONCES_KEPT) nonces.push(fresh);
+    if (reply.status >= 300) {
+      const wait = retryAfterSeconds(reply.headers['retry-after'], reply.headers['date']);
+      throw new AcmeProblem(problem ?? readProblem(undefined), reply.status, wait);
+    }
+    if (url === directory) {
+      if (typeof reply.data !== 'object' || reply.data === null) throw new Error(`no ACME directory at ${url}`);
+      known = { reply, until: Date.now() + DIRECTORY_MILLISECONDS };
+    }
+    return reply;
+  };
+}
+
+async function exchange(http: AxiosInstance, request: AxiosRequestConfig): Promise<Reply> {
+  let reply: AxiosResponse<string>;
+  try {
+    reply = await http.request<string>({
+      ...request,
+      headers: { ...request.headers, 'User-Agent': USER_AGENT } as Record<string, string>,
+      timeout: REQUEST_MILLISECONDS,
+      signal: AbortSignal.timeout(REQUEST_MILLISECONDS),
+      maxRedirects: 0,
+      maxContentLength: 1_048_576,
+      responseType: 'text',
+      transformResponse: (body: unknown) => body,
+      validateStatus: () => true,
+    });
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    throw new AcmeSilence(typeof code === 'string' ? code : 'no connection');
+  }
+  const type = String(reply.headers['content-type'] ?? '');
+  return { status: reply.status, headers: reply.headers, data: type.includes('json') ? parse(reply.data) : reply.data };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}
+
+function contacts(contact: string | null): { contact?: string[] } {
+  return contact ? { contact: [contact.startsWith('mailto:') ? contact : `mailto:${contact}`] } : {};
+}
+
+function bare(order: Order): acme.Order {
+  return { ...order, certificate: order.certificate ?? undefined } as unknown as acme.Order;
+}

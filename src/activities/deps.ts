@@ -1,0 +1,16 @@
+import type { Logger } from 'pino';
+import type { Config } from '../config.js';
+import type { Hosts } from '../host/pool.js';
+import type { Inventory } from '../inventory/database.js';
+import type { Keyring } from '../inventory/keyring.js';
+
+/** What activities work with; made once by the worker. */
+export interface Deps {
+  inventory: Inventory;
+  keyring: Keyring;
+  config: Config;
+  hosts: Hosts;
+  /** The id of this installation: whom the claims on hosts name. */
+  controller: string;
+  log: Logger;
+}

@@ -1,0 +1,49 @@
+import { Context } from '@temporalio/activity';
+import type { Job, Output } from '../host/host.js';
+import type { Script } from '../host/shell.js';
+import type { Fence } from '../inventory/operations.js';
+import type { StepContext } from '../workflows/step.js';
+import type { Deps } from './deps.js';
+
+/** A server as one step sees it: every change is made under the operation's claim and ends with the step's cancellation. */
+export interface Workplace {
+  /** The server's name, for messages. */
+  readonly name: string;
+  /** Runs a script that changes nothing. */
+  read(script: Script, options?: { limitSeconds?: number }): Promise<Output>;
+  /** Runs the step's job, or follows it where it already runs. `part` tells the jobs of one step apart. */
+  job(part: string, job: Pick<Job, 'act' | 'check' | 'secrets' | 'properties'> & { limitSeconds?: number }): Promise<Output>;
+  /** Streams bytes into a root-owned file; the hash is checked on the server. */
+  upload(path: string, sha256: string, content: AsyncIterable<Uint8Array>): Promise<void>;
+}
+
+/** The right to write: this run of the operation, at its epoch, as long as it has no outcome. */
+export function fence(step: StepContext): Fence {
+  const { workflowExecution } = Context.current().info;
+  return { operation: step.operation, run: workflowExecution?.runId ?? '', epoch: step.epoch };
+}
+
+/** Opens the server for a step. `scope` is `site/<id>` or `server`: what the step may change. */
+export async function workplace(deps: Deps, step: StepContext, server: string, scope: string): Promise<Workplace> {
+  const host = await deps.hosts.for(server);
+  const signal = Context.current().cancellationSignal;
+  const claim = { controller: deps.controller, scope, root: step.root, epoch: step.epoch };
+  const { run } = fence(step);
+  return {
+    name: host.name,
+    read: async (script, options) => await host.read(script, { ...options, signal }),
+    job: async (part, job) =>
+      await host.job(
+        {
+          claim,
+          operation: step.operation,
+          step: `${step.index}/${part}`,
+          attempt: `${run}/${step.attempt}`,
+          limitSeconds: 600,
+          ...job,
+        },
+        { signal },
+      ),
+    upload: async (path, sha256, content) => await host.upload({ path, sha256, claim, content }, { signal }),
+  };
+}

@@ -1,0 +1,57 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { failure } from './workflows/failures.js';
+
+/**
+ * Every setting of CHOM: its environment variable, what it means, and its default. Temporal's own connection settings
+ * (`TEMPORAL_*`, profiles) are read by @temporalio/envconfig, see client/connection.ts.
+ */
+const SETTINGS = {
+  /** Directory of the inventory, the keyring and the development server's database. */
+  home: ['CHOM_HOME', z.string().min(1).default(() => join(dataHome(), 'chom'))],
+  /** PostgreSQL (`postgres://…`); without it the inventory is a SQLite file in `home`. Two worker machines need it. */
+  databaseUrl: ['CHOM_DATABASE_URL', z.url({ protocol: /^postgres(ql)?$/ }).optional()],
+  /** The tenant that commands work for. */
+  tenant: ['CHOM_TENANT', z.string().min(1).default('default')],
+  /** Temporal task queue of the operations. */
+  taskQueue: ['CHOM_TASK_QUEUE', z.string().min(1).default('chom')],
+  /** ACME directory URL, or `letsencrypt`, `letsencrypt-staging`. */
+  acmeDirectory: ['CHOM_ACME_DIRECTORY', z.string().min(1).default('letsencrypt')],
+  /** PEM file with the CA of the ACME server's own HTTPS certificate, where it is not a public one. */
+  acmeCaFile: ['CHOM_ACME_CA_FILE', z.string().min(1).optional()],
+  /** E-mail address given to the certificate authority. */
+  acmeContact: ['CHOM_ACME_CONTACT', z.email().optional()],
+  /** `ip:port` of the DNS server that CHOM asks about sites' names, instead of the system's. */
+  dnsServer: ['CHOM_DNS_SERVER', z.string().min(1).optional()],
+  /** Lets `--from` fetch git repositories from private addresses. */
+  allowPrivateGit: ['CHOM_ALLOW_PRIVATE_GIT', z.stringbool().default(false)],
+  /** Temporal command line program for `chom dev`; without it PATH, the cache, a download and a build are tried. */
+  temporalCli: ['CHOM_TEMPORAL_CLI', z.string().min(1).optional()],
+  /** Least severe level that the worker logs. */
+  logLevel: ['CHOM_LOG_LEVEL', z.enum(['debug', 'info', 'warn', 'error']).default('info')],
+} as const satisfies Record<string, readonly [string, z.ZodType]>;
+
+export type Config = { readonly [Name in keyof typeof SETTINGS]: z.infer<(typeof SETTINGS)[Name][1]> };
+
+/** Reads the settings once. Throws `InvalidInput` naming each variable that is wrong. */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const problems: string[] = [];
+  const entries = Object.entries(SETTINGS).map(([name, [variable, schema]]) => {
+    const value = environment[variable];
+    const parsed = schema.safeParse(value === '' ? undefined : value);
+    if (parsed.success) return [name, parsed.data];
+    problems.push(`${variable}: ${parsed.error.issues.map((issue) => issue.message).join(', ')}`);
+    return [name, undefined];
+  });
+  if (problems.length > 0) {
+    throw failure('InvalidInput', `Settings are wrong: ${problems.join('; ')}`, {
+      next: 'correct the environment variables and run the command again',
+    });
+  }
+  return Object.fromEntries(entries) as Config;
+}
+
+function dataHome(): string {
+  return process.env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share');
+}

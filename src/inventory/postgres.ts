@@ -1,0 +1,62 @@
+import { CompiledQuery, type Dialect, type Driver, PostgresDialect, type PostgresDialectConfig } from 'kysely';
+import pg from 'pg';
+import { ReadingDriver } from './reading.js';
+
+/** Object id of int8 (pg_type.dat). node-pg gives it as text; our counters stay far below 2^53. */
+const INT8 = 20;
+
+/** Small pools: transactions take milliseconds, and PostgreSQL's own limit is 100 connections for all workers. */
+const READERS = 4;
+const WRITERS = 4;
+
+/** One pool that can only read, one that writes. */
+export function postgresDialects(url: string, patience: number): { reading: Dialect; writing: Dialect } {
+  return {
+    reading: new InventoryDialect(
+      settings(url, READERS, 'set default_transaction_read_only = on'),
+      (driver) => new ReadingDriver(driver, patience),
+    ),
+    writing: new InventoryDialect(settings(url, WRITERS, 'set synchronous_commit = on'), (driver) => driver),
+  };
+}
+
+function settings(url: string, max: number, setUp: string): PostgresDialectConfig {
+  const pool = () => {
+    const made = new pg.Pool({
+      connectionString: url,
+      max,
+      application_name: 'chom',
+      connectionTimeoutMillis: 5000,
+      idleTimeoutMillis: 30_000,
+      keepAlive: true,
+      lock_timeout: 5000,
+      statement_timeout: 30_000,
+      // A worker that hangs in a transaction must not keep its locks.
+      idle_in_transaction_session_timeout: 30_000,
+      types: { getTypeParser },
+    });
+    // An idle connection that breaks is replaced at its next use; without a listener the error would end the process.
+    made.on('error', () => undefined);
+    return Promise.resolve(made);
+  };
+  return {
+    pool,
+    onCreateConnection: async (connection) => void (await connection.executeQuery(CompiledQuery.raw(setUp))),
+  };
+}
+
+const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>
+  oid === INT8 && format !== 'binary' ? Number : pg.types.getTypeParser(oid, format as 'text');
+
+class InventoryDialect extends PostgresDialect {
+  constructor(
+    settings: PostgresDialectConfig,
+    private readonly wrap: (driver: Driver) => Driver,
+  ) {
+    super(settings);
+  }
+
+  override createDriver(): Driver {
+    return this.wrap(super.createDriver());
+  }
+}

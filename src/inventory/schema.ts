@@ -1,0 +1,226 @@
+import type { Generated } from 'kysely';
+
+/**
+ * The tables as Kysely sees them, the same over SQLite and PostgreSQL: ids and ISO-8601 UTC times are text, booleans
+ * are 0 or 1, JSON is text. Columns are snake_case in the database (CamelCasePlugin).
+ */
+export interface Schema {
+  tenants: TenantsTable;
+  servers: ServersTable;
+  credentials: CredentialsTable;
+  sites: SitesTable;
+  siteNames: SiteNamesTable;
+  certificates: CertificatesTable;
+  operations: OperationsTable;
+  places: PlacesTable;
+  undos: UndosTable;
+  obligations: ObligationsTable;
+  events: EventsTable;
+  uploads: UploadsTable;
+  uploadChunks: UploadChunksTable;
+  accounts: AccountsTable;
+  keyIds: KeyIdsTable;
+}
+
+/** A boolean that both databases store alike. */
+export type Bit = 0 | 1;
+
+export interface TenantsTable {
+  id: string;
+  name: string;
+  createdAt: string;
+}
+
+export type ServerStatus = 'enrolling' | 'active' | 'failed' | 'removed';
+
+export interface ServersTable {
+  id: string;
+  tenant: string;
+  name: string;
+  address: string;
+  port: number;
+  user: string;
+  /** Full public key line; null until pinned. */
+  hostKey: string | null;
+  /** `SHA256:…` as ssh-keygen prints it. */
+  hostKeyFingerprint: string | null;
+  status: ServerStatus;
+  os: string | null;
+  osVersion: string | null;
+  /** JSON of `Versions`. */
+  versions: string;
+  nextUid: number;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export type CredentialKind = 'bootstrap' | 'server-key' | 'acme-account';
+export type CredentialState = 'current' | 'next' | 'retired';
+
+export interface CredentialsTable {
+  id: string;
+  server: string | null;
+  kind: CredentialKind;
+  /** The public half, where there is one. */
+  public: string | null;
+  sealed: string;
+  state: CredentialState;
+  createdAt: string;
+}
+
+export type SiteType = 'static' | 'php';
+export type SiteStatus = 'provisioning' | 'active' | 'failed' | 'removed';
+
+export interface SitesTable {
+  id: string;
+  tenant: string;
+  server: string;
+  uid: number;
+  domain: string;
+  /** JSON array. */
+  aliases: string;
+  type: SiteType;
+  php: string | null;
+  tls: Bit;
+  status: SiteStatus;
+  /** The operation that reserved it. */
+  createdBy: string;
+  createdAt: string;
+  updatedAt: string;
+}
+
+/** Who holds a domain or alias: one site, over all tenants and servers. */
+export interface SiteNamesTable {
+  name: string;
+  site: string;
+}
+
+export type CertificateState = 'issued' | 'installed' | 'replaced';
+
+export interface CertificatesTable {
+  id: string;
+  site: string;
+  /** JSON array. */
+  names: string;
+  serial: string;
+  fingerprint: string;
+  issuer: string;
+  notBefore: string;
+  notAfter: string;
+  chain: string;
+  state: CertificateState;
+  createdAt: string;
+}
+
+export type OperationState = 'asked' | 'waiting' | 'running' | 'ended';
+export type Outcome = 'succeeded' | 'failed' | 'cancelled';
+export type Priority = 'high' | 'default' | 'low';
+
+export interface OperationsTable {
+  id: string;
+  kind: string;
+  /** Sealed JSON. */
+  input: string;
+  tenant: string;
+  server: string | null;
+  site: string | null;
+  cluster: string;
+  namespace: string;
+  state: OperationState;
+  run: string | null;
+  epoch: number;
+  root: string;
+  parent: string | null;
+  committed: Bit;
+  /** Index of the final step, once it was entered: it may or may not have taken effect. */
+  committing: number | null;
+  /** It goes back: nothing can be committed or journalled any more. */
+  undoing: Bit;
+  outcome: Outcome | null;
+  failureType: string | null;
+  reason: string | null;
+  /** JSON. */
+  details: string | null;
+  /** JSON array. */
+  warnings: string;
+  /** JSON array. */
+  steps: string;
+  priority: Priority;
+  askedAt: string;
+  startedAt: string | null;
+  endedAt: string | null;
+}
+
+export interface PlacesTable {
+  root: string;
+  server: string | null;
+  site: string | null;
+  exclusive: Bit;
+  state: 'waiting' | 'running';
+  epoch: number;
+  since: string;
+}
+
+export type UndoState = 'journalled' | 'undone' | 'failed';
+
+export interface UndosTable {
+  operation: string;
+  step: number;
+  activity: string;
+  /** Sealed JSON array. */
+  args: string;
+  state: UndoState;
+  reason: string | null;
+  at: string;
+}
+
+export type ObligationState = 'open' | 'done' | 'void';
+
+export interface ObligationsTable {
+  operation: string;
+  name: string;
+  /** JSON. */
+  targets: string;
+  due: string;
+  state: ObligationState;
+}
+
+export interface EventsTable {
+  seq: Generated<number>;
+  operation: string;
+  type: string;
+  tenant: string;
+  server: string | null;
+  site: string | null;
+  /** JSON. */
+  data: string;
+  at: string;
+  deliveredAt: string | null;
+}
+
+export interface UploadsTable {
+  id: string;
+  /** Null while bytes are still arriving. */
+  sha256: string | null;
+  size: number;
+  createdAt: string;
+  operation: string | null;
+}
+
+export interface UploadChunksTable {
+  upload: string;
+  n: number;
+  bytes: Buffer;
+}
+
+export interface AccountsTable {
+  directory: string;
+  url: string;
+  credential: string;
+  contact: string | null;
+}
+
+export interface KeyIdsTable {
+  id: string;
+  createdAt: string;
+}

@@ -1,0 +1,56 @@
+/** How far one step has come. */
+export interface StepProgress {
+  index: number;
+  label: string;
+  state: 'running' | 'waiting' | 'done' | 'skipped' | 'failed' | 'undoing' | 'undone' | 'not-undone';
+  attempt: number;
+  /** Milliseconds since the epoch, workflow time. */
+  startedAt: number;
+  endedAt?: number;
+  /** Why it failed or waits. */
+  message?: string;
+}
+
+/** What the operator is asked, while an operation waits for the answer. */
+export interface Question {
+  name: string;
+  prompt: string;
+  /** What a yes would accept, for example a host key's fingerprint. */
+  value: string;
+}
+
+/** What the `progress` query answers: everything `chom op watch` shows. */
+export interface Progress {
+  operation: string;
+  kind: string;
+  attempts: number;
+  attempt: number;
+  committed: boolean;
+  steps: StepProgress[];
+  warnings: string[];
+  question: Question | null;
+}
+
+const MARKS: Record<StepProgress['state'], string> = {
+  running: '▶',
+  waiting: '⏳',
+  done: '✔',
+  skipped: '–',
+  failed: '✘',
+  undoing: '↩',
+  undone: '↩',
+  'not-undone': '✘',
+};
+
+/** The step tree as Markdown, for the current details in the Temporal UI. */
+export function describeProgress(progress: Progress): string {
+  const lines = progress.steps.map((step) => {
+    const seconds = step.endedAt === undefined ? '' : ` (${((step.endedAt - step.startedAt) / 1000).toFixed(1)} s)`;
+    const attempt = step.attempt > 1 ? `, attempt ${step.attempt} of ${progress.attempts}` : '';
+    const state = step.state === 'done' ? '' : ` — ${step.state}`;
+    return `- ${MARKS[step.state]} ${step.label}${state}${attempt}${seconds}${step.message ? `: ${step.message}` : ''}`;
+  });
+  const question = progress.question ? [`\n**${progress.question.prompt}** \`${progress.question.value}\``] : [];
+  const warnings = progress.warnings.map((warning) => `\n⚠ ${warning}`);
+  return [...lines, ...question, ...warnings].join('\n');
+}

@@ -1,0 +1,313 @@
+import {
+  CancellationScope,
+  CancelledFailure,
+  condition,
+  defineQuery,
+  defineSignal,
+  executeChild,
+  isCancellation,
+  ParentClosePolicy,
+  setCurrentDetails,
+  setHandler,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { Duration } from '@temporalio/common';
+import { msToNumber } from '@temporalio/common/lib/time.js';
+import { z } from 'zod';
+import type { operationActivities } from '../activities/operation.js';
+import { causeOf, failureOf, type Cause } from './causes.js';
+import type { Definition, Ending, Operation, OperationWorkflow, Order, StepOptions } from './definition.js';
+import { failure, RETRYABLE } from './failures.js';
+import { describeProgress, type Progress, type Question, type StepProgress } from './progress.js';
+import type { OperationKind, StepContext, Undo } from './step.js';
+import { schedule, steps, type Bounds, type Step } from './steps.js';
+
+const lifecycle = steps<ReturnType<typeof operationActivities>>();
+
+/** Asked at any time: how far the operation is. */
+export const progressQuery = defineQuery<Progress>('progress');
+/** The operator's answer to a question that the operation asked. */
+export const answerSignal = defineSignal<[name: string, value: string]>('answer');
+
+const orderSchema = z.strictObject({ operation: z.string(), input: z.unknown() });
+
+/** One run of an operation: its life from taking the place to recording the outcome (docs/operations.md). */
+export class Run<Input> implements Operation {
+  readonly id = workflowInfo().workflowId;
+  private readonly scope = CancellationScope.current();
+  private readonly progress: Progress;
+  private readonly undos: { context: StepContext; undo: Undo }[] = [];
+  private readonly answers = new Map<string, string>();
+  private root = this.id;
+  private epoch = 0;
+  /** A final step was scheduled: only the inventory knows whether it took effect. */
+  private committing = false;
+  private overdue = false;
+
+  constructor(
+    private readonly kind: OperationKind,
+    private readonly definition: Definition<Input>,
+  ) {
+    this.progress = {
+      operation: this.id,
+      kind,
+      attempts: definition.attempts,
+      attempt: 1,
+      committed: false,
+      steps: [],
+      warnings: [],
+      question: null,
+    };
+    setHandler(progressQuery, () => this.progress);
+    setHandler(answerSignal, (name, value) => {
+      // A message that was not sealed with our key arrives as something else than text and is nobody's answer.
+      if (typeof name === 'string' && typeof value === 'string') this.answers.set(name, value);
+    });
+  }
+
+  async live(order: Order<Input>, body: (op: Operation, input: Input) => Promise<void>): Promise<Ending> {
+    const clock = new CancellationScope();
+    try {
+      const begun = await CancellationScope.nonCancellable(() => this.insist(lifecycle.beginOperation, []));
+      this.root = begun.root;
+      this.epoch = begun.epoch;
+      void clock.run(() => this.watchTheClock()).catch(() => undefined);
+      await body(this, this.check(order));
+    } catch (error) {
+      return await CancellationScope.nonCancellable(() => this.end(error));
+    } finally {
+      clock.cancel();
+    }
+    await CancellationScope.nonCancellable(() => this.conclude('succeeded', null));
+    return this.ending();
+  }
+
+  async step<Args extends unknown[], Result, UndoArgs extends unknown[] = never[]>(
+    label: string,
+    step: Step<Args, Result>,
+    args: Args,
+    options: StepOptions<UndoArgs> = {},
+  ): Promise<Result> {
+    const shown = this.show(label, options.when === false ? 'skipped' : 'running');
+    if (options.when === false) return undefined as Result;
+    const [undone, undoArgs] = options.undo ?? [];
+    const undo = undone && undoArgs ? { activity: undone.activity, args: undoArgs } : undefined;
+    const context: StepContext = {
+      ...this.context(shown.index, label),
+      ...(undo && { undo }),
+      ...(options.final && { final: true }),
+    };
+    if (undo) this.undos.push({ context, undo });
+    const act = () => this.attempt(shown, step, context, args, options.bounds ?? 'host');
+    if (!options.final) return await act();
+    // Whether a final step took effect must not hang on when a cancellation arrives.
+    this.throwIfCancelled();
+    this.committing = true;
+    const result = await CancellationScope.nonCancellable(act);
+    this.progress.committed = true;
+    return result;
+  }
+
+  async wait(label: string, ms: number): Promise<void> {
+    const shown = this.show(label, 'waiting');
+    await sleep(ms, { summary: label });
+    this.update(shown, { state: 'done' });
+  }
+
+  async answer(question: Question, deadline: Duration): Promise<string | null> {
+    const shown = this.show(question.prompt, 'waiting');
+    this.progress.question = question;
+    this.draw();
+    const answered = await condition(() => this.answers.has(question.name), deadline);
+    this.progress.question = null;
+    this.update(shown, { state: answered ? 'done' : 'failed' });
+    return this.answers.get(question.name) ?? null;
+  }
+
+  warn(message: string): void {
+    this.progress.warnings.push(message);
+    this.draw();
+  }
+
+  async child<ChildInput>(
+    workflow: OperationWorkflow<ChildInput>,
+    name: string,
+    input: ChildInput,
+    options: { failureIs?: 'warning' } = {},
+  ): Promise<void> {
+    const id = `${this.id}/${name}`;
+    const ask = { id, kind: workflow.kind, input };
+    await this.step(`Ask for ${workflow.kind}`, lifecycle.askChild, [ask], { bounds: 'quick' });
+    const shown = this.show(workflow.kind, 'running');
+    const { typedSearchAttributes, priority } = workflowInfo();
+    try {
+      const ending = await executeChild(workflow, {
+        workflowId: id,
+        args: [{ operation: id, input }],
+        workflowIdReusePolicy: 'REJECT_DUPLICATE',
+        parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+        typedSearchAttributes,
+        staticSummary: `${workflow.kind}, inside ${this.id}`,
+        ...(priority && { priority }),
+      });
+      this.progress.warnings.push(...ending.warnings);
+      this.update(shown, { state: 'done' });
+    } catch (error) {
+      this.update(shown, { state: 'failed', message: causeOf(error).message });
+      // Whether we are cancelled is asked of the scope: the child may have been cancelled alone.
+      if (options.failureIs !== 'warning' || this.cancelled()) throw error;
+      const { message, details } = causeOf(error);
+      this.warn([`${workflow.kind} failed: ${message}`, details.cause, details.next].filter(Boolean).join(' — '));
+    }
+  }
+
+  private async attempt<Args extends unknown[], Result>(
+    shown: StepProgress,
+    step: Step<Args, Result>,
+    context: StepContext,
+    args: Args,
+    bounds: Bounds,
+  ): Promise<Result> {
+    for (;;) {
+      this.throwIfCancelled();
+      this.update(shown, { state: 'running', attempt: this.progress.attempt });
+      try {
+        const result = await schedule(step, { ...context, attempt: this.progress.attempt }, args, bounds);
+        this.update(shown, { state: 'done' });
+        return result;
+      } catch (error) {
+        const cause = causeOf(error);
+        const again =
+          !isCancellation(error) && RETRYABLE[cause.type] && this.progress.attempt < this.definition.attempts;
+        const pause = Math.max(msToNumber(this.definition.backoff), (cause.details.retryAfterSeconds ?? 0) * 1000);
+        if (!again || pause > 3_600_000) {
+          this.update(shown, { state: 'failed', message: cause.message });
+          throw error;
+        }
+        this.update(shown, { state: 'waiting', message: cause.message });
+        const next = this.progress.attempt + 1;
+        await sleep(pause, { summary: `${context.label}: attempt ${next} of ${this.definition.attempts}` });
+        this.progress.attempt = Math.max(this.progress.attempt, next);
+      }
+    }
+  }
+
+  /** Ends what did not go well; throws what the workflow shall fail with, or returns when it had been committed. */
+  private async end(error: unknown): Promise<Ending> {
+    const cause = causeOf(error);
+    if (cause.type === 'Superseded') throw failureOf(cause);
+    const cancelled = isCancellation(error) && this.cancelled();
+    if (this.committing && (await this.insist(lifecycle.isCommitted, []))) {
+      this.progress.committed = true;
+      this.warn(cancelled ? 'Cancelled after it had taken effect: what followed was not done.' : cause.message);
+      await this.conclude('succeeded', cancelled ? null : cause);
+      return this.ending();
+    }
+    await this.undo();
+    await this.conclude(cancelled ? 'cancelled' : 'failed', cancelled ? null : cause);
+    if (cancelled) throw error;
+    throw failureOf(cause);
+  }
+
+  private async undo(): Promise<void> {
+    for (const { context, undo } of this.undos.toReversed()) {
+      const { undo: _, ...rest } = context;
+      const shown = this.progress.steps[context.index - 1];
+      if (shown) this.update(shown, { state: 'undoing' });
+      const problem = await this.takeBack({ ...rest, undoes: context.index }, undo);
+      if (shown) this.update(shown, problem ? { state: 'not-undone', message: problem } : { state: 'undone' });
+      if (problem) this.warn(`Not undone: ${context.label}: ${problem}`);
+    }
+  }
+
+  /** Three tries of its own: an undo must not depend on how many attempts are left. Returns why it failed, or null. */
+  private async takeBack(context: StepContext, undo: Undo): Promise<string | null> {
+    const step: Step<unknown[], unknown> = { activity: undo.activity };
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        // Attempts of an undo count from 1001, so that its job's record is never taken for its step's.
+        await schedule(step, { ...context, attempt: 1000 + attempt }, undo.args, 'host');
+        return null;
+      } catch (error) {
+        const cause = causeOf(error);
+        if (cause.type === 'Superseded') throw error;
+        if (attempt === 3 || !RETRYABLE[cause.type]) return cause.message;
+        await sleep('10 seconds', { summary: `Undo: ${context.label}, try ${attempt + 1} of 3` });
+      }
+    }
+  }
+
+  private async conclude(outcome: 'succeeded' | 'failed' | 'cancelled', cause: Cause | null): Promise<void> {
+    const { steps: done, warnings } = this.progress;
+    await this.insist(lifecycle.concludeOperation, [{ outcome, cause, warnings, steps: done, overdue: this.overdue }]);
+  }
+
+  /** The inventory may be away for a while; beginning and ending an operation wait for it, however long it takes. */
+  private async insist<Args extends unknown[], Result>(step: Step<Args, Result>, args: Args): Promise<Result> {
+    for (;;) {
+      try {
+        return await schedule(step, this.context(0, step.activity), args, 'quick');
+      } catch (error) {
+        if (!RETRYABLE[causeOf(error).type]) throw error;
+        await sleep('30 seconds', { summary: `${step.activity}: ${causeOf(error).message}` });
+      }
+    }
+  }
+
+  private check(order: Order<Input>): Input {
+    const envelope = orderSchema.safeParse(order);
+    if (!envelope.success) throw failure('InvalidInput', 'The order is not sealed with a key that this worker holds');
+    if (envelope.data.operation !== this.id) {
+      throw failure('Forbidden', `The order is for operation ${envelope.data.operation}, not for ${this.id}`);
+    }
+    const input = this.definition.input.safeParse(envelope.data.input);
+    if (!input.success) throw failure('InvalidInput', z.prettifyError(input.error));
+    return input.data;
+  }
+
+  private async watchTheClock(): Promise<void> {
+    const due = msToNumber(this.definition.expected) * 2;
+    await sleep(due, { summary: 'Twice the expected duration' });
+    this.overdue = true;
+    this.draw();
+  }
+
+  private context(index: number, label: string): StepContext {
+    const { id: operationId, root, kind, epoch } = this;
+    return { operation: operationId, root, kind, epoch, index, label, attempt: this.progress.attempt };
+  }
+
+  private show(label: string, state: StepProgress['state']): StepProgress {
+    const { steps: shown, attempt } = this.progress;
+    const entry: StepProgress = { index: shown.length + 1, label, state, attempt, startedAt: Date.now() };
+    shown.push(entry);
+    this.draw();
+    return entry;
+  }
+
+  private update(entry: StepProgress, change: Partial<StepProgress>): void {
+    Object.assign(entry, change);
+    if (change.state === 'done') delete entry.message;
+    if (change.state !== 'running' && change.state !== 'waiting') entry.endedAt = Date.now();
+    this.draw();
+  }
+
+  private draw(): void {
+    const overdue = this.overdue ? '\n⚠ It takes more than twice as long as expected.' : '';
+    setCurrentDetails(describeProgress(this.progress) + overdue);
+  }
+
+  /** Asked of the workflow's own scope: inside a non-cancellable one the current scope would say no. */
+  private cancelled(): boolean {
+    return this.scope.consideredCancelled;
+  }
+
+  private throwIfCancelled(): void {
+    if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('The operation was cancelled');
+  }
+
+  private ending(): Ending {
+    return { operation: this.id, outcome: 'succeeded', warnings: this.progress.warnings };
+  }
+}

@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { Job, Output } from '../host/host.js';
 import type { Script } from '../host/shell.js';
-import type { Fence } from '../inventory/operations.js';
+import type { Fence } from '../inventory/database.js';
 import type { StepContext } from '../workflows/step.js';
 import type { Deps } from './deps.js';
 
@@ -27,6 +27,7 @@ export function fence(step: StepContext): Fence {
 export async function workplace(deps: Deps, step: StepContext, server: string, scope: string): Promise<Workplace> {
   const host = await deps.hosts.for(server);
   const signal = Context.current().cancellationSignal;
+  const stop = stopSignal();
   const claim = { controller: deps.controller, scope, root: step.root, epoch: step.epoch };
   const { run } = fence(step);
   return {
@@ -42,8 +43,21 @@ export async function workplace(deps: Deps, step: StepContext, server: string, s
           limitSeconds: 600,
           ...job,
         },
-        { signal },
+        { signal: stop, detach: signal },
       ),
     upload: async (path, sha256, content) => await host.upload({ path, sha256, claim, content }, { signal }),
   };
+}
+
+/**
+ * Aborted when the operation is cancelled, and then alone: the end of a worker detaches from a job, which the next
+ * worker follows, and does not stop it.
+ */
+function stopSignal(): AbortSignal {
+  const context = Context.current();
+  const stop = new AbortController();
+  context.cancellationSignal.addEventListener('abort', () => {
+    if (context.cancellationDetails?.cancelRequested) stop.abort(context.cancellationSignal.reason);
+  });
+  return stop.signal;
 }

@@ -48,8 +48,12 @@ export interface Host {
   readonly name: string;
   /** Runs a script that changes nothing. Never retried, never detached. */
   read(script: Script, options?: { limitSeconds?: number; signal?: AbortSignal }): Promise<Output>;
-  /** Runs or follows a job to its end. Aborting `signal` stops the job's unit and waits until it is empty. */
-  job(job: Job, options?: { signal?: AbortSignal }): Promise<Output>;
+  /**
+   * Runs or follows a job to its end. Aborting `signal` stops the job's unit and waits until it is empty; aborting
+   * `detach` alone leaves the job running for whoever follows it next, and fails with `ConnectionLost`. Where both are
+   * aborted in the same turn, `signal` wins.
+   */
+  job(job: Job, options?: { signal?: AbortSignal; detach?: AbortSignal }): Promise<Output>;
   /** Streams bytes into a new root-owned 0600 file, fsynced; the SHA-256 is checked on the host before it is named so. */
   upload(
     file: { path: string; sha256: string; claim: Claim; content: AsyncIterable<Uint8Array> },

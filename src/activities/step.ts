@@ -1,0 +1,81 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
+import * as operations from '../inventory/operations.js';
+import { failure, isFailureType } from '../workflows/failures.js';
+import type { StepContext } from '../workflows/step.js';
+import { isUnreadable } from '../workflows/unreadable.js';
+import type { Deps } from './deps.js';
+import { fence } from './workplace.js';
+
+type StepActivity = (step: StepContext, ...args: never[]) => Promise<unknown>;
+
+/**
+ * What every step's activity goes through: its arguments were sealed for us, its operation may still act, its undo is
+ * journalled before it acts, it heartbeats, and only failures of ours leave it.
+ */
+export function stepActivity(deps: Deps, activity: StepActivity) {
+  return async (step: StepContext, ...args: never[]): Promise<unknown> => {
+    const context = Context.current();
+    const ended = new AbortController();
+    void heartbeat(context, ended.signal);
+    try {
+      refuseUnreadable(step, args);
+      // Index 0: the operation's own beginning and end, which look after their fence themselves.
+      if (step.index > 0) await enter(deps, step);
+      const result = await activity(step, ...args);
+      if (step.undoes !== undefined) await left(deps, step, step.undoes);
+      return result;
+    } catch (error) {
+      throw asFailure(deps, step, error, context.cancellationSignal);
+    } finally {
+      ended.abort();
+    }
+  };
+}
+
+function refuseUnreadable(step: StepContext, args: unknown[]): void {
+  const found = [step, ...args].find((value) => isUnreadable(value));
+  if (isUnreadable(found)) throw failure('Forbidden', `An argument of this step is ${found.chomUnreadable}`);
+}
+
+async function enter(deps: Deps, step: StepContext): Promise<void> {
+  await deps.inventory.fenced(fence(step), async (trx) => {
+    await operations.enterStep(trx, deps.keyring, step);
+  });
+}
+
+async function left(deps: Deps, step: StepContext, undone: number): Promise<void> {
+  await deps.inventory.fenced(fence(step), async (trx) => {
+    await operations.markUndone(trx, step.operation, undone);
+  });
+}
+
+/** Temporal throttles what it sends; the beat itself must only be well below the heartbeat timeout of 10 s. */
+async function heartbeat(context: Context, ended: AbortSignal): Promise<void> {
+  try {
+    for (;;) {
+      context.heartbeat();
+      await sleep(2000, undefined, { signal: ended, ref: false });
+    }
+  } catch (error) {
+    if (!ended.aborted) throw error;
+  }
+}
+
+function asFailure(deps: Deps, step: StepContext, error: unknown, cancelled: AbortSignal): unknown {
+  if (cancelled.aborted) {
+    if (Context.current().cancellationDetails?.cancelRequested) return new CancelledFailure(`${step.label}: cancelled`);
+    // The worker shuts down, or lost touch: not the operation's doing, so Temporal gives the step to another worker.
+    return ApplicationFailure.retryable(`${step.label}: the worker left`, 'WorkerLeft');
+  }
+  if (error instanceof ApplicationFailure && isFailureType(error.type)) {
+    deps.log.warn({ operation: step.operation, step: step.label, attempt: step.attempt, type: error.type }, error.message);
+    return error;
+  }
+  deps.log.error({ operation: step.operation, step: step.label, attempt: step.attempt, err: error }, 'unexpected error');
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return failure('Unexpected', `${step.label}: ${message.slice(0, 500)}`, {
+    step: step.label,
+    cause: 'A defect in CHOM or something it does not expect; the worker has logged where.',
+  });
+}

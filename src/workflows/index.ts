@@ -1,0 +1,4 @@
+/** The registry of workflow types: each name is exported once, under the name that its function has. */
+export { enrolServer } from './enrol-server.js';
+export { issueCertificate } from './issue-certificate.js';
+export { provisionSite } from './provision-site.js';

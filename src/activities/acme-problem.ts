@@ -86,7 +86,7 @@ export function readProblem(document: unknown): Problem {
  * Seconds that a `Retry-After` header asks for (RFC 9110 §10.2.3: seconds, or a date). A date is measured against the
  * sender's own `Date`, so that a wrong clock here does no harm. Null where the header is missing or unreadable.
  */
-export function retryAfterSeconds(header: unknown, date?: unknown, now = Date.now()): number | null {
+export function readRetryAfter(header: unknown, date?: unknown, now = Date.now()): number | null {
   if (typeof header !== 'string' && typeof header !== 'number') return null;
   const text = String(header).trim();
   if (/^\d{1,9}$/.test(text)) return Number(text);
@@ -124,7 +124,7 @@ export function authorityFailure(error: unknown, authority: string, doing: strin
     return failure(type, `Could not ${doing}: ${authority} answered ${error.message}${until}`, details);
   }
   const message = printable(error instanceof Error ? error.message : String(error));
-  return failure('AuthorityError', `Could not ${doing}: ${authority} gave an answer that is not ACME: ${message}`);
+  return failure('AuthorityError', `Could not ${doing}: ${authority} gave an unexpected answer: ${message}`);
 }
 
 const CAUSES: Partial<Record<FailureType, string>> = {
@@ -134,9 +134,8 @@ const CAUSES: Partial<Record<FailureType, string>> = {
 };
 
 function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex -- a detail that moves the operator's cursor is what this takes out
   return text
-    .replaceAll(/[\u0000-\u001F\u007F-\u009F]+/g, ' ')
+    .replaceAll(/\p{Cc}+/gu, ' ')
     .slice(0, DETAIL_LIMIT)
     .trim();
 }

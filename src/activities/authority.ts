@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { Agent } from 'node:https';
 import acme from 'acme-client';
-import axios, { type AxiosInstance, type AxiosRequestConfig, type AxiosResponse, type Method } from 'axios';
-import { AcmeProblem, AcmeSilence, type Problem, readProblem, retryAfterSeconds } from './acme-problem.js';
+import { type Problem, readProblem, readRetryAfter } from './acme-problem.js';
+import { type Reply, type Send, transport } from './acme-transport.js';
 
 /** An account at an authority: its private key (PEM, P-256) and the URL that the authority gave it. */
 export interface Account {
@@ -65,12 +64,6 @@ export function directoryUrl(setting: string): string {
   return DIRECTORIES[setting] ?? setting;
 }
 
-// One request must fit into the shortest bound of a step with room for its directory and nonce.
-const REQUEST_MILLISECONDS = 15_000;
-const DIRECTORY_MILLISECONDS = 3_600_000;
-const NONCES_KEPT = 8;
-const USER_AGENT = 'chom (acme-client)';
-
 /**
  * An authority by its directory. `caFile` holds the PEM roots that its own TLS certificate is checked against, where
  * the public ones do not do (a private authority, Pebble).
@@ -78,7 +71,7 @@ const USER_AGENT = 'chom (acme-client)';
 export async function openAuthority(setting: { directory: string; caFile?: string | null }): Promise<Authority> {
   const url = directoryUrl(setting.directory);
   const ca = setting.caFile ? await readFile(setting.caFile) : undefined;
-  const send = transport(url, axios.create({ httpsAgent: new Agent({ keepAlive: true, ...(ca && { ca }) }) }));
+  const send = transport(url, ca);
 
   async function orderOf(session: Session, data: Promise<acme.Order>): Promise<Order> {
     const { url: at, status, identifiers, authorizations, finalize, certificate, error } = await data;
@@ -142,7 +135,9 @@ export async function openAuthority(setting: { directory: string; caFile?: strin
     },
 
     async accept({ key, url: at }, challengeUrl) {
-      await open(send, url, key, at).client.completeChallenge({ url: challengeUrl } as acme.Challenge);
+      await open(send, url, key, at).client.completeChallenge({ url: challengeUrl } as Parameters<
+        acme.Client['completeChallenge']
+      >[0]);
     },
 
     async finalize({ key, url: at }, order, csr) {
@@ -155,9 +150,6 @@ export async function openAuthority(setting: { directory: string; caFile?: strin
     },
   };
 }
-
-type Reply = Pick<AxiosResponse<unknown>, 'status' | 'headers' | 'data'>;
-type Send = (url: string, method: string, options: AxiosRequestConfig) => Promise<Reply>;
 
 interface Session {
   client: acme.Client;
@@ -175,70 +167,7 @@ function open(send: Send, directory: string, accountKey: string, accountUrl?: st
   let last: Reply | undefined;
   const inner = client as unknown as { http: { request: Send } };
   inner.http.request = async (...request) => (last = await send(...request));
-  return { client, retryAfterSeconds: () => retryAfterSeconds(last?.headers['retry-after'], last?.headers['date']) };
-}
-
-/** Sends one request, once. Keeps the directory for an hour and each reply's nonce for the next request. */
-function transport(directory: string, http: AxiosInstance): Send {
-  const nonces: string[] = [];
-  let known: { reply: Reply; until: number } | undefined;
-
-  return async (url, method, { headers, data }) => {
-    const nonce = method === 'head' ? nonces.shift() : undefined;
-    if (nonce !== undefined) return { status: 200, headers: { 'replay-nonce': nonce }, data: '' };
-    if (url === directory && known && known.until > Date.now()) return known.reply;
-
-    const reply = await exchange(http, {
-      url,
-      method: method as Method,
-      ...(headers && { headers }),
-      data: data as unknown,
-    });
-    const fresh: unknown = reply.headers['replay-nonce'];
-    const problem = reply.status >= 400 ? readProblem(reply.data) : undefined;
-    // The library signs again with the nonce of this very reply, up to five times.
-    if (problem?.type === 'badNonce' && reply.status === 400) return reply;
-    if (method !== 'head' && typeof fresh === 'string' && nonces.length < NONCES_KEPT) nonces.push(fresh);
-    if (reply.status >= 300) {
-      const wait = retryAfterSeconds(reply.headers['retry-after'], reply.headers['date']);
-      throw new AcmeProblem(problem ?? readProblem(undefined), reply.status, wait);
-    }
-    if (url === directory) {
-      if (typeof reply.data !== 'object' || reply.data === null) throw new Error(`no ACME directory at ${url}`);
-      known = { reply, until: Date.now() + DIRECTORY_MILLISECONDS };
-    }
-    return reply;
-  };
-}
-
-async function exchange(http: AxiosInstance, request: AxiosRequestConfig): Promise<Reply> {
-  let reply: AxiosResponse<string>;
-  try {
-    reply = await http.request<string>({
-      ...request,
-      headers: { ...request.headers, 'User-Agent': USER_AGENT } as Record<string, string>,
-      timeout: REQUEST_MILLISECONDS,
-      signal: AbortSignal.timeout(REQUEST_MILLISECONDS),
-      maxRedirects: 0,
-      maxContentLength: 1_048_576,
-      responseType: 'text',
-      transformResponse: (body: unknown) => body,
-      validateStatus: () => true,
-    });
-  } catch (error) {
-    const { code } = error as { code?: unknown };
-    throw new AcmeSilence(typeof code === 'string' ? code : 'no connection');
-  }
-  const type = String(reply.headers['content-type'] ?? '');
-  return { status: reply.status, headers: reply.headers, data: type.includes('json') ? parse(reply.data) : reply.data };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return text;
-  }
+  return { client, retryAfterSeconds: () => readRetryAfter(last?.headers['retry-after'], last?.headers['date']) };
 }
 
 function contacts(contact: string | null): { contact?: string[] } {

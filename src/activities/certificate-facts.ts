@@ -1,0 +1,49 @@
+import { X509Certificate } from 'node:crypto';
+
+/** What a certificate itself says. */
+export interface CertificateFacts {
+  /** Its DNS names, lower case. */
+  names: string[];
+  /** Hexadecimal, as the certificate has it. */
+  serial: string;
+  /** SHA-256 of the DER, `AA:BB:…`. */
+  fingerprint: string;
+  issuer: string;
+  /** ISO-8601. */
+  notBefore: string;
+  notAfter: string;
+}
+
+/** Reads a certificate: DER, or PEM whose first certificate counts. Throws what OpenSSL throws. */
+export function readCertificate(certificate: Buffer | string): CertificateFacts {
+  const leaf = new X509Certificate(certificate);
+  const names = (leaf.subjectAltName ?? '').split(', ').filter((entry) => entry.startsWith('DNS:'));
+  return {
+    names: names.map((entry) => entry.slice('DNS:'.length).toLowerCase()),
+    serial: leaf.serialNumber,
+    fingerprint: leaf.fingerprint256,
+    issuer: leaf.issuer.replaceAll('\n', ', '),
+    notBefore: new Date(leaf.validFrom).toISOString(),
+    notAfter: new Date(leaf.validTo).toISOString(),
+  };
+}
+
+/**
+ * When it is time to renew: a third of the lifetime is left, or half of it where it lasts less than ten days
+ * (letsencrypt.org/docs/integration-guide, 2026-08). Milliseconds since the epoch.
+ */
+export function renewalDue({ notBefore, notAfter }: Pick<CertificateFacts, 'notBefore' | 'notAfter'>): number {
+  const [from, until] = [Date.parse(notBefore), Date.parse(notAfter)];
+  const life = until - from;
+  return until - life / (life < 10 * 86_400_000 ? 2 : 3);
+}
+
+/** Whether it is valid at `now` for all of `names`. */
+export function covers(
+  facts: Pick<CertificateFacts, 'names' | 'notBefore' | 'notAfter'>,
+  names: readonly string[],
+  now: number,
+): boolean {
+  const valid = Date.parse(facts.notBefore) <= now && now < Date.parse(facts.notAfter);
+  return valid && names.every((name) => facts.names.includes(name));
+}

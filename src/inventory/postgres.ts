@@ -46,7 +46,7 @@ function settings(url: string, max: number, setUp: string): PostgresDialectConfi
 }
 
 const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>
-  oid === INT8 && format !== 'binary' ? Number : pg.types.getTypeParser(oid, format as 'text');
+  oid === INT8 && format !== 'binary' ? Number : pg.types.getTypeParser(oid, format);
 
 class InventoryDialect extends PostgresDialect {
   constructor(

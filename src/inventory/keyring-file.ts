@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { link, mkdir, open, rename, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { failure } from '../workflows/failures.js';
+import { Keyring, type KeyringObject, newKey } from './keyring.js';
+
+/** Where the keyring lies in CHOM's data directory. */
+export function keyringFile(directory: string): string {
+  return join(directory, 'keyring.json');
+}
+
+/**
+ * Reads `keyring.json`, or makes it with one new key; two processes that make it at once end with the same one.
+ * @throws Forbidden when others than its owner may read it; `InvalidInput` when it is damaged or unreadable
+ */
+export async function openKeyring(directory: string): Promise<Keyring> {
+  const file = keyringFile(directory);
+  const held = await read(file);
+  if (held) return Keyring.fromObject(held);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await write(file, Keyring.generate(), 'new');
+  return Keyring.fromObject(await read(file));
+}
+
+/** Adds a new key and makes it the one that seals. Older keys stay, for what they sealed. */
+export async function rotateKeyring(directory: string): Promise<Keyring> {
+  const held = Keyring.parse(await readExisting(directory));
+  const key = newKey();
+  return await replace(directory, { ...held, current: key.id, keys: [...held.keys, key] });
+}
+
+/** Keeps the public half of the recovery key. */
+export async function setRecoveryKey(directory: string, publicKey: string): Promise<Keyring> {
+  return await replace(directory, { ...Keyring.parse(await readExisting(directory)), recovery: publicKey });
+}
+
+async function replace(directory: string, object: KeyringObject): Promise<Keyring> {
+  await write(keyringFile(directory), object, 'replace');
+  return Keyring.fromObject(object);
+}
+
+async function readExisting(directory: string): Promise<unknown> {
+  const held = await read(keyringFile(directory));
+  if (!held) throw failure('NotFound', `There is no keyring in ${directory}`);
+  return held;
+}
+
+async function read(file: string): Promise<unknown> {
+  // O_NOFOLLOW, and the mode of what was opened: not that of what a link points to by then.
+  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error: unknown) => {
+    if (Reflect.get(Object(error), 'code') === 'ENOENT') return null;
+    throw failure('InvalidInput', `The keyring ${file} cannot be opened`, {
+      cause: String(Reflect.get(Object(error), 'code')),
+    });
+  });
+  if (!handle) return null;
+  try {
+    const { mode } = await handle.stat();
+    if ((mode & 0o077) !== 0) {
+      throw failure('Forbidden', `The keyring ${file} can be read by others than its owner`, {
+        cause: `its mode is ${(mode & 0o777).toString(8).padStart(4, '0')}`,
+        next: `chmod 600 ${file}, and make new keys if others may have read it`,
+      });
+    }
+    return parse(await handle.readFile('utf8'));
+  } finally {
+    await handle.close();
+  }
+}
+
+/** JSON's own error would quote the text, which holds keys. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}
+
+/** Written aside (0600, O_EXCL) and fsynced; then linked, which loses against one that is there, or renamed over it. */
+async function write(file: string, object: KeyringObject, how: 'new' | 'replace'): Promise<void> {
+  const aside = `${file}.${randomUUID()}`;
+  const handle = await open(aside, 'wx', 0o600);
+  try {
+    await handle.writeFile(`${JSON.stringify(object, null, 2)}\n`);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  if (how === 'replace') {
+    await rename(aside, file);
+  } else {
+    await link(aside, file).catch((error: unknown) => {
+      if (Reflect.get(Object(error), 'code') !== 'EEXIST') throw error;
+    });
+    await unlink(aside);
+  }
+  const parent = await open(join(file, '..'), constants.O_RDONLY);
+  try {
+    await parent.sync();
+  } finally {
+    await parent.close();
+  }
+}

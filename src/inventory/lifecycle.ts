@@ -1,0 +1,117 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { failure } from '../workflows/failures.js';
+import type { Undo } from '../workflows/step.js';
+import { now } from './clock.js';
+import { type Fence, type Inventory, superseded, type Trx } from './database.js';
+import type { Keyring } from './keyring.js';
+import * as places from './places.js';
+import * as undos from './undos.js';
+
+/**
+ * The operation's first act: this run is the one that may write, and a root operation has its place (`exclusive`: alone
+ * on its server). Begun again by the same run it changes nothing.
+ * @throws Superseded the operation has an outcome or another run
+ * @throws Busy somebody else is at work there; the run is written nevertheless, so that it can record this outcome
+ * @throws NotFound nobody asked for this operation
+ */
+export async function begin(
+  inventory: Inventory,
+  { operation, run, exclusive = false }: { operation: string; run: string; exclusive?: boolean },
+): Promise<{ root: string; epoch: number }> {
+  const begun = await inventory.transaction(async (trx) => {
+    const row = await locked(trx, operation);
+    if (row.outcome !== null || (row.run !== null && row.run !== run)) {
+      throw superseded({ operation, run, epoch: row.epoch }, row);
+    }
+    const { root, server, site } = row;
+    const child = root !== operation;
+    let epoch = row.epoch;
+    let busy: ApplicationFailure | null = null;
+    if (child) {
+      epoch = (await rootPlace(trx, operation, root))?.epoch ?? epoch;
+    } else if (server !== null || site !== null) {
+      busy = await places.take(trx, { root, server, site, exclusive, epoch }).then(() => null, ifBusy);
+    }
+    await trx
+      .updateTable('operations')
+      .set({ run, epoch, state: busy ? 'waiting' : 'running', startedAt: row.startedAt ?? now() })
+      .where('id', '=', operation)
+      .execute();
+    return { root, epoch, busy };
+  });
+  if (begun.busy) throw begun.busy;
+  return { root: begun.root, epoch: begun.epoch };
+}
+
+/**
+ * Inside `fenced`, before a step acts: journals how it is taken back, and that a final one may take effect from now on.
+ * Entered again it changes nothing. A committed operation journals no more, for it only goes forward.
+ * @throws Superseded the operation is already going back
+ */
+export async function enterStep(
+  trx: Trx,
+  keyring: Keyring,
+  { operation, step, undo, final }: { operation: string; step: number; undo?: Undo; final?: boolean },
+): Promise<void> {
+  if (!undo && !final) return;
+  const row = await locked(trx, operation);
+  if (row.undoing) throw goesBack(operation);
+  if (row.committed) return;
+  if (undo) await undos.journal(trx, keyring, operation, step, undo);
+  if (final) await trx.updateTable('operations').set({ committing: step }).where('id', '=', operation).execute();
+}
+
+/** Inside `fenced`, in the transaction of the final step: from here on the operation only goes forward. */
+export async function commitOperation(trx: Trx, operation: string): Promise<void> {
+  const row = await locked(trx, operation);
+  if (row.undoing) throw goesBack(operation);
+  await trx.updateTable('operations').set({ committed: 1 }).where('id', '=', operation).execute();
+}
+
+/**
+ * Inside `fenced`: asks whether the operation has been committed and, if it has not, sees to it that it never will be.
+ * A final step that still runs somewhere loses from here on, so that nothing is undone that is live.
+ */
+export async function turnBack(trx: Trx, operation: string): Promise<{ committed: boolean }> {
+  const row = await locked(trx, operation);
+  if (row.committed) return { committed: true };
+  await trx.updateTable('operations').set({ undoing: 1 }).where('id', '=', operation).execute();
+  return { committed: false };
+}
+
+/** Inside `fenced`: a step was taken back, or could not be (`reason`). @throws Bug the operation was committed */
+export async function markUndone(
+  trx: Trx,
+  { operation, step, reason = null }: { operation: string; step: number; reason?: string | null },
+): Promise<void> {
+  if ((await turnBack(trx, operation)).committed) {
+    throw failure('Bug', `Operation ${operation} was committed: its steps are not to be taken back`);
+  }
+  await undos.mark(trx, operation, step, reason);
+}
+
+async function locked(trx: Trx, operation: string) {
+  const row = await trx.selectFrom('operations').selectAll().where('id', '=', operation).forUpdate().executeTakeFirst();
+  if (!row) throw failure('NotFound', `There is no operation ${operation}`, { next: 'chom op list' });
+  return row;
+}
+
+/** A child works in the place of its root, which has to be at work. Null where the root needs no place. */
+async function rootPlace(trx: Trx, operation: string, root: string) {
+  const place = await places.find(trx, root);
+  if (place?.state === 'running') return place;
+  const holder = await locked(trx, root);
+  if (holder.outcome === null && holder.server === null && holder.site === null) return null;
+  throw failure('Superseded', `Operation ${root}, which ${operation} is a step of, is not at work any more`, {
+    holder: root,
+  });
+}
+
+function ifBusy(error: unknown): ApplicationFailure {
+  if (error instanceof ApplicationFailure && error.type === 'Busy') return error;
+  throw error;
+}
+
+function goesBack(operation: string) {
+  return failure('Superseded', `Operation ${operation} is going back: its steps may not act any more`);
+}

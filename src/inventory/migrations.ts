@@ -1,0 +1,87 @@
+import { type Kysely, PostgresAdapter, sql } from 'kysely';
+import { failure } from '../workflows/failures.js';
+import { now } from './clock.js';
+import type { Db, Inventory } from './database.js';
+import { first } from './migrations/0001-first.js';
+
+/** Column types that the two databases write differently. */
+export interface Dialectal {
+  /** A key that the database counts up. */
+  counter: string;
+  bytes: string;
+  /** A whole number beyond 32 bits. */
+  big: string;
+}
+
+/** A step of the schema: SQL statements, run in one transaction. Once released it never changes. */
+export interface Migration {
+  name: string;
+  statements: (types: Dialectal) => readonly string[];
+}
+
+/** In order; only ever appended to. Its length is the schema's version. */
+const MIGRATIONS: readonly Migration[] = [first];
+
+const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };
+const POSTGRES: Dialectal = {
+  counter: 'bigint generated always as identity primary key',
+  bytes: 'bytea',
+  big: 'bigint',
+};
+
+/** Any number, the same in every CHOM: the advisory lock under which PostgreSQL migrates. */
+const MIGRATION_LOCK = 7_265_001;
+
+interface Versions {
+  schemaVersions: { version: number; name: string; at: string };
+}
+
+/**
+ * Brings the schema to this CHOM's version. Several processes may do so at once: one works, the others wait for it.
+ * @throws InventoryUnavailable when a newer CHOM has migrated it already
+ */
+export async function migrate(inventory: Inventory): Promise<void> {
+  if ((await version(inventory.db)) === MIGRATIONS.length) return;
+  await inventory.transaction(async (trx) => {
+    const postgres = isPostgres(trx);
+    // On SQLite BEGIN IMMEDIATE has already let only one in.
+    if (postgres) await sql`select pg_advisory_xact_lock(${MIGRATION_LOCK})`.execute(trx);
+    await sql`create table if not exists schema_versions (
+      version integer primary key, name text not null, at text not null)`.execute(trx);
+    const reached = await version(trx);
+    for (const [index, migration] of MIGRATIONS.entries()) {
+      if (index < reached) continue;
+      for (const statement of migration.statements(postgres ? POSTGRES : SQLITE)) {
+        await sql.raw(statement).execute(trx);
+      }
+      await (trx as unknown as Kysely<Versions>)
+        .insertInto('schemaVersions')
+        .values({ version: index + 1, name: migration.name, at: now() })
+        .execute();
+    }
+  });
+}
+
+async function version(db: Db): Promise<number> {
+  const tables = isPostgres(db)
+    ? sql<{ n: number }>`select count(*) as n from information_schema.tables
+        where table_schema = current_schema() and table_name = 'schema_versions'`
+    : sql<{ n: number }>`select count(*) as n from sqlite_schema where type = 'table' and name = 'schema_versions'`;
+  if ((await tables.execute(db)).rows[0]?.n === 0) return 0;
+  const { max } = await (db as unknown as Kysely<Versions>)
+    .selectFrom('schemaVersions')
+    .select((row) => row.fn.max('version').as('max'))
+    .executeTakeFirstOrThrow();
+  const reached = max ?? 0;
+  if (reached > MIGRATIONS.length) {
+    throw failure('InventoryUnavailable', 'The inventory was made by a newer CHOM', {
+      cause: `its schema has version ${reached}, this CHOM knows ${MIGRATIONS.length}`,
+      next: 'upgrade CHOM on this machine',
+    });
+  }
+  return reached;
+}
+
+function isPostgres(db: Db): boolean {
+  return db.getExecutor().adapter instanceof PostgresAdapter;
+}

@@ -1,0 +1,177 @@
+import type { Migration } from '../migrations.js';
+
+/** Tenants, servers, sites, certificates, credentials, and what operations need. */
+export const first: Migration = {
+  name: 'first',
+  statements: ({ counter, bytes, big }) => [
+    `create table tenants (
+      id text primary key,
+      name text not null unique,
+      created_at text not null)`,
+    `insert into tenants (id, name, created_at) values ('default', 'default', '1970-01-01T00:00:00.000Z')`,
+
+    `create table servers (
+      id text primary key,
+      tenant text not null references tenants (id),
+      name text not null,
+      address text not null,
+      port integer not null,
+      "user" text not null,
+      host_key text,
+      host_key_fingerprint text,
+      status text not null check (status in ('enrolling', 'active', 'failed', 'removed')),
+      os text,
+      os_version text,
+      versions text not null,
+      next_uid integer not null,
+      created_at text not null,
+      updated_at text not null)`,
+    `create unique index servers_name on servers (tenant, name) where status <> 'removed'`,
+
+    `create table credentials (
+      id text primary key,
+      server text references servers (id),
+      kind text not null check (kind in ('bootstrap', 'server-key', 'acme-account')),
+      public text,
+      sealed text not null,
+      state text not null check (state in ('current', 'next', 'retired')),
+      created_at text not null)`,
+    // Those of no server (ACME accounts) are told apart by their directory, in accounts.
+    `create unique index credentials_current on credentials (server, kind) where state = 'current'`,
+
+    `create table sites (
+      id text primary key,
+      tenant text not null references tenants (id),
+      server text not null references servers (id),
+      uid integer not null,
+      domain text not null,
+      aliases text not null,
+      type text not null,
+      php text,
+      tls integer not null check (tls in (0, 1)),
+      status text not null check (status in ('provisioning', 'active', 'failed', 'removed')),
+      created_by text not null,
+      created_at text not null,
+      updated_at text not null,
+      unique (server, uid))`,
+    `create index sites_tenant on sites (tenant)`,
+    `create table site_names (
+      name text primary key,
+      site text not null references sites (id))`,
+    `create index site_names_site on site_names (site)`,
+
+    `create table certificates (
+      id text primary key,
+      site text not null references sites (id),
+      names text not null,
+      serial text not null,
+      fingerprint text not null,
+      issuer text not null,
+      not_before text not null,
+      not_after text not null,
+      chain text not null,
+      state text not null check (state in ('issued', 'installed', 'replaced')),
+      created_at text not null,
+      unique (site, fingerprint))`,
+    `create unique index certificates_installed on certificates (site) where state = 'installed'`,
+
+    // No references from here on: an operation outlives what it was for, and its site may not exist yet.
+    `create table operations (
+      id text primary key,
+      kind text not null,
+      input text not null,
+      tenant text not null,
+      server text,
+      site text,
+      cluster text not null,
+      namespace text not null,
+      state text not null check (state in ('asked', 'waiting', 'running', 'ended')),
+      run text,
+      epoch integer not null default 1,
+      root text not null,
+      parent text,
+      committed integer not null default 0 check (committed in (0, 1)),
+      committing integer,
+      undoing integer not null default 0 check (undoing in (0, 1)),
+      outcome text check (outcome in ('succeeded', 'failed', 'cancelled')),
+      failure_type text,
+      reason text,
+      details text,
+      warnings text not null default '[]',
+      steps text not null default '[]',
+      priority text not null check (priority in ('high', 'default', 'low')),
+      asked_at text not null,
+      started_at text,
+      ended_at text,
+      check ((state = 'ended') = (outcome is not null)))`,
+    `create index operations_asked_at on operations (asked_at, id)`,
+    `create index operations_open on operations (state, asked_at) where outcome is null`,
+    `create index operations_site on operations (site)`,
+    `create index operations_parent on operations (parent)`,
+
+    `create table places (
+      root text primary key,
+      server text,
+      site text,
+      exclusive integer not null check (exclusive in (0, 1)),
+      state text not null check (state in ('waiting', 'running')),
+      epoch integer not null,
+      since text not null)`,
+    `create unique index places_running_site on places (site) where state = 'running'`,
+    `create unique index places_running_exclusive on places (server) where state = 'running' and exclusive = 1`,
+    `create index places_server on places (server)`,
+
+    `create table undos (
+      operation text not null,
+      step integer not null,
+      activity text not null,
+      args text not null,
+      state text not null check (state in ('journalled', 'undone', 'failed')),
+      reason text,
+      at text not null,
+      primary key (operation, step))`,
+
+    `create table obligations (
+      operation text not null,
+      name text not null,
+      targets text not null,
+      due text not null,
+      state text not null check (state in ('open', 'done', 'void')),
+      primary key (operation, name))`,
+    `create index obligations_due on obligations (due) where state = 'open'`,
+
+    `create table events (
+      seq ${counter},
+      operation text not null,
+      type text not null,
+      tenant text not null,
+      server text,
+      site text,
+      data text not null,
+      at text not null,
+      delivered_at text,
+      unique (operation, type))`,
+    `create index events_pending on events (seq) where delivered_at is null`,
+
+    `create table uploads (
+      id text primary key,
+      sha256 text unique,
+      size ${big} not null,
+      created_at text not null,
+      operation text)`,
+    `create table upload_chunks (
+      upload text not null references uploads (id) on delete cascade,
+      n integer not null,
+      bytes ${bytes} not null,
+      primary key (upload, n))`,
+
+    `create table accounts (
+      directory text primary key,
+      url text not null,
+      credential text not null references credentials (id),
+      contact text)`,
+    `create table key_ids (
+      id text primary key,
+      created_at text not null)`,
+  ],
+};

@@ -1,0 +1,157 @@
+import type { Selectable } from 'kysely';
+import { failure } from '../workflows/failures.js';
+import { now } from './clock.js';
+import type { Db, Trx } from './database.js';
+import type { ServerStatus, ServersTable } from './schema.js';
+
+/** UIDs of sites start here on every server. */
+const FIRST_UID = 20_000;
+
+/** Versions of what a server runs, as enrolment found them. */
+export interface Versions {
+  /** Every PHP version (`8.4`) whose FPM is installed. */
+  php: string[];
+  nginx?: string;
+  mariadb?: string;
+  restic?: string;
+  openssh?: string;
+}
+
+export interface Server extends Omit<Selectable<ServersTable>, 'versions'> {
+  versions: Versions;
+}
+
+export interface NewServer {
+  id: string;
+  tenant: string;
+  name: string;
+  address: string;
+  port: number;
+  user: string;
+}
+
+/**
+ * Adds a server that is to be enrolled. Of a name that is known already, the known server is returned: unchanged, unless
+ * its enrolment never came to an end, in which case it is taken up again with what is given now.
+ * @throws Conflict when the name belongs to a server that is enrolled under another address, port or user
+ */
+export async function add(trx: Trx, server: NewServer): Promise<Server> {
+  const at = now();
+  await trx
+    .insertInto('servers')
+    .values({
+      ...server,
+      hostKey: null,
+      hostKeyFingerprint: null,
+      status: 'enrolling',
+      os: null,
+      osVersion: null,
+      versions: JSON.stringify({ php: [] } satisfies Versions),
+      nextUid: FIRST_UID,
+      createdAt: at,
+      updatedAt: at,
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  const held = await named(trx, server.tenant, server.name);
+  if (!held) throw failure('Conflict', `Server id ${server.id} is in use`);
+  const { address, port, user } = server;
+  const moved = held.address !== address || held.port !== port;
+  if (held.status === 'active') {
+    if (!moved && held.user === user) return held;
+    throw failure('Conflict', `Server ${held.name} is enrolled already, as ${held.user}@${held.address}:${held.port}`, {
+      server: held.name,
+      next: `choose another name`,
+    });
+  }
+  await trx
+    .updateTable('servers')
+    .set({ address, port, user, status: 'enrolling', updatedAt: at })
+    // A key is pinned for the machine behind an address, not for a name.
+    .$if(moved, (update) => update.set({ hostKey: null, hostKeyFingerprint: null }))
+    .where('id', '=', held.id)
+    .execute();
+  return await byId(trx, held.id);
+}
+
+/** Pins the host key that was confirmed. @throws Conflict when another one is pinned */
+export async function pinHostKey(trx: Trx, id: string, key: { hostKey: string; fingerprint: string }): Promise<void> {
+  const server = await byId(trx, id);
+  if (server.hostKeyFingerprint !== null && server.hostKeyFingerprint !== key.fingerprint) {
+    throw failure('Conflict', `Server ${server.name} has another host key pinned: ${server.hostKeyFingerprint}`, {
+      server: server.name,
+    });
+  }
+  await update(trx, id, { hostKey: key.hostKey, hostKeyFingerprint: key.fingerprint });
+}
+
+/** Records what enrolment found on the server. */
+export async function recordFacts(
+  trx: Trx,
+  id: string,
+  facts: { os: string; osVersion: string; versions: Versions },
+): Promise<void> {
+  await update(trx, id, { ...facts, versions: JSON.stringify(facts.versions) });
+}
+
+export async function setStatus(trx: Trx, id: string, status: ServerStatus): Promise<void> {
+  await update(trx, id, { status });
+}
+
+/** @throws NotFound */
+export async function byId(db: Db, id: string): Promise<Server> {
+  const row = await db.selectFrom('servers').selectAll().where('id', '=', id).executeTakeFirst();
+  if (!row) throw unknown(id);
+  return fromRow(row);
+}
+
+/** @throws NotFound also when it is another tenant's */
+export async function byName(db: Db, tenant: string, name: string): Promise<Server> {
+  const server = await named(db, tenant, name);
+  if (!server) throw unknown(name);
+  return server;
+}
+
+/** By name. Removed ones are left out. */
+export async function list(db: Db, filter: { tenant?: string } = {}): Promise<Server[]> {
+  const { tenant } = filter;
+  const rows = await db
+    .selectFrom('servers')
+    .selectAll()
+    .where('status', '<>', 'removed')
+    .$if(tenant !== undefined, (query) => query.where('tenant', '=', tenant ?? ''))
+    .orderBy('name')
+    .orderBy('id')
+    .execute();
+  return rows.map(fromRow);
+}
+
+async function named(db: Db, tenant: string, name: string): Promise<Server | null> {
+  const row = await db
+    .selectFrom('servers')
+    .selectAll()
+    .where('tenant', '=', tenant)
+    .where('name', '=', name)
+    .where('status', '<>', 'removed')
+    .executeTakeFirst();
+  return row ? fromRow(row) : null;
+}
+
+type Change = Partial<Omit<Selectable<ServersTable>, 'id' | 'nextUid'>>;
+
+async function update(trx: Trx, id: string, change: Change): Promise<void> {
+  const { numUpdatedRows } = await trx
+    .updateTable('servers')
+    .set({ ...change, updatedAt: now() })
+    .where('id', '=', id)
+    .executeTakeFirst();
+  if (numUpdatedRows === 0n) throw unknown(id);
+}
+
+function unknown(which: string) {
+  return failure('NotFound', `There is no server ${which}`, { next: 'chom server list' });
+}
+
+function fromRow(row: Selectable<ServersTable>): Server {
+  return { ...row, versions: JSON.parse(row.versions) as Versions };
+}

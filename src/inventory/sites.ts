@@ -1,0 +1,171 @@
+import type { Selectable } from 'kysely';
+import { failure } from '../workflows/failures.js';
+import type { SitePlan } from '../workflows/plans.js';
+import { now } from './clock.js';
+import type { Db, Trx } from './database.js';
+import type { SitesTable, SiteStatus } from './schema.js';
+import * as servers from './servers.js';
+
+export interface Site extends Omit<Selectable<SitesTable>, 'aliases' | 'tls'> {
+  aliases: string[];
+  tls: boolean;
+}
+
+/**
+ * Takes the site's names and the server's next UID. The same operation again gets what it has.
+ * @throws NotFound no such server, also when it is another tenant's
+ * @throws Conflict server not ready, a name taken, or the id in use
+ * @throws InvalidInput the server does not have that PHP version
+ */
+export async function reserve(trx: Trx, plan: SitePlan, operation: string): Promise<Site> {
+  const held = await find(trx, plan.site);
+  if (held) {
+    if (held.createdBy === operation && held.status !== 'failed' && held.status !== 'removed') return held;
+    throw failure('Conflict', `Site id ${plan.site} was used already`, { holder: held.createdBy });
+  }
+  await checkServer(trx, plan);
+  const { nextUid } = await trx
+    .updateTable('servers')
+    .set((row) => ({ nextUid: row('nextUid', '+', 1) }))
+    .where('id', '=', plan.server)
+    .returning('nextUid')
+    .executeTakeFirstOrThrow();
+  const at = now();
+  await trx
+    .insertInto('sites')
+    .values({
+      id: plan.site,
+      tenant: plan.tenant,
+      server: plan.server,
+      uid: nextUid - 1,
+      domain: plan.domain,
+      aliases: JSON.stringify(plan.aliases),
+      type: plan.type,
+      php: plan.php,
+      tls: plan.tls ? 1 : 0,
+      status: 'provisioning',
+      createdBy: operation,
+      createdAt: at,
+      updatedAt: at,
+    })
+    .execute();
+  await takeNames(trx, plan);
+  return await byId(trx, plan.site);
+}
+
+/** The site is live. @throws Conflict when it was given up meanwhile */
+export async function activate(trx: Trx, id: string): Promise<void> {
+  const site = await byId(trx, id);
+  if (site.status !== 'provisioning' && site.status !== 'active') {
+    throw failure('Conflict', `Site ${site.domain} is ${site.status} and cannot be activated`);
+  }
+  await setStatus(trx, id, 'active');
+}
+
+/** Gives up a site that was not finished: its names are free again, its id and UID are not. None is no error. */
+export async function release(trx: Trx, id: string): Promise<void> {
+  const site = await find(trx, id);
+  if (!site) return;
+  if (site.status === 'active') throw failure('Bug', `Site ${site.domain} is live and cannot be given up`);
+  if (site.status === 'provisioning') await setStatus(trx, id, 'failed');
+  await freeNames(trx, id);
+}
+
+/** A removed site gives its names back; a failed one does so by `release` or when its operation ends. */
+export async function setStatus(trx: Trx, id: string, status: SiteStatus): Promise<void> {
+  await trx.updateTable('sites').set({ status, updatedAt: now() }).where('id', '=', id).execute();
+  if (status === 'removed') await freeNames(trx, id);
+}
+
+export async function freeNames(trx: Trx, id: string): Promise<void> {
+  await trx.deleteFrom('siteNames').where('site', '=', id).execute();
+}
+
+/** @throws NotFound */
+export async function byId(db: Db, id: string): Promise<Site> {
+  const site = await find(db, id);
+  if (!site) throw unknown(id);
+  return site;
+}
+
+/** The site that holds this name as its domain or alias. @throws NotFound also when it is another tenant's */
+export async function byDomain(db: Db, domain: string, filter: { tenant?: string } = {}): Promise<Site> {
+  const row = await db
+    .selectFrom('siteNames')
+    .innerJoin('sites', 'sites.id', 'siteNames.site')
+    .selectAll('sites')
+    .where('siteNames.name', '=', domain)
+    .executeTakeFirst();
+  if (!row || (filter.tenant !== undefined && row.tenant !== filter.tenant)) throw unknown(domain);
+  return fromRow(row);
+}
+
+/** By domain, the newest first of those that failed and were tried again. Removed ones are left out. */
+export async function list(db: Db, filter: { tenant?: string; server?: string } = {}): Promise<Site[]> {
+  let query = db.selectFrom('sites').selectAll().where('status', '<>', 'removed');
+  if (filter.tenant !== undefined) query = query.where('tenant', '=', filter.tenant);
+  if (filter.server !== undefined) query = query.where('server', '=', filter.server);
+  const rows = await query.orderBy('domain').orderBy('createdAt', 'desc').orderBy('id').execute();
+  return rows.map(fromRow);
+}
+
+async function checkServer(trx: Trx, plan: SitePlan): Promise<void> {
+  const server = await servers.byId(trx, plan.server);
+  if (server.tenant !== plan.tenant || server.status === 'removed') {
+    throw failure('NotFound', `There is no server ${plan.serverName}`, { next: 'chom server list' });
+  }
+  if (server.status !== 'active') {
+    throw failure('Conflict', `Server ${server.name} cannot take sites: it is ${server.status}`, {
+      server: server.name,
+      next: `chom server show ${server.name}`,
+    });
+  }
+  if (plan.php !== null && !server.versions.php.includes(plan.php)) {
+    throw failure('InvalidInput', `Server ${server.name} does not have PHP ${plan.php}`, {
+      server: server.name,
+      cause: `it has ${server.versions.php.join(', ') || 'none'}`,
+    });
+  }
+}
+
+async function takeNames(trx: Trx, plan: SitePlan): Promise<void> {
+  // Sorted, so that two sites which want the same names wait for each other in one order.
+  const names = [...new Set([plan.domain, ...plan.aliases])].sort();
+  for (const name of names) {
+    const { numInsertedOrUpdatedRows } = await trx
+      .insertInto('siteNames')
+      .values({ name, site: plan.site })
+      .onConflict((conflict) => conflict.column('name').doNothing())
+      .executeTakeFirst();
+    if (numInsertedOrUpdatedRows === 0n) throw await taken(trx, plan, name);
+  }
+}
+
+async function taken(trx: Trx, plan: SitePlan, name: string) {
+  const holder = await trx
+    .selectFrom('siteNames')
+    .innerJoin('sites', 'sites.id', 'siteNames.site')
+    .selectAll('sites')
+    .where('siteNames.name', '=', name)
+    .executeTakeFirstOrThrow();
+  // To another tenant the holder's name and id are nobody's business.
+  if (holder.tenant !== plan.tenant) return failure('Conflict', `${name} is taken`);
+  const site = holder.domain === name ? holder.id : `${holder.domain} (${holder.id})`;
+  return failure('Conflict', `${name} is taken by site ${site}, which is ${holder.status}`, {
+    holder: holder.createdBy,
+    next: `chom site show ${holder.domain}`,
+  });
+}
+
+async function find(db: Db, id: string): Promise<Site | null> {
+  const row = await db.selectFrom('sites').selectAll().where('id', '=', id).executeTakeFirst();
+  return row ? fromRow(row) : null;
+}
+
+function unknown(which: string) {
+  return failure('NotFound', `There is no site ${which}`, { next: 'chom site list' });
+}
+
+function fromRow(row: Selectable<SitesTable>): Site {
+  return { ...row, aliases: JSON.parse(row.aliases) as string[], tls: row.tls === 1 };
+}

@@ -1,0 +1,41 @@
+import type { FailureType } from '../workflows/failures.js';
+
+/**
+ * What the scripts of src/host say by their exit code. The last line of stderr is then a sentence for the operator;
+ * what the tools printed stands above it. Any other code is an unexpected failure of a command.
+ */
+export const EXIT = {
+  /** Something of that name, user or port is there and is not ours. */
+  conflict: 80,
+  /** Our own change was refused by the tool's test; nothing was changed. */
+  rejected: 81,
+  /** The server's configuration was broken before we came; nothing was changed. */
+  broken: 82,
+  /** The change was live but was not seen to work, and was taken back. */
+  notServed: 83,
+  diskFull: 84,
+  /** Another change to the same service did not end in time. */
+  lockTimeout: 85,
+  unsupported: 86,
+  sourceRejected: 87,
+  sourceUnavailable: 88,
+  packageManagerBusy: 89,
+} as const;
+
+const TYPES: Record<(typeof EXIT)[keyof typeof EXIT], FailureType> = {
+  [EXIT.conflict]: 'Conflict',
+  [EXIT.rejected]: 'ConfigurationRejected',
+  [EXIT.broken]: 'HostConfigurationBroken',
+  [EXIT.notServed]: 'ProbeFailed',
+  [EXIT.diskFull]: 'DiskFull',
+  [EXIT.lockTimeout]: 'TimedOut',
+  [EXIT.unsupported]: 'UnsupportedHost',
+  [EXIT.sourceRejected]: 'SourceRejected',
+  [EXIT.sourceUnavailable]: 'SourceUnavailable',
+  [EXIT.packageManagerBusy]: 'PackageManagerBusy',
+};
+
+/** The failure type that an exit code of our scripts stands for; `CommandFailed` for one that none of them uses. */
+export function failureTypeOf(exit: number): FailureType {
+  return (TYPES as Partial<Record<number, FailureType>>)[exit] ?? 'CommandFailed';
+}

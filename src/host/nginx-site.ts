@@ -1,0 +1,101 @@
+import type { SitePlan } from '../workflows/plans.js';
+import { EXIT } from './exit-codes.js';
+import { siteFile, type NginxFacts, type NginxSite } from './nginx.js';
+import { paths } from './paths.js';
+import { publish, type Publication } from './publish.js';
+import { sh, type Script } from './shell.js';
+
+/** A job that brings a server to a state, and the version by which that state is known when it is served. */
+export interface Publishing {
+  check: Script;
+  act: Script;
+  version: string;
+}
+
+/**
+ * Publishes a site's nginx file, or a newer one: with `certificate` the second phase. Exit codes of `publish`;
+ * `conflict` also when another program holds port 80 or 443, or a server of somebody else's has one of the names.
+ */
+export function publishSite(site: NginxSite, facts: NginxFacts): Publishing {
+  const { text, version } = siteFile(site, facts);
+  const { domain } = site;
+  const served = site.certificate
+    ? sh`${asked(domain, 'http')} = ${version} ] && ${asked(domain, 'https')} = ${version} ]`
+    : sh`${asked(domain, 'http')} = ${version} ]`;
+  const publication = {
+    ...nginx([domain, ...site.aliases]),
+    changes: [{ path: path(site.site), text }],
+    before: sh`${portsAreOurs}
+install -d -o root -g adm -m 0751 /var/log/nginx/chom ${paths.logs(site.site)}`,
+    served,
+  } satisfies Publication;
+  return { ...publish(publication), version };
+}
+
+/** Takes a site's nginx file away, with its logs. Succeeds when there was none. */
+export function unpublishSite(site: Pick<SitePlan, 'site' | 'domain'>): { check: Script; act: Script } {
+  const file = `${paths.nginx}/${path(site.site)}`;
+  const { check, act } = publish({
+    ...nginx([]),
+    changes: [{ path: path(site.site), text: null }],
+    // The version is what tells this site's answer from that of whoever else gets to answer for the name.
+    before: sh`old=$(grep -o 'return 200 "[0-9a-f]*' ${file} 2>/dev/null | head -n 1 | cut -d '"' -f 2)`,
+    served: sh`case "$old" in
+  '') true ;;
+  *) ${asked(site.domain, 'http')} != "$old" ] ;;
+esac`,
+    after: sh`rm -rf ${paths.logs(site.site)} ${`${paths.previous}/nginx/kept/${path(site.site)}`}`,
+  });
+  const gone = sh`[ ! -e ${paths.logs(site.site)} ] || exit 1
+version=$(${ask(site.domain, 'http')})
+case "$version" in
+  '' | *[!0-9a-f]*) ;;
+  *) exit 1 ;;
+esac
+${check}`;
+  return { check: gone, act };
+}
+
+/** What every publication to nginx has in common. `names` must not be served by anybody else. */
+export function nginx(names: readonly string[]): Pick<Publication, 'service' | 'lock' | 'tree' | 'test' | 'apply'> {
+  const collisions = names.map((name) => `conflicting server name "${name}"`).join('\n');
+  return {
+    service: 'nginx',
+    lock: 'nginx',
+    tree: paths.nginx,
+    test:
+      names.length === 0
+        ? sh`nginx -t -q`
+        : sh`said=$(nginx -t -q 2>&1)
+code=$?
+echo "$said"
+if echo "$said" | grep -qF ${collisions}; then exit ${EXIT.conflict}; fi
+exit "$code"`,
+    apply: sh`if systemctl -q is-active nginx; then systemctl reload nginx; else systemctl start nginx; fi`,
+  };
+}
+
+/** nginx tests a configuration without complaint while another program holds its port, and then cannot listen. */
+export const portsAreOurs: Script = sh`others=$(ss -Hltnp '( sport = :80 or sport = :443 )' | grep -v '("nginx",')
+if [ -n "$others" ]; then
+  echo "$others" >&2
+  echo "port 80 or 443 is held by another program: $(echo "$others" | grep -o '(("[^"]*"' | cut -d '"' -f 2 | sort -u | tr '[:space:]' ' ')" >&2
+  exit ${EXIT.conflict}
+fi`;
+
+function path(site: string): string {
+  return `chom.d/${site}.conf`;
+}
+
+/** Prints the version of the file that answers for a name on the server itself, or nothing. */
+function ask(domain: string, scheme: 'http' | 'https'): Script {
+  const port = scheme === 'http' ? 80 : 443;
+  // -k: whom the certificate is trusted by is asked from outside; here only which file answers.
+  return sh`curl -sk --noproxy '*' --max-time 3 --resolve ${`${domain}:${port}:127.0.0.1`} ${
+    `${scheme}://${domain}/.well-known/chom-version`
+  }`;
+}
+
+function asked(domain: string, scheme: 'http' | 'https'): Script {
+  return sh`[ "$(${ask(domain, scheme)})"`;
+}

@@ -1,0 +1,29 @@
+/** Where things lie on a server. `site` is a checked site id, so that no name here needs quoting or can climb. */
+export const paths = {
+  /** root, 0711: nginx must pass through it to `acme`; everything else below is 0700. */
+  state: '/var/lib/chom',
+  /** The shared webroot of HTTP-01 challenges, root's, readable by nginx. */
+  acme: '/var/lib/chom/acme',
+  staging: '/var/lib/chom/staging',
+  /** Previous versions of published files, outside every include. */
+  previous: '/var/lib/chom/previous',
+  temporary: '/var/lib/chom/tmp',
+  locks: '/var/lib/chom/locks',
+  recovery: '/var/lib/chom/recovery',
+  /** One file per site that CHOM made here, with its uid: what is not listed here is not ours to touch. */
+  sites: '/var/lib/chom/sites',
+  /** One empty file per program that CHOM itself installed. */
+  installed: '/var/lib/chom/installed',
+  tls: (site: string) => `/var/lib/chom/tls/${site}`,
+  nginx: '/etc/nginx',
+  mariadb: '/etc/mysql',
+  php: '/etc/chom/php',
+  socket: (site: string) => `/run/chom-php/${site}.sock`,
+  logs: (site: string) => `/var/log/nginx/chom/${site}`,
+  root: (site: string) => `/srv/chom/${site}`,
+} as const;
+
+/** The directory of a site that nginx serves. */
+export function documentRoot(site: string): string {
+  return `${paths.root(site)}/app`;
+}

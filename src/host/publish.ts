@@ -1,0 +1,180 @@
+import { dirname } from 'node:path/posix';
+import { EXIT } from './exit-codes.js';
+import { paths } from './paths.js';
+import { serviceLock, type Service } from './service-lock.js';
+import { join, sh, type Script } from './shell.js';
+
+/** One file of a service's configuration as it shall be. */
+export interface Change {
+  /** Relative to the tree. */
+  path: string;
+  /** Null: the file shall not be there. */
+  text: string | null;
+}
+
+/** A change to the configuration of a service. */
+export interface Publication {
+  /** What the operator knows it by; also the directory of its previous versions. */
+  service: string;
+  /** Where others change the same tree: the lock that excludes them. */
+  lock?: Service;
+  /** Root of the service's configuration, for example `/etc/nginx`. */
+  tree: string;
+  /** Made in this order; after each of them the tree must be one that the service starts with. */
+  changes: readonly [Change, ...Change[]];
+  /** Under the lock, before anything else: directories, ports. `refuse CODE SENTENCE` ends it. */
+  before?: Script;
+  /**
+   * The service's own test of the tree at its place. Prints why, exits non-zero to refuse; `EXIT.conflict` where the
+   * change gets in the way of something that is not ours.
+   */
+  test: Script;
+  /** Makes the service take the tree as it is now; also called to go back. Must not interrupt other sites. */
+  apply: Script;
+  /** Exit 0 once what was published is what the service works with; asked again until the deadline. */
+  served: Script;
+  /** Under the lock, after success. */
+  after?: Script;
+}
+
+const DEADLINE_SECONDS = 20;
+
+/**
+ * Publishes so that an untested file is never where a start of the service would read it, and that a change which does
+ * not work is taken back: a copy of the tree with the changes is tested at the real path in a mount namespace of its
+ * own → fsync, rename, fsync of the directory → the live tree is tested → the service takes it → it is seen to work.
+ * What was there before lies in `previous/<service>/pending` meanwhile, so that the next publication, whoever's it is,
+ * takes back one that died in between. Exit codes: rejected, broken, notServed, diskFull, lockTimeout, conflict.
+ */
+export function publish(publication: Publication): { check: Script; act: Script } {
+  const { service, tree, changes, test, apply, served } = publication;
+  const previous = `${paths.previous}/${service}`;
+  const [{ path: name }] = changes;
+  const already = join([...changes.map((change) => isSo(tree, change)), sh`( ${served} ) || exit 1`]);
+  const act = join([
+    sh`umask 022
+export LC_ALL=C`,
+    publication.lock ? serviceLock(publication.lock) : NOTHING,
+    sh`tree=${tree}
+pending=${`${previous}/pending`}
+kept=${`${previous}/kept`}
+install -d -m 0700 ${paths.temporary} ${paths.previous} ${previous}
+rm -rf ${`${paths.temporary}/publish-${service}`}.*
+work=$(mktemp -d ${`${paths.temporary}/publish-${service}.XXXXXXXX`}) || exit ${EXIT.diskFull}
+trap 'rm -rf "$work"' EXIT
+try() { ( ${test} ); }
+apply() { ( ${apply} ); }
+served() { ( ${served} ); }
+already() { ( ${already} ); }`,
+    FUNCTIONS,
+    sh`if [ -d "$pending" ]; then
+  if [ "$(cat "$pending/for")" = ${name} ] && already; then
+    keep
+    exit 0
+  fi
+  restore
+fi`,
+    publication.before ?? NOTHING,
+    sh`cp -a "$tree" "$work/candidate" || cannot_write`,
+    ...changes.map(candidate),
+    sh`unshare --mount sh -c ${sh`mount --bind "$1" ${tree} || exit 99
+${test}`.script} sh "$work/candidate" >"$work/said" 2>&1
+tested=$?
+if [ "$tested" -ne 0 ]; then
+  if [ "$tested" -ne ${EXIT.conflict} ] && ! try >"$work/said-live" 2>&1; then
+    cat "$work/said-live" >&2
+    refuse ${EXIT.broken} ${`the configuration of ${service} was broken before this change`}
+  fi
+  cat "$work/said" >&2
+  [ "$tested" -ne ${EXIT.conflict} ] || refuse ${EXIT.conflict} ${`the change collides with what ${service} serves already`}
+  [ "$tested" -ne 99 ] || refuse 1 ${`cannot test a candidate configuration of ${service}`}
+  refuse ${EXIT.rejected} ${`${service} refuses this change`}
+fi
+mkdir "$work/pending" "$work/pending/files" "$work/pending/absent" || cannot_write
+printf %s ${name} >"$work/pending/for" || cannot_write`,
+    ...changes.map(remember),
+    sh`find "$work/pending" ! -type l -exec sync {} +
+mv -T "$work/pending" "$pending" && sync ${previous} || cannot_write`,
+    ...changes.map(swap),
+    sh`if ! try >"$work/said" 2>&1; then
+  cat "$work/said" >&2
+  refuse ${EXIT.rejected} ${`${service} refuses this change where it would be live`}
+fi
+apply >&2 || refuse ${EXIT.notServed} ${`${service} did not take the change; it was taken back`}
+until=$(( $(date +%s) + ${DEADLINE_SECONDS} ))
+while ! served; do
+  [ "$(date +%s)" -lt "$until" ] ||
+    refuse ${EXIT.notServed} ${`the change to ${service} was not seen to work within ${DEADLINE_SECONDS} seconds and was taken back`}
+  sleep 0.1
+done
+keep`,
+    publication.after ?? NOTHING,
+    sh`exit 0`,
+  ]);
+  // A publication that died in between must not pass for one that was completed.
+  return { check: join([sh`[ ! -d ${`${previous}/pending`} ] || exit 1`, already]), act };
+}
+
+const NOTHING = sh`:`;
+
+const FUNCTIONS = sh`# Puts back what the pending directory holds, by rename.
+restore() {
+  ( cd "$pending/files" && find . -mindepth 1 ! -type d ) | while read -r path; do
+    spare="$tree/$(dirname "$path")/.chom.$$"
+    cp -a "$pending/files/$path" "$spare" && mv -fT "$spare" "$tree/$path" && sync "$(dirname "$tree/$path")"
+  done
+  ( cd "$pending/absent" && find . -type f ) | while read -r path; do
+    rm -f "$tree/$path" && sync "$(dirname "$tree/$path")"
+  done
+  try >/dev/null 2>&1 && apply
+  rm -rf "$pending"
+}
+keep() {
+  mkdir -p "$kept" && cp -a "$pending/files/." "$kept"
+  rm -rf "$pending"
+}
+refuse() {
+  [ ! -d "$pending" ] || restore >&2
+  echo "$2" >&2
+  exit "$1"
+}
+cannot_write() {
+  for place in "$tree" ${paths.state}; do
+    space=$(df -P -k "$place" | awk 'NR == 2 { print $4 }')
+    inodes=$(df -P -i "$place" | awk 'NR == 2 { print $4 }')
+    if [ "$space" -lt 1024 ] || [ "$inodes" = 0 ]; then refuse ${EXIT.diskFull} "no space is left for $place"; fi
+  done
+  refuse 1 "cannot write below $tree"
+}`;
+
+function isSo(tree: string, { path, text }: Change): Script {
+  const target = `${tree}/${path}`;
+  if (text === null) return sh`[ ! -e ${target} ] && [ ! -L ${target} ] || exit 1`;
+  return sh`printf %s ${text} | cmp -s - ${target} || exit 1`;
+}
+
+function candidate({ path, text }: Change): Script {
+  const target = sh`"$work/candidate"/${path}`;
+  if (text === null) return sh`rm -f ${target}`;
+  return sh`mkdir -p "$work/candidate"/${dirname(path)} && rm -f ${target} && printf %s ${text} >${target} || cannot_write`;
+}
+
+function remember({ path }: Change): Script {
+  const place = dirname(path);
+  return sh`if [ -e "$tree"/${path} ] || [ -L "$tree"/${path} ]; then
+  mkdir -p "$work/pending/files"/${place} && cp -a "$tree"/${path} "$work/pending/files"/${path} || cannot_write
+else
+  mkdir -p "$work/pending/absent"/${place} && : >"$work/pending/absent"/${path} || cannot_write
+fi`;
+}
+
+function swap({ path, text }: Change): Script {
+  const place = dirname(path);
+  if (text === null) return sh`if [ -d "$tree"/${place} ]; then rm -f "$tree"/${path} && sync "$tree"/${place}; fi`;
+  return sh`mkdir -p "$tree"/${place} && spare=$(mktemp "$tree"/${place}/.chom.XXXXXXXX) || cannot_write
+cat "$work/candidate"/${path} >"$spare" && chmod 0644 "$spare" && sync "$spare" &&
+  mv -fT "$spare" "$tree"/${path} && sync "$tree"/${place} || {
+  rm -f "$spare"
+  cannot_write
+}`;
+}

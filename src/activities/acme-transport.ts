@@ -4,7 +4,7 @@ import { AcmeProblem, AcmeSilence, readProblem, readRetryAfter } from './acme-pr
 
 export type Reply = Pick<AxiosResponse<unknown>, 'status' | 'headers' | 'data'>;
 /** The HTTP layer that acme-client is given. */
-export type Send = (url: string, method: string, options: AxiosRequestConfig) => Promise<Reply>;
+export type Send = (url: string, method: string, options?: { data?: unknown }) => Promise<Reply>;
 
 // Directory, nonce and request together must fit into the shortest bound of a step, one minute.
 const REQUEST_MILLISECONDS = 15_000;
@@ -24,7 +24,7 @@ export function transport(directory: string, ca: Buffer | undefined): Send {
   const nonces: string[] = [];
   let known: { reply: Reply; until: number } | undefined;
 
-  return async (url, method, { headers, data }) => {
+  return async (url, method, { data } = {}) => {
     const nonce = method === 'head' ? nonces.shift() : undefined;
     if (nonce !== undefined) return { status: 200, headers: { 'replay-nonce': nonce }, data: '' };
     if (url === directory && known && known.until > Date.now()) return known.reply;
@@ -32,8 +32,8 @@ export function transport(directory: string, ca: Buffer | undefined): Send {
     const reply = await exchange(http, {
       url,
       method,
-      headers: { ...(headers as Record<string, string>), 'User-Agent': USER_AGENT },
-      data: data as unknown,
+      headers: { 'Content-Type': 'application/jose+json', 'User-Agent': USER_AGENT },
+      data,
     });
     const fresh: unknown = reply.headers['replay-nonce'];
     const problem = reply.status >= 400 ? readProblem(reply.data) : undefined;

@@ -121,6 +121,8 @@ export async function openAuthority(setting: { directory: string; caFile?: strin
         const [answer] = await client.getAuthorizations({ authorizations: [authorization] } as unknown as acme.Order);
         const challenge = answer?.challenges.find((one) => one.type === 'http-01');
         if (!answer || !challenge) throw new Error(`no http-01 challenge in ${authorization}`);
+        // It becomes the name of a file (RFC 8555 §8.3: base64url).
+        if (!/^[A-Za-z0-9_-]{1,128}$/.test(challenge.token)) throw new Error(`a token that is not base64url`);
         found.push({
           name: answer.identifier.value,
           url: challenge.url,

@@ -1,0 +1,172 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+type Endpoint = 'directory' | 'nonce' | 'account' | 'newOrder' | 'order' | 'authz' | 'challenge' | 'finalize' | 'cert';
+
+interface Answer {
+  status: number;
+  headers?: Record<string, string>;
+  body?: unknown;
+}
+
+/** What is done in the place of the next answer: another answer, or none after the request was acted on. */
+type Misbehaviour = Answer | 'lost';
+
+interface Received {
+  endpoint: Endpoint;
+  method: string;
+  nonce: string | null;
+  payload: unknown;
+  userAgent: string;
+}
+
+/** An ACME problem as an answer. */
+export function problem(status: number, type: string, detail: string, headers: Record<string, string> = {}): Answer {
+  return { status, headers, body: { type: `urn:ietf:params:acme:error:${type}`, detail, status } };
+}
+
+/**
+ * A certificate authority that misbehaves to order, as no Pebble does: rate limits, lost replies, errors of the edge,
+ * orders that hang. It checks nonces and nothing else; signatures are Pebble's to check.
+ */
+export async function fakeAuthority() {
+  const received: Received[] = [];
+  const queued = new Map<Endpoint, Misbehaviour[]>();
+  const nonces = new Set<string>();
+  const orders: { names: string[]; status: string; error?: unknown }[] = [];
+  let count = 0;
+  let base = '';
+  const state = {
+    authorization: 'pending',
+    challengeError: undefined as unknown,
+    certificate: 'PEM',
+    accountKnown: true,
+  };
+
+  const nonce = () => {
+    const fresh = `nonce-${(count += 1)}`;
+    nonces.add(fresh);
+    return fresh;
+  };
+
+  function order(index: number): unknown {
+    const known = orders[index];
+    if (!known) return undefined;
+    return {
+      status: known.status,
+      identifiers: known.names.map((value) => ({ type: 'dns', value })),
+      authorizations: known.names.map((name) => `${base}/authz/${index}/${name}`),
+      finalize: `${base}/finalize/${index}`,
+      ...(known.status === 'valid' && { certificate: `${base}/cert/${index}` }),
+      ...(known.error !== undefined && { error: known.error }),
+    };
+  }
+
+  function act(endpoint: Endpoint, path: string[], payload: unknown): Answer {
+    const index = Number(path[1]);
+    if (endpoint === 'directory') {
+      const urls = { newNonce: 'nonce', newAccount: 'account', newOrder: 'newOrder' };
+      return {
+        status: 200,
+        body: Object.fromEntries(Object.entries(urls).map(([name, at]) => [name, `${base}/${at}`])),
+      };
+    }
+    if (endpoint === 'nonce') return { status: 200 };
+    if (endpoint === 'account') {
+      if (path.length > 1 && !state.accountKnown) return problem(400, 'accountDoesNotExist', 'no such account');
+      return {
+        status: path.length > 1 ? 200 : 201,
+        headers: { location: `${base}/account/1` },
+        body: { status: 'valid' },
+      };
+    }
+    if (endpoint === 'newOrder') {
+      const { identifiers } = payload as { identifiers: { value: string }[] };
+      orders.push({ names: identifiers.map(({ value }) => value), status: 'pending' });
+      const at = orders.length - 1;
+      return { status: 201, headers: { location: `${base}/order/${at}` }, body: order(at) };
+    }
+    if (endpoint === 'order') return { status: 200, body: order(index) };
+    if (endpoint === 'authz') {
+      const challenge = {
+        type: 'http-01',
+        url: `${base}/challenge/${index}`,
+        token: `token-${index}`,
+        status: state.authorization,
+      };
+      const error = state.challengeError === undefined ? {} : { error: state.challengeError };
+      return {
+        status: 200,
+        body: {
+          status: state.authorization,
+          identifier: { type: 'dns', value: path[2] },
+          challenges: [
+            { type: 'dns-01', url: `${base}/challenge/dns`, token: 'other', status: 'pending' },
+            { ...challenge, ...error },
+          ],
+        },
+      };
+    }
+    if (endpoint === 'challenge') return { status: 200, body: { status: 'processing' } };
+    if (endpoint === 'finalize') {
+      const known = orders[index];
+      if (known?.status !== 'ready') return problem(403, 'orderNotReady', `Order's status is ${known?.status}`);
+      known.status = 'processing';
+      return { status: 200, body: order(index) };
+    }
+    return { status: 200, headers: { 'content-type': 'application/pem-certificate-chain' }, body: state.certificate };
+  }
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = (request.url ?? '/').slice(1).split('/');
+    const endpoint = path[0] as Endpoint;
+    const text = Buffer.concat((await request.toArray()) as Buffer[]).toString();
+    const signed = text === '' ? undefined : (JSON.parse(text) as { protected: string; payload: string });
+    const header = signed && (decode(signed.protected) as { nonce: string });
+    const payload = signed?.payload ? decode(signed.payload) : null;
+    const { method = '', headers } = request;
+    received.push({ endpoint, method, nonce: header?.nonce ?? null, payload, userAgent: headers['user-agent'] ?? '' });
+    let answer: Answer;
+    const misbehaviour = queued.get(endpoint)?.shift();
+    if (header && !nonces.delete(header.nonce)) answer = problem(400, 'badNonce', 'this nonce was used before');
+    else if (misbehaviour === undefined || misbehaviour === 'lost') answer = act(endpoint, path, payload);
+    else answer = misbehaviour;
+    if (misbehaviour === 'lost') {
+      request.socket.destroy();
+      return;
+    }
+    const json = typeof answer.body === 'object';
+    response.writeHead(answer.status, {
+      'content-type': json ? (answer.status < 400 ? 'application/json' : 'application/problem+json') : 'text/html',
+      'replay-nonce': nonce(),
+      ...answer.headers,
+    });
+    response.end(json ? JSON.stringify(answer.body) : answer.body);
+  }
+
+  const server = createServer((request, response) => void handle(request, response));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
+  return {
+    directory: `${base}/directory`,
+    received,
+    orders,
+    state,
+    /** Misbehaves once per call, at the next request to the endpoint. */
+    next(endpoint: Endpoint, misbehaviour: Misbehaviour): void {
+      queued.set(endpoint, [...(queued.get(endpoint) ?? []), misbehaviour]);
+    },
+    posts: (endpoint: Endpoint) => received.filter((one) => one.endpoint === endpoint && one.method === 'POST'),
+    async close(): Promise<void> {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+export type FakeAuthority = Awaited<ReturnType<typeof fakeAuthority>>;
+
+function decode(part: string): unknown {
+  return JSON.parse(Buffer.from(part, 'base64url').toString()) as unknown;
+}

@@ -18,7 +18,17 @@ const CONNECTION_STATES = new Set([
   '57P03', // cannot_connect_now
   '25P03', // idle_in_transaction_session_timeout
 ]);
-const CONNECTION_ERRNOS = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH']);
+const CONNECTION_ERRNOS = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ENOENT', // of a unix socket
+]);
 /** node-pg gives no code to these. */
 const CONNECTION_MESSAGES = /^(Connection terminated|Client has encountered a connection error|timeout exceeded when)/;
 
@@ -33,15 +43,16 @@ export function isFault(error: unknown): error is Error & { code?: string } {
 /** Whether asking again may help, and why; false when it cannot. */
 export function isTransient(error: Error & { code?: string }): Transience | false {
   const code = error.code ?? '';
-  // Also its extended codes: SQLITE_BUSY_SNAPSHOT, SQLITE_BUSY_RECOVERY.
-  if (code.startsWith('SQLITE_BUSY') || BUSY_STATES.has(code)) return 'busy';
+  // Also its extended codes: SQLITE_BUSY_SNAPSHOT, SQLITE_BUSY_RECOVERY. PROTOCOL is a lost race for a WAL lock.
+  if (code.startsWith('SQLITE_BUSY') || code === 'SQLITE_PROTOCOL' || BUSY_STATES.has(code)) return 'busy';
   const lost = CONNECTION_STATES.has(code) || code.startsWith('08') || CONNECTION_ERRNOS.has(code);
   return lost || CONNECTION_MESSAGES.test(error.message) ? 'connection' : false;
 }
 
 /** One line that is safe to log: node-pg's message names columns, its `detail` would hold values. */
 export function describeFault(error: Error & { code?: string }): string {
-  return error.code ? `${error.message} (${error.code})` : error.message;
+  // An address that resolves to several is refused with an AggregateError, whose own message is empty.
+  return [error.message, error.code && `(${error.code})`].filter(Boolean).join(' ');
 }
 
 /**
@@ -72,7 +83,9 @@ const OUT_OF_ORDER: Record<string, string> = {
   SQLITE_NOTADB: 'the file is not an inventory',
   SQLITE_CANTOPEN: 'the file cannot be opened',
   SQLITE_PERM: 'the file may not be read',
-  SQLITE_READONLY: 'the file or its directory may not be written',
+  SQLITE_READONLY: 'it may not be written, or not outside of a transaction',
+  '25006': 'it may not be written, or not outside of a transaction',
+  '57014': 'a query took longer than it may',
   '53100': 'the disk of PostgreSQL is full',
   '28P01': 'PostgreSQL refused the password',
   '28000': 'PostgreSQL refused the user',

@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { link, mkdir, open, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failure } from '../workflows/failures.js';
-import { Keyring, type KeyringObject, newKey } from './keyring.js';
+import { Keyring, type KeyringObject } from './keyring.js';
 
 /** Where the keyring lies in CHOM's data directory. */
 export function keyringFile(directory: string): string {
@@ -23,27 +23,37 @@ export async function openKeyring(directory: string): Promise<Keyring> {
   return Keyring.fromObject(await read(file));
 }
 
-/** Adds a new key and makes it the one that seals. Older keys stay, for what they sealed. */
-export async function rotateKeyring(directory: string): Promise<Keyring> {
-  const held = Keyring.parse(await readExisting(directory));
-  const key = newKey();
-  return await replace(directory, { ...held, current: key.id, keys: [...held.keys, key] });
-}
-
-/** Keeps the public half of the recovery key. */
+/**
+ * Keeps the public half of the recovery key. Its private half is printed once, so that a second one is refused.
+ * @throws Conflict when there is one already, or another process is changing the keyring; `NotFound` no keyring
+ */
 export async function setRecoveryKey(directory: string, publicKey: string): Promise<Keyring> {
-  return await replace(directory, { ...Keyring.parse(await readExisting(directory)), recovery: publicKey });
+  const file = keyringFile(directory);
+  return await alone(file, async () => {
+    const held = await read(file);
+    if (!held) throw failure('NotFound', `There is no keyring in ${directory}`);
+    const object = Keyring.parse(held);
+    if (object.recovery !== undefined) throw failure('Conflict', `The keyring ${file} has a recovery key already`);
+    await write(file, { ...object, recovery: publicKey }, 'replace');
+    return Keyring.fromObject({ ...object, recovery: publicKey });
+  });
 }
 
-async function replace(directory: string, object: KeyringObject): Promise<Keyring> {
-  await write(keyringFile(directory), object, 'replace');
-  return Keyring.fromObject(object);
-}
-
-async function readExisting(directory: string): Promise<unknown> {
-  const held = await read(keyringFile(directory));
-  if (!held) throw failure('NotFound', `There is no keyring in ${directory}`);
-  return held;
+/** Two that change the file at once would lose what one of them wrote. */
+async function alone<Result>(file: string, fn: () => Promise<Result>): Promise<Result> {
+  const lock = `${file}.lock`;
+  const handle = await open(lock, 'wx', 0o600).catch((error: unknown) => {
+    throw failure('Conflict', `The keyring ${file} is being changed by another process`, {
+      cause: `${lock} cannot be made: ${String(Reflect.get(Object(error), 'code'))}`,
+      next: `if no other process is at it, remove ${lock}`,
+    });
+  });
+  try {
+    return await fn();
+  } finally {
+    await handle.close();
+    await unlink(lock);
+  }
 }
 
 async function read(file: string): Promise<unknown> {

@@ -120,8 +120,7 @@ export class Keyring {
   }
 }
 
-/** A key to be added to a keyring. */
-export function newKey(): KeyringObject['keys'][number] {
+function newKey(): KeyringObject['keys'][number] {
   return {
     id: `k${randomUUID().replaceAll('-', '').slice(0, 12)}`,
     key: randomBytes(32).toString('base64'),

@@ -2,7 +2,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { failure } from '../workflows/failures.js';
 import type { Undo } from '../workflows/step.js';
 import { now } from './clock.js';
-import { type Fence, type Inventory, superseded, type Trx } from './database.js';
+import { type Inventory, superseded, type Trx } from './database.js';
 import type { Keyring } from './keyring.js';
 import * as places from './places.js';
 import * as undos from './undos.js';

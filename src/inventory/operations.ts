@@ -4,6 +4,7 @@ import type { OperationKind } from '../workflows/step.js';
 import { now } from './clock.js';
 import type { Db, Trx } from './database.js';
 import type { Keyring } from './keyring.js';
+import * as places from './places.js';
 import type { OperationsTable, OperationState, Outcome, Priority } from './schema.js';
 import { seal } from './sealing.js';
 
@@ -98,7 +99,10 @@ export async function cancelAsked(trx: Trx, id: string): Promise<boolean> {
     .where('run', 'is', null)
     .where('outcome', 'is', null)
     .executeTakeFirst();
-  return numUpdatedRows > 0n;
+  if (numUpdatedRows === 0n) return false;
+  // It may have been given its place when it was asked for; a child has none.
+  await places.release(trx, id);
+  return true;
 }
 
 /** @throws NotFound */

@@ -1,5 +1,5 @@
 import { CompiledQuery, type Dialect, type Driver, PostgresDialect, type PostgresDialectConfig } from 'kysely';
-import pg from 'pg';
+import { Pool, types } from 'pg';
 import { ReadingDriver } from './reading.js';
 
 /** Object id of int8 (pg_type.dat). node-pg gives it as text; our counters stay far below 2^53. */
@@ -13,16 +13,16 @@ const WRITERS = 4;
 export function postgresDialects(url: string, patience: number): { reading: Dialect; writing: Dialect } {
   return {
     reading: new InventoryDialect(
-      settings(url, READERS, 'set default_transaction_read_only = on'),
+      poolOf(url, READERS, 'set default_transaction_read_only = on'),
       (driver) => new ReadingDriver(driver, patience),
     ),
-    writing: new InventoryDialect(settings(url, WRITERS, 'set synchronous_commit = on'), (driver) => driver),
+    writing: new InventoryDialect(poolOf(url, WRITERS, 'set synchronous_commit = on'), (driver) => driver),
   };
 }
 
-function settings(url: string, max: number, setUp: string): PostgresDialectConfig {
+function poolOf(url: string, max: number, setUp: string): PostgresDialectConfig {
   const pool = () => {
-    const made = new pg.Pool({
+    const made = new Pool({
       connectionString: url,
       max,
       application_name: 'chom',
@@ -45,8 +45,8 @@ function settings(url: string, max: number, setUp: string): PostgresDialectConfi
   };
 }
 
-const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>
-  oid === INT8 && format !== 'binary' ? Number : pg.types.getTypeParser(oid, format);
+const getTypeParser: typeof types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>
+  oid === INT8 && format !== 'binary' ? Number : types.getTypeParser(oid, format);
 
 class InventoryDialect extends PostgresDialect {
   constructor(

@@ -20,6 +20,7 @@ export interface Schema {
   uploadChunks: UploadChunksTable;
   accounts: AccountsTable;
   keyIds: KeyIdsTable;
+  controllers: ControllersTable;
 }
 
 /** A boolean that both databases store alike. */
@@ -221,6 +222,13 @@ export interface AccountsTable {
 }
 
 export interface KeyIdsTable {
+  id: string;
+  createdAt: string;
+}
+
+/** One row: which installation of CHOM this inventory is of. */
+export interface ControllersTable {
+  one: 1;
   id: string;
   createdAt: string;
 }

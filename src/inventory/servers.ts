@@ -61,14 +61,14 @@ export async function add(trx: Trx, server: NewServer): Promise<Server> {
     if (!moved && held.user === user) return held;
     throw failure('Conflict', `Server ${held.name} is enrolled already, as ${held.user}@${held.address}:${held.port}`, {
       server: held.name,
-      next: `choose another name`,
+      next: 'choose another name',
     });
   }
   await trx
     .updateTable('servers')
     .set({ address, port, user, status: 'enrolling', updatedAt: at })
     // A key is pinned for the machine behind an address, not for a name.
-    .$if(moved, (update) => update.set({ hostKey: null, hostKeyFingerprint: null }))
+    .$if(moved, (query) => query.set({ hostKey: null, hostKeyFingerprint: null }))
     .where('id', '=', held.id)
     .execute();
   return await byId(trx, held.id);

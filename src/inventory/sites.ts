@@ -88,16 +88,21 @@ export async function byId(db: Db, id: string): Promise<Site> {
   return site;
 }
 
-/** The site that holds this name as its domain or alias. @throws NotFound also when it is another tenant's */
+/**
+ * The site that holds this name as its domain or alias; where none does, the latest that failed to get it.
+ * @throws NotFound also when it is another tenant's
+ */
 export async function byDomain(db: Db, domain: string, filter: { tenant?: string } = {}): Promise<Site> {
-  const row = await db
+  const holder = await db
     .selectFrom('siteNames')
     .innerJoin('sites', 'sites.id', 'siteNames.site')
     .selectAll('sites')
     .where('siteNames.name', '=', domain)
     .executeTakeFirst();
-  if (!row || (filter.tenant !== undefined && row.tenant !== filter.tenant)) throw unknown(domain);
-  return fromRow(row);
+  if (holder && (filter.tenant === undefined || holder.tenant === filter.tenant)) return fromRow(holder);
+  const failed = (await list(db, filter)).find((site) => site.domain === domain);
+  if (!failed) throw unknown(domain);
+  return failed;
 }
 
 /** By domain, the newest first of those that failed and were tried again. Removed ones are left out. */

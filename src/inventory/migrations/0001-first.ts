@@ -170,6 +170,10 @@ export const first: Migration = {
       url text not null,
       credential text not null references credentials (id),
       contact text)`,
+    `create table controllers (
+      one integer primary key check (one = 1),
+      id text not null,
+      created_at text not null)`,
     `create table key_ids (
       id text primary key,
       created_at text not null)`,

@@ -91,9 +91,7 @@ function path(site: string): string {
 function ask(domain: string, scheme: 'http' | 'https'): Script {
   const port = scheme === 'http' ? 80 : 443;
   // -k: whom the certificate is trusted by is asked from outside; here only which file answers.
-  return sh`curl -sk --noproxy '*' --max-time 3 --resolve ${`${domain}:${port}:127.0.0.1`} ${
-    `${scheme}://${domain}/.well-known/chom-version`
-  }`;
+  return sh`curl -sk --noproxy '*' --max-time 3 --resolve ${`${domain}:${port}:127.0.0.1`} ${`${scheme}://${domain}/.well-known/chom-version`}`;
 }
 
 function asked(domain: string, scheme: 'http' | 'https'): Script {

@@ -167,12 +167,7 @@ function fastcgi(site: string): string[] {
 
 /** In every port-80 server, before anything that redirects: a server-level `return` would hide it. */
 function acme(): string[] {
-  return [
-    'location ^~ /.well-known/acme-challenge/ {',
-    `    root ${paths.acme};`,
-    '    default_type text/plain;',
-    '}',
-  ];
+  return ['location ^~ /.well-known/acme-challenge/ {', `    root ${paths.acme};`, '    default_type text/plain;', '}'];
 }
 
 function answer(name = 'chom-version'): string[] {

@@ -92,7 +92,9 @@ php_admin_value[open_basedir] = ${root}/:/usr/share/php/
 php_admin_value[doc_root] = ${documentRoot(site)}
 php_admin_value[upload_tmp_dir] = ${root}/tmp
 php_admin_value[sys_temp_dir] = ${root}/tmp
-php_admin_value[session.save_path] = ${root}/tmp/sessions
+php_admin_value[session.save_path] = ${root}/tmp
+; Debian leaves the removal of old sessions to a job that knows only the stock directory.
+php_admin_value[session.gc_probability] = 1
 php_admin_value[error_log] = syslog
 php_admin_value[syslog.ident] = chom-php-${site}
 php_admin_flag[log_errors] = on

@@ -77,8 +77,10 @@ fi`,
     publication.before ?? NOTHING,
     sh`cp -a "$tree" "$work/candidate" || cannot_write`,
     ...changes.map(candidate),
-    sh`unshare --mount sh -c ${sh`mount --bind "$1" ${tree} || exit 99
-${test}`.script} sh "$work/candidate" >"$work/said" 2>&1
+    sh`unshare --mount sh -c ${
+      sh`mount --bind "$1" ${tree} || exit 99
+${test}`.script
+    } sh "$work/candidate" >"$work/said" 2>&1
 tested=$?
 if [ "$tested" -ne 0 ]; then
   if [ "$tested" -ne ${EXIT.conflict} ] && ! try >"$work/said-live" 2>&1; then

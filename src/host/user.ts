@@ -21,9 +21,7 @@ export function createUser({ site, uid }: SiteUser): { check: Script; act: Scrip
   const check = sh`[ "$(cat ${mark} 2>/dev/null)" = ${uid} ] || exit 1
 [ "$(getent passwd ${site})" = ${entry} ] || exit 1
 [ "$(stat -c '%a %U %G' /srv/chom ${root})" = ${'711 root root\n751 root root'} ] || exit 1
-[ "$(stat -c '%a %U %G' ${app} ${`${root}/shared`} ${`${root}/tmp`} ${`${root}/tmp/sessions`})" = ${
-    `2750 ${site} www-data\n2750 ${site} www-data\n700 ${site} ${site}\n700 ${site} ${site}`
-  } ] || exit 1`;
+[ "$(stat -c '%a %U %G' ${app} ${`${root}/shared`} ${`${root}/tmp`})" = ${`2750 ${site} www-data\n2750 ${site} www-data\n700 ${site} ${site}`} ] || exit 1`;
   const act = sh`umask 022
 fail() {
   if [ "$(df -P -k "$2" | awk 'NR == 2 { print $4 }')" -lt 1024 ]; then
@@ -37,7 +35,7 @@ conflict() {
   echo "$1 exists on the server and was not made by CHOM for this site" >&2
   exit ${EXIT.conflict}
 }
-install -d -m 0700 ${paths.sites} || fail "cannot write ${paths.sites}" ${paths.state}
+install -d -m 0700 ${paths.sites} || fail ${`cannot write ${paths.sites}`} ${paths.state}
 if [ "$(cat ${mark} 2>/dev/null)" != ${uid} ]; then
   ! getent passwd ${site} >&2 || conflict ${`user ${site}`}
   ! getent group ${site} >&2 || conflict ${`group ${site}`}
@@ -55,8 +53,7 @@ getent passwd ${site} >/dev/null ||
 install -d -o root -g root -m 0711 /srv/chom &&
   install -d -o root -g root -m 0751 ${root} &&
   install -d -o ${site} -g www-data -m 2750 ${app} ${`${root}/shared`} &&
-  install -d -o ${site} -g ${site} -m 0700 ${`${root}/tmp`} &&
-  ${asSite(site, sh`mkdir -p -m 0700 ${`${root}/tmp/sessions`}`)} || fail ${`cannot make the directories of ${site}`} /srv`;
+  install -d -o ${site} -g ${site} -m 0700 ${`${root}/tmp`} || fail ${`cannot make the directories of ${site}`} /srv`;
   return { check, act };
 }
 

@@ -1,0 +1,88 @@
+import { EXIT } from './exit-codes.js';
+import { paths } from './paths.js';
+import { serviceLock } from './service-lock.js';
+import { sh, type Script } from './shell.js';
+
+/** Programs that CHOM needs on a server, and the packages that bring them. */
+export interface Packages {
+  /** The distribution's PHP version. */
+  php: string;
+}
+
+/** Installed where they are missing. sudo is not among them: who logs in is root or has it. */
+function wanted({ php }: Packages): string[] {
+  return [
+    'ca-certificates',
+    'curl',
+    'git',
+    'iproute2',
+    'logrotate',
+    'mariadb-server',
+    'openssl',
+    'procps',
+    'restic',
+    'rsync',
+    `php${php}-cli`,
+    `php${php}-fpm`,
+    `php${php}-mysql`,
+  ];
+}
+
+/**
+ * Installs what is missing, and asks nobody: existing configuration files stay, the package manager's locks are waited
+ * for, an interrupted installation is completed first. What CHOM brought itself is marked below `installed/`, for only
+ * that is its to configure as a whole. Exit codes: packageManagerBusy, diskFull, lockTimeout.
+ */
+export function installPackages(packages: Packages): { check: Script; act: Script } {
+  const list = wanted(packages);
+  const find = sh`missing() {
+  for package in ${list}; do
+    [ "$(dpkg-query -W -f '\${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
+  done
+  # Any nginx will do.
+  [ -x /usr/sbin/nginx ] || echo nginx-light
+}`;
+  return {
+    check: sh`export LC_ALL=C
+${find}
+[ -z "$(missing)" ] || exit 1
+[ -z "$(dpkg --audit)" ]`,
+    act: sh`export LC_ALL=C DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a
+${find}
+${serviceLock('packages', 600)}
+refuse() {
+  for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
+    if [ -e "$lock" ] && grep -q ":$(stat -c %i "$lock") " /proc/locks; then
+      echo 'another package manager is at work on the server' >&2
+      exit ${EXIT.packageManagerBusy}
+    fi
+  done
+  for place in /var/cache/apt /usr /var/lib/dpkg; do
+    if [ "$(df -P -m "$place" | awk 'NR == 2 { print $4 }')" -lt 64 ]; then
+      echo "no space is left for $place" >&2
+      exit ${EXIT.diskFull}
+    fi
+  done
+  echo "$1" >&2
+  exit 1
+}
+apt() {
+  # Descriptor 9 is the lock: a service that a package starts must not keep it.
+  apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef \
+    --no-install-recommends "$@" 9>&- </dev/null >&2
+}
+# A new server's own first start installs packages too.
+if command -v cloud-init >/dev/null; then timeout 600 cloud-init status --wait >/dev/null 2>&1; fi
+install -d -m 0700 ${paths.installed}
+dpkg --configure -a --force-confold 9>&- </dev/null >&2 || refuse 'an interrupted installation cannot be completed: dpkg --configure -a'
+packages=$(missing)
+[ -n "$packages" ] || exit 0
+case "$packages" in
+  *mariadb-server*) [ -e /usr/sbin/mariadbd ] || : >${`${paths.installed}/mariadb`} ;;
+esac
+apt update || refuse 'the lists of packages cannot be fetched'
+apt install $packages || refuse 'packages cannot be installed'
+[ -z "$(missing)" ] || refuse "packages are still missing: $(missing | tr '\n' ' ')"
+echo "$packages"`,
+  };
+}

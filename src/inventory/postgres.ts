@@ -35,8 +35,9 @@ function poolOf(url: string, max: number, setUp: string): PostgresDialectConfig 
       idle_in_transaction_session_timeout: 30_000,
       types: { getTypeParser },
     });
-    // An idle connection that breaks is replaced at its next use; without a listener the error would end the process.
+    // A connection that breaks, idle or in use, fails at its next query; without listeners it would end the process.
     made.on('error', () => undefined);
+    made.on('connect', (client) => client.on('error', () => undefined));
     return Promise.resolve(made);
   };
   return {

@@ -1,4 +1,4 @@
-import type { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure } from '@temporalio/common';
 import { failure, type FailureDetails, type FailureType } from '../workflows/failures.js';
 
 /**
@@ -120,9 +120,13 @@ export function authorityFailure(error: unknown, authority: string, doing: strin
       ...(CAUSES[type] && { cause: CAUSES[type] }),
       ...(wait !== null && { retryAfterSeconds: wait }),
     };
-    const until = type === 'RateLimited' && wait !== null ? ` It asks to wait ${wait} s.` : '';
+    const until =
+      type === 'RateLimited' && wait !== null
+        ? ` It asks to wait ${wait} s, until ${new Date(Date.now() + wait * 1000).toISOString()}.`
+        : '';
     return failure(type, `Could not ${doing}: ${authority} answered ${error.message}${until}`, details);
   }
+  if (error instanceof ApplicationFailure) return error;
   const message = printable(error instanceof Error ? error.message : String(error));
   return failure('AuthorityError', `Could not ${doing}: ${authority} gave an unexpected answer: ${message}`);
 }

@@ -38,7 +38,9 @@ export interface Challenge {
 
 /** A certificate authority. Every call is one step of RFC 8555, fails with AcmeProblem or AcmeSilence, never sleeps. */
 export interface Authority {
-  /** Host name of the directory, for messages. */
+  /** URL of the directory: what an account belongs to. */
+  readonly directory: string;
+  /** Its host name, for messages. */
   readonly host: string;
   /** Makes the account of this key, or finds it: the same key always has the same account. Returns its URL. */
   register(key: string, contact: string | null): Promise<string>;
@@ -88,6 +90,7 @@ export async function openAuthority(setting: { directory: string; caFile?: strin
   }
 
   return {
+    directory: url,
     host: new URL(url).host,
 
     async register(key, contact) {

@@ -6,7 +6,7 @@ export interface CertificateFacts {
   names: string[];
   /** Hexadecimal, as the certificate has it. */
   serial: string;
-  /** SHA-256 of the DER, `AA:BB:…`. */
+  /** SHA-256 of the DER form, lower-case hexadecimal. */
   fingerprint: string;
   issuer: string;
   /** ISO-8601. */
@@ -21,7 +21,7 @@ export function readCertificate(certificate: Buffer | string): CertificateFacts 
   return {
     names: names.map((entry) => entry.slice('DNS:'.length).toLowerCase()),
     serial: leaf.serialNumber,
-    fingerprint: leaf.fingerprint256,
+    fingerprint: leaf.fingerprint256.replaceAll(':', '').toLowerCase(),
     issuer: leaf.issuer.replaceAll('\n', ', '),
     notBefore: new Date(leaf.validFrom).toISOString(),
     notAfter: new Date(leaf.validTo).toISOString(),

@@ -14,6 +14,8 @@ export interface AddressRecord {
 export interface CheckedNames {
   names: string[];
   warnings: string[];
+  /** A probe was placed on the server. */
+  probed: boolean;
 }
 
 /** What a check of names needs to know of the server and of the world. */
@@ -74,7 +76,7 @@ export async function checkNames(check: NameCheck): Promise<CheckedNames> {
     foreign.push(...records.filter((record) => !own.has(record.address)));
   }
   if (foreign.length > 0) warnings.push(...(await checkForeign(check, foreign)));
-  return { names, warnings };
+  return { names, warnings, probed: foreign.length > 0 };
 }
 
 async function checkForeign(check: NameCheck, records: AddressRecord[]): Promise<string[]> {

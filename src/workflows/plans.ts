@@ -54,6 +54,8 @@ export const certificatePlan = z.strictObject({
   serverName: z.string(),
   /** First the site's domain, then its aliases. */
   names: z.array(domainName).min(1).max(100),
+  /** Ask for a new one even where the installed one is valid and not due. */
+  force: z.boolean().optional(),
 });
 
 export type Source = z.infer<typeof source>;

@@ -26,7 +26,7 @@ export function publishSite(site: NginxSite, facts: NginxFacts): Publishing {
     ...nginx([domain, ...site.aliases]),
     changes: [{ path: path(site.site), text }],
     before: sh`${portsAreOurs}
-install -d -o root -g adm -m 0751 /var/log/nginx/chom ${paths.logs(site.site)}`,
+${logDirectory(site.site)}`,
     served,
   } satisfies Publication;
   return { ...publish(publication), version };
@@ -82,6 +82,18 @@ if [ -n "$others" ]; then
   echo "port 80 or 443 is held by another program: $(echo "$others" | grep -o '(("[^"]*"' | cut -d '"' -f 2 | sort -u | tr '[:space:]' ' ')" >&2
   exit ${EXIT.conflict}
 fi`;
+
+/**
+ * Root's, so that the site cannot put links where root opens files. nginx's workers reopen logs as www-data and must pass
+ * through; the files are made first because nginx makes them readable for everybody.
+ */
+function logDirectory(site: string): Script {
+  const logs = paths.logs(site);
+  return sh`install -d -o root -g adm -m 0751 /var/log/nginx/chom ${logs}
+for log in ${[`${logs}/access.log`, `${logs}/error.log`]}; do
+  [ -e "$log" ] || install -o www-data -g adm -m 0640 /dev/null "$log" || cannot_write
+done`;
+}
 
 function path(site: string): string {
   return `chom.d/${site}.conf`;

@@ -1,7 +1,7 @@
 import type { SitePlan } from '../workflows/plans.js';
 import { documentRoot, paths } from './paths.js';
 import { publish } from './publish.js';
-import { sh, type Script } from './shell.js';
+import { sh, type Script, writeFile } from './shell.js';
 
 /** A site whose PHP runs, and the version that runs it. */
 export interface PhpSite {
@@ -104,6 +104,21 @@ php_flag[display_errors] = off
 php_value[upload_max_filesize] = 64M
 php_value[post_max_size] = 64M
 `;
+}
+
+const UNIT = '/etc/systemd/system/chom-php@.service';
+
+/** Makes the server ready for sites' PHP. The distribution's own FPM and its pools are left as they are. */
+export function bootstrapPhp(): { check: Script; act: Script } {
+  const text = fpmUnit();
+  return {
+    check: sh`printf %s ${text} | cmp -s - ${UNIT} && [ "$(stat -c '%a %u' ${paths.php} 2>/dev/null)" = '755 0' ] || exit 1
+[ "$(systemctl show -P NeedDaemonReload chom-php@none.service)" != yes ]`,
+    act: sh`umask 022
+install -d -o root -g root -m 0755 /etc/chom ${paths.php} || exit 1
+${writeFile({ path: UNIT, content: text, mode: '0644' })} || exit 1
+systemctl daemon-reload`,
+  };
 }
 
 /** Starts a site's PHP, or gives it a new configuration. Exit codes of `publish`. */

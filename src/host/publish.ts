@@ -50,7 +50,7 @@ export function publish(publication: Publication): { check: Script; act: Script 
   const { service, tree, changes, test, apply, served } = publication;
   const previous = `${paths.previous}/${service}`;
   const [{ path: name }] = changes;
-  const already = join([...changes.map((change) => isSo(tree, change)), sh`( ${served} ) || exit 1`]);
+  const so = sh`( ${served} ) || exit 1`;
   const act = join([
     sh`umask 022
 export LC_ALL=C`,
@@ -65,8 +65,11 @@ trap 'rm -rf "$work"' EXIT
 try() { ( ${test} ); }
 apply() { ( ${apply} ); }
 served() { ( ${served} ); }
-already() { ( ${already} ); }`,
+already() { ( ${join([...changes.map((change, n) => isSo(tree, change, sh`"$work/"new.${n}`)), so])} ); }`,
     FUNCTIONS,
+    ...changes.map(({ text }, n) =>
+      text === null ? NOTHING : sh`printf %s ${text} >"$work/"new.${n} || cannot_write`,
+    ),
     sh`if [ -d "$pending" ]; then
   if [ "$(cat "$pending/for")" = ${name} ] && already; then
     keep
@@ -103,7 +106,7 @@ mv -T "$work/pending" "$pending" && sync ${previous} || cannot_write`,
   refuse ${EXIT.rejected} ${`${service} refuses this change where it would be live`}
 fi
 apply >&2 || refuse ${EXIT.notServed} ${`${service} did not take the change; it was taken back`}
-until=$(( $(date +%s) + ${DEADLINE_SECONDS} ))
+until=$(date -d ${`${DEADLINE_SECONDS} seconds`} +%s)
 while ! served; do
   [ "$(date +%s)" -lt "$until" ] ||
     refuse ${EXIT.notServed} ${`the change to ${service} was not seen to work within ${DEADLINE_SECONDS} seconds and was taken back`}
@@ -114,7 +117,12 @@ keep`,
     sh`exit 0`,
   ]);
   // A publication that died in between must not pass for one that was completed.
-  return { check: join([sh`[ ! -d ${`${previous}/pending`} ] || exit 1`, already]), act };
+  const check = join([
+    sh`[ ! -d ${`${previous}/pending`} ] || exit 1`,
+    ...changes.map((change) => isSo(tree, change, sh`-`, sh`printf %s ${change.text ?? ''} |`)),
+    so,
+  ]);
+  return { check, act };
 }
 
 const NOTHING = sh`:`;
@@ -149,16 +157,16 @@ cannot_write() {
   refuse 1 "cannot write below $tree"
 }`;
 
-function isSo(tree: string, { path, text }: Change): Script {
+function isSo(tree: string, { path, text }: Change, wanted: Script, from = sh``): Script {
   const target = `${tree}/${path}`;
   if (text === null) return sh`[ ! -e ${target} ] && [ ! -L ${target} ] || exit 1`;
-  return sh`printf %s ${text} | cmp -s - ${target} || exit 1`;
+  return sh`${from} cmp -s ${wanted} ${target} || exit 1`;
 }
 
-function candidate({ path, text }: Change): Script {
+function candidate({ path, text }: Change, n: number): Script {
   const target = sh`"$work/candidate"/${path}`;
   if (text === null) return sh`rm -f ${target}`;
-  return sh`mkdir -p "$work/candidate"/${dirname(path)} && rm -f ${target} && printf %s ${text} >${target} || cannot_write`;
+  return sh`mkdir -p "$work/candidate"/${dirname(path)} && cp --remove-destination "$work/"new.${n} ${target} || cannot_write`;
 }
 
 function remember({ path }: Change): Script {
@@ -170,11 +178,11 @@ else
 fi`;
 }
 
-function swap({ path, text }: Change): Script {
+function swap({ path, text }: Change, n: number): Script {
   const place = dirname(path);
   if (text === null) return sh`if [ -d "$tree"/${place} ]; then rm -f "$tree"/${path} && sync "$tree"/${place}; fi`;
   return sh`mkdir -p "$tree"/${place} && spare=$(mktemp "$tree"/${place}/.chom.XXXXXXXX) || cannot_write
-cat "$work/candidate"/${path} >"$spare" && chmod 0644 "$spare" && sync "$spare" &&
+cat "$work/"new.${n} >"$spare" && chmod 0644 "$spare" && sync "$spare" &&
   mv -fT "$spare" "$tree"/${path} && sync "$tree"/${place} || {
   rm -f "$spare"
   cannot_write

@@ -1,0 +1,74 @@
+import type { Logger } from 'pino';
+import { createConnection, type Connection } from './connection.js';
+import type { Host, Output } from './host.js';
+import type { HostKey } from './host-key.js';
+import { runJob, stopJobs } from './job.js';
+import { createLoginGate } from './login-gate.js';
+import { offeredHostKey, type Login } from './login.js';
+import { upload } from './upload.js';
+
+/** All servers that this process reaches. */
+export interface Hosts {
+  /** The server by its id, with its credentials as they are now. Connects with the first use. */
+  for(server: string): Promise<Host>;
+  /** The server over a connection of its own, logged in just now with exactly this key: a proof that it works. */
+  withKey(server: string, key: Pick<Login, 'privateKey' | 'keyId'>): Promise<Host>;
+  /** The host key that a server offers now, without logging in. Failures: Unreachable, Penalised, UnsupportedHost. */
+  offeredHostKey(address: string, port: number, signal?: AbortSignal): Promise<HostKey>;
+  /** Ends all connections; jobs on hosts run on. */
+  close(): Promise<void>;
+}
+
+export interface HostsOptions {
+  /** Where a server is and how to get in, asked for each use, so that changed credentials count at once. */
+  resolve: (server: string) => Promise<Login>;
+  log: Pick<Logger, 'info'>;
+}
+
+const IDLE_MILLISECONDS = 5 * 60_000;
+const PROOF_IDLE_MILLISECONDS = 10_000;
+
+export function createHosts({ resolve, log }: HostsOptions): Hosts {
+  const gate = createLoginGate();
+  const pooled = new Map<string, Connection>();
+  const proofs = new Set<Connection>();
+
+  return {
+    async for(server) {
+      const login = await resolve(server);
+      // Everything that makes a connection what it is: after a change of any of it the old one is never used again.
+      const key = JSON.stringify([login.address, login.port, login.user, login.hostKey, login.keyId]);
+      const connection = pooled.get(key) ?? createConnection(login, { gate, log, idleMilliseconds: IDLE_MILLISECONDS });
+      pooled.set(key, connection);
+      return hostOver(connection);
+    },
+    async withKey(server, key) {
+      const login = { ...(await resolve(server)), ...key };
+      const connection = createConnection(login, { gate, log, idleMilliseconds: PROOF_IDLE_MILLISECONDS });
+      await connection.open();
+      proofs.add(connection);
+      return hostOver(connection);
+    },
+    offeredHostKey: async (address, port, signal) =>
+      await gate.pass(`${address}:${port}`, () => offeredHostKey(address, port, signal), signal),
+    async close() {
+      await Promise.all([...pooled.values(), ...proofs].map((connection) => connection.close()));
+      pooled.clear();
+      proofs.clear();
+    },
+  };
+}
+
+function hostOver(connection: Connection): Host {
+  return {
+    name: connection.login.name,
+    async read(script, { limitSeconds = 30, signal } = {}): Promise<Output> {
+      const result = await connection.run({ script, limitSeconds, ...(signal && { signal }) });
+      const { exit, stdout, stderr, milliseconds } = result;
+      return { exit, stdout: stdout.toString(), stderr: stderr.toString(), already: false, milliseconds };
+    },
+    job: async (job, options) => await runJob(connection, job, options),
+    upload: async (file, options) => await upload(connection, file, options?.signal),
+    stop: async (root, options) => await stopJobs(connection, root, options?.signal),
+  };
+}

@@ -1,0 +1,22 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { failure } from '../workflows/failures.js';
+import type { Chom } from './open.js';
+import { newOperationId, submit, type Request } from './submit.js';
+
+/**
+ * Submits a request and returns the operation's id.
+ * @throws Busy; InventoryUnavailable; TemporalUnavailable, also when Temporal goes away between row and workflow: the
+ *   operation is asked for by then
+ */
+export async function askFor(chom: Chom, request: Request, id = newOperationId(request.kind)): Promise<string> {
+  const temporal = await chom.temporal();
+  try {
+    return await submit({ ...chom, temporal }, request, id);
+  } catch (error) {
+    if (error instanceof ApplicationFailure) throw error;
+    throw failure('TemporalUnavailable', `Operation ${id} is asked for, but Temporal did not start it`, {
+      cause: error instanceof Error ? error.message : String(error),
+      next: `chom op cancel ${id}, and ask again`,
+    });
+  }
+}

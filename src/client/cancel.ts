@@ -1,0 +1,41 @@
+import * as operations from '../inventory/operations.js';
+import * as places from '../inventory/places.js';
+import { failure } from '../workflows/failures.js';
+import type { Chom } from './open.js';
+
+/**
+ * Asks an operation to stop and to take back what it did; one that no run has begun ends at once, by its row.
+ * @returns `cancelled` when it has ended, `running` when it was asked to
+ * @throws NotFound; Conflict it has ended, or is a step of another one; TemporalUnavailable
+ */
+export async function cancelOperation(chom: Chom, id: string): Promise<'cancelled' | 'running'> {
+  const { outcome, parent, root } = await operations.byId(chom.inventory.db, id);
+  if (outcome !== null) {
+    throw failure('Conflict', `Operation ${id} has ended already: ${outcome}`, { next: `chom op show ${id}` });
+  }
+  if (parent !== null) {
+    throw failure('Conflict', `Operation ${id} is a step of ${parent}`, { next: `chom op cancel ${root}` });
+  }
+  const ended = await chom.inventory.transaction(async (trx) => {
+    const unbegun = await operations.cancelAsked(trx, id);
+    // Its place was taken when it was asked for.
+    if (unbegun) await places.release(trx, id);
+    return unbegun;
+  });
+  if (ended) return 'cancelled';
+  await requestCancel(chom, id);
+  return 'running';
+}
+
+async function requestCancel(chom: Chom, id: string): Promise<void> {
+  const temporal = await chom.temporal();
+  try {
+    await temporal.withDeadline(Date.now() + 10_000, async () => await temporal.workflow.getHandle(id).cancel());
+  } catch (error) {
+    const unknown = error instanceof Error && error.name === 'WorkflowNotFoundError';
+    throw failure(unknown ? 'NotFound' : 'TemporalUnavailable', `Operation ${id} could not be asked to stop`, {
+      cause: unknown ? 'Temporal knows no such workflow, or it has ended' : String(error),
+      next: `chom op show ${id}`,
+    });
+  }
+}

@@ -1,0 +1,45 @@
+import type { Command } from 'commander';
+import { openChom, type Chom } from './open.js';
+import { openOutput, type Output } from './output.js';
+
+type Terminal = { isTTY?: boolean; columns?: number; rows?: number };
+
+/** What the command line is run with: in a terminal the process's own. */
+export interface Cli {
+  environment: Readonly<Record<string, string | undefined>>;
+  stdin: NodeJS.ReadableStream & Terminal;
+  stdout: NodeJS.WritableStream & Terminal;
+  stderr: NodeJS.WritableStream & Terminal;
+  /** What the process ends with. */
+  exitStatus: number;
+}
+
+/** One command while it runs. */
+export interface Session {
+  cli: Cli;
+  output: Output;
+  /** Opens CHOM at the first call; what was given is checked before. It is closed when the command ends. */
+  open(): Promise<Chom>;
+}
+
+/** A commander action from a function that returns the exit status; nothing is 0. */
+export function action<Args extends unknown[]>(
+  cli: Cli,
+  run: (session: Session, ...args: Args) => Promise<number | void>,
+): (...args: [...Args, Command]) => Promise<void> {
+  return async (...all) => {
+    const command = all.at(-1) as Command;
+    const { json } = command.optsWithGlobals<{ json?: boolean }>();
+    let opened: Promise<Chom> | undefined;
+    const session: Session = {
+      cli,
+      output: openOutput(cli, json === true),
+      open: async () => await (opened ??= openChom(cli.environment)),
+    };
+    try {
+      cli.exitStatus = (await run(session, ...(all.slice(0, -1) as Args))) ?? 0;
+    } finally {
+      await opened?.then((chom) => chom.close()).catch(() => undefined);
+    }
+  };
+}

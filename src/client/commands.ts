@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { certificateCommand } from './certificate.js';
+import type { Cli } from './cli.js';
+import { opCommand } from './op.js';
+import { openOutput } from './output.js';
+import { EXIT, problemOf } from './problem.js';
+import { serverCommand } from './server.js';
+import { siteCommand } from './site.js';
+
+/** Runs one command line, without the program's own name. Returns the exit status; never throws. */
+export async function runCommandLine(words: readonly string[], cli: Cli): Promise<number> {
+  try {
+    await chomCommand(cli).parseAsync(words, { from: 'user' });
+    return cli.exitStatus;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
+    // `chom site` alone: commander has shown what there is.
+    if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.usage;
+    // Nothing was parsed where the command line is wrong, so whether JSON is wanted is looked up in its words.
+    return openOutput(cli, words.includes('--json')).problem(problemOf(error));
+  }
+}
+
+/** The whole `chom` command. */
+export function chomCommand(cli: Cli): Command {
+  const program = new Command('chom')
+    .description('Runs web-hosting operations on plain Debian and Ubuntu servers, as durable workflows.')
+    .version(version(), '--version')
+    .option('--json', 'one JSON document on stdout')
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => cli.stdout.write(text),
+      writeErr: (text) => cli.stderr.write(text),
+      // Told once, in CHOM's own form, by whoever runs the command line.
+      outputError: () => {},
+    })
+    .showSuggestionAfterError(true)
+    .allowExcessArguments(false)
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `
+Exit statuses: 0 ok, 1 failed, 2 wrong usage or input, 3 a batch failed in part, 4 not allowed, 5 not found,
+  11 another operation is at work there, 12 no Temporal or no worker, 124 --timeout passed, 130 left with Ctrl-C.
+
+Examples:
+  chom dev
+  chom server add web1 --host 203.0.113.10 --key ~/.ssh/id_ed25519
+  chom site create example.org --server web1 --from ./public`,
+    );
+  serverCommand(program, cli);
+  siteCommand(program, cli);
+  certificateCommand(program, cli);
+  opCommand(program, cli);
+  return program;
+}
+
+function version(): string {
+  const about = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(about, 'utf8')) as { version: string }).version;
+}

@@ -1,0 +1,10 @@
+/** CHOM for programs: the same verbs as the `chom` command, without a word on the console. */
+export { openChom, type Chom } from './open.js';
+export { submit, newOperationId, type Request, type Submitter } from './submit.js';
+export { enrolServer, type NewServer } from './new-server.js';
+export { parsePrivateKey, readPrivateKey, type PrivateKey } from './private-key.js';
+export { createSite, type NewSite } from './new-site.js';
+export { issueCertificate } from './new-certificate.js';
+export { cancelOperation } from './cancel.js';
+export { answer, watch, type Seen, type WatchOptions } from './watch.js';
+export { failureDetails, isFailureType, type FailureDetails, type FailureType } from '../workflows/failures.js';

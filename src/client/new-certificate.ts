@@ -1,0 +1,37 @@
+import * as servers from '../inventory/servers.js';
+import * as sites from '../inventory/sites.js';
+import type { Site } from '../inventory/sites.js';
+import { failure } from '../workflows/failures.js';
+import { certificatePlan } from '../workflows/plans.js';
+import { askFor } from './ask-for.js';
+import { parseDomain } from './domain.js';
+import type { Chom } from './open.js';
+
+/**
+ * Asks for a certificate for a live site, over its domain and aliases.
+ * @throws InvalidInput; NotFound no such site; Conflict the site is not live; Busy; TemporalUnavailable
+ */
+export async function issueCertificate(chom: Chom, domain: string): Promise<{ operation: string; site: Site }> {
+  const { tenant, inventory } = chom;
+  const site = await sites.byDomain(inventory.db, parseDomain(domain), { tenant });
+  if (site.status !== 'active') {
+    throw failure('Conflict', `Site ${site.domain} is ${site.status}`, {
+      cause: 'a certificate is issued for a site that is live',
+      next: `chom site show ${site.domain}`,
+    });
+  }
+  const { id: server, name: serverName } = await servers.byId(inventory.db, site.server);
+  const names = [site.domain, ...site.aliases];
+  const plan = certificatePlan.parse({ site: site.id, tenant, server, serverName, names });
+  const operation = await askFor(chom, {
+    kind: 'issue-certificate',
+    input: plan,
+    summary: `Issue a certificate for ${site.domain}`,
+    tenant,
+    server,
+    serverName,
+    site: site.id,
+    domain: site.domain,
+  });
+  return { operation, site };
+}

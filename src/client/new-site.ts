@@ -1,0 +1,142 @@
+import { ApplicationFailure } from '@temporalio/common';
+import * as servers from '../inventory/servers.js';
+import type { Server } from '../inventory/servers.js';
+import * as sites from '../inventory/sites.js';
+import * as uploads from '../inventory/uploads.js';
+import { failure } from '../workflows/failures.js';
+import { PHP_VERSIONS, SITE_TYPES, sitePlan, type SitePlan, type Source } from '../workflows/plans.js';
+import { askFor } from './ask-for.js';
+import { refuseBusy } from './busy.js';
+import { parseDomain } from './domain.js';
+import { parseServerName } from './names.js';
+import type { Chom } from './open.js';
+import { parseSource, UPLOAD_LIMIT_BYTES, type SiteSource } from './source.js';
+import { newOperationId, randomId } from './submit.js';
+import { quoted } from './text.js';
+
+/** A site as it is wanted, in the operator's words. */
+export interface NewSite {
+  domain: string;
+  server: string;
+  /** `static` unless said. */
+  type?: string;
+  /** For type `php`; the newest that the server has unless said. */
+  php?: string;
+  aliases?: readonly string[];
+  /** Whether a certificate is issued as soon as the site is live; yes unless said. */
+  tls?: boolean;
+  /** Directory, tar archive, or git URL with `#branch`; a page that says so much unless said. */
+  from?: string;
+}
+
+type Checked = Pick<SitePlan, 'domain' | 'aliases' | 'type' | 'tls'> & { php: string | null; serverName: string };
+
+/**
+ * Asks for a site. Everything that can be known beforehand is checked before anything is written.
+ * @throws InvalidInput; NotFound no such server; Conflict a name is taken, or the server is not ready; Busy;
+ *   TemporalUnavailable
+ */
+export async function createSite(chom: Chom, wanted: NewSite): Promise<{ operation: string; plan: SitePlan }> {
+  const checked = checkNewSite(wanted);
+  const source = await parseSource(wanted.from);
+  const { tenant, inventory } = chom;
+  const server = await servers.byName(inventory.db, tenant, checked.serverName);
+  const php = choosePhp(checked, server);
+  await refuseTaken(chom, [checked.domain, ...checked.aliases]);
+  await refuseBusy(inventory.db, { server: server.id, serverName: server.name });
+  await chom.temporal();
+  const site = `s${randomId(9)}`;
+  const operation = newOperationId('provision-site');
+  const common = { ...checked, php, site, tenant, server: server.id };
+  // Proved to be a plan before the first byte is kept.
+  sitePlan.parse({ ...common, source: { kind: 'placeholder' } });
+  const plan = sitePlan.parse({ ...common, source: await keep(chom, source, operation) });
+  await askFor(
+    chom,
+    {
+      kind: 'provision-site',
+      input: plan,
+      summary: `Provision ${plan.domain} on ${server.name}`,
+      tenant,
+      server: server.id,
+      serverName: server.name,
+      site,
+      domain: plan.domain,
+    },
+    operation,
+  );
+  return { operation, plan };
+}
+
+/** What is wrong with it by itself. @throws InvalidInput */
+export function checkNewSite(wanted: NewSite): Checked {
+  const domain = parseDomain(wanted.domain);
+  const aliases = (wanted.aliases ?? []).map((alias) => parseDomain(alias, 'alias'));
+  const twice = aliases.find((alias, index) => alias === domain || aliases.indexOf(alias) !== index);
+  if (twice !== undefined) throw failure('InvalidInput', `${twice} is given twice`);
+  if (aliases.length > 99) throw failure('InvalidInput', 'A site has at most 99 aliases');
+  const type = SITE_TYPES.find((known) => known === (wanted.type ?? 'static'));
+  if (!type) {
+    throw failure('InvalidInput', `${quoted(wanted.type ?? '')} is no type of site`, {
+      cause: `the types are ${SITE_TYPES.join(', ')}`,
+    });
+  }
+  const { php = null } = wanted;
+  if (php !== null && type !== 'php') {
+    throw failure('InvalidInput', `A ${type} site has no PHP version`, { next: 'add --type php, or leave --php out' });
+  }
+  if (php !== null && !PHP_VERSIONS.some((known) => known === php)) {
+    throw failure('InvalidInput', `${quoted(php)} is no PHP version that CHOM knows`, {
+      cause: `it knows ${PHP_VERSIONS.join(', ')}`,
+    });
+  }
+  return { domain, aliases, type, php, tls: wanted.tls ?? true, serverName: parseServerName(wanted.server) };
+}
+
+function choosePhp(checked: Checked, server: Server): string | null {
+  const { name, status } = server;
+  if (status !== 'active') {
+    const active = 'a site needs a server whose enrolment has succeeded';
+    throw failure('Conflict', `Server ${name} is ${status}`, {
+      server: name,
+      cause: active,
+      next: `chom server show ${name}`,
+    });
+  }
+  if (checked.type !== 'php') return null;
+  const installed = server.versions.php;
+  const newest = PHP_VERSIONS.findLast((known) => installed.includes(known));
+  const php = checked.php ?? newest;
+  if (php !== undefined && installed.includes(php)) return php;
+  throw failure('InvalidInput', `Server ${name} does not have PHP${php === undefined ? '' : ` ${php}`}`, {
+    server: name,
+    cause: installed.length > 0 ? `it has ${installed.join(', ')}` : 'none was found on it when it was enrolled',
+    next: `chom server show ${name}`,
+  });
+}
+
+async function refuseTaken(chom: Chom, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    const holder = await sites.byDomain(chom.inventory.db, name).catch(nullIfNotFound);
+    if (!holder) continue;
+    // To another tenant the holder is nobody's business.
+    if (holder.tenant !== chom.tenant) throw failure('Conflict', `${name} is taken`);
+    const as = holder.domain === name ? 'it is a site already' : `it is an alias of ${holder.domain}`;
+    throw failure('Conflict', `${name} is taken`, {
+      cause: `${as} (${holder.status}, made by ${holder.createdBy})`,
+      holder: holder.createdBy,
+      next: `chom site show ${holder.domain}`,
+    });
+  }
+}
+
+function nullIfNotFound(error: unknown): null {
+  if (error instanceof ApplicationFailure && error.type === 'NotFound') return null;
+  throw error;
+}
+
+async function keep({ inventory }: Chom, source: SiteSource, operation: string): Promise<Source> {
+  if (source.kind === 'plan') return source.plan;
+  const kept = await uploads.put(inventory, source.content(), { limitBytes: UPLOAD_LIMIT_BYTES, operation });
+  return { kind: 'upload', ...kept };
+}

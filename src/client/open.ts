@@ -1,0 +1,90 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Client } from '@temporalio/client';
+import { readConfig, type Config } from '../config.js';
+import { openInventory, type Inventory } from '../inventory/database.js';
+import { openKeyring } from '../inventory/keyring-file.js';
+import type { Keyring } from '../inventory/keyring.js';
+import * as tenants from '../inventory/tenants.js';
+import { failure } from '../workflows/failures.js';
+import type { TemporalAddress } from './connection.js';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What lies on this side of Temporal: settings, the inventory, and the keys it is sealed with. */
+export interface Stores {
+  config: Config;
+  keyring: Keyring;
+  inventory: Inventory;
+}
+
+/** CHOM as its administrator has it: close it when done. */
+export interface Chom extends Stores {
+  /** Id of the tenant that is worked for. */
+  tenant: string;
+  /** Connects at the first call. @throws TemporalUnavailable */
+  temporal(): Promise<Client & TemporalAddress>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the inventory and the keyring, which are made when there are none.
+ * @throws InvalidInput settings that are wrong; Forbidden files that others may change; InventoryUnavailable
+ */
+export async function openStores(environment: Environment): Promise<Stores> {
+  const config = readConfig(environment);
+  await prepareHome(config.home);
+  const keyring = await openKeyring(config.home);
+  const where =
+    config.databaseUrl === undefined ? { file: join(config.home, 'inventory.db') } : { url: config.databaseUrl };
+  return { config, keyring, inventory: await openInventory(where) };
+}
+
+/** The same, with a Temporal connection as soon as it is needed. @throws NotFound the tenant is unknown */
+export async function openChom(environment: Environment = process.env): Promise<Chom> {
+  const stores = await openStores(environment);
+  const { inventory, keyring, config } = stores;
+  let client: Promise<Client & TemporalAddress> | undefined;
+  try {
+    const { id: tenant } = await tenants.byName(inventory.db, config.tenant);
+    return {
+      ...stores,
+      tenant,
+      async temporal() {
+        // Loading Temporal's client takes longer than most commands that do not need it.
+        client ??= import('./connection.js').then(({ connectTemporal }) => connectTemporal(keyring));
+        return await client.catch((error: unknown) => {
+          client = undefined;
+          throw error;
+        });
+      },
+      async close() {
+        await inventory.close();
+        await client?.then((temporal) => temporal.connection.close()).catch(() => undefined);
+      },
+    };
+  } catch (error) {
+    await inventory.close();
+    throw error;
+  }
+}
+
+async function prepareHome(directory: string): Promise<void> {
+  const unusable = (error: unknown) =>
+    failure('InvalidInput', `CHOM's data directory ${directory} cannot be used`, {
+      cause: error instanceof Error ? error.message : String(error),
+      next: 'set CHOM_HOME to a directory of yours',
+    });
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw unusable(error);
+  }
+  const { mode } = await stat(directory);
+  // Its files are 0600; whoever may write the directory could put others in their place.
+  if ((mode & 0o022) === 0) return;
+  throw failure('Forbidden', `CHOM's data directory ${directory} can be changed by others than its owner`, {
+    cause: `its mode is ${(mode & 0o7777).toString(8).padStart(4, '0')}`,
+    next: `chmod 700 ${directory}`,
+  });
+}

@@ -1,0 +1,55 @@
+import type { Db } from '../inventory/database.js';
+import type { Operation } from '../inventory/operations.js';
+import * as servers from '../inventory/servers.js';
+import * as sites from '../inventory/sites.js';
+import { problemOfOperation } from './problem.js';
+import { duration } from './text.js';
+
+/** An operation as programs read it. */
+export function operationDocument(operation: Operation): object {
+  const { id, kind, state, parent, warnings, askedAt, startedAt, endedAt, outcome } = operation;
+  const { type, message, server, step, cause, next } = problemOfOperation(operation);
+  const error = outcome === 'failed' ? { type, message, server, step, cause, next } : null;
+  return {
+    operation: id,
+    kind,
+    status: statusOf(operation),
+    state,
+    parent,
+    warnings,
+    askedAt,
+    startedAt,
+    endedAt,
+    error,
+  };
+}
+
+/** How it ended, or that it has not. */
+export function statusOf({ outcome }: Operation): string {
+  return outcome ?? 'running';
+}
+
+/** What it works on, for people. */
+export async function targetOf(db: Db, { site, server }: Operation): Promise<string> {
+  const [ofSite, ofServer] = await Promise.all([
+    site === null
+      ? null
+      : sites.byId(db, site).then(
+          ({ domain }) => domain,
+          () => site,
+        ),
+    server === null
+      ? null
+      : servers.byId(db, server).then(
+          ({ name }) => name,
+          () => server,
+        ),
+  ]);
+  return [ofSite, ofServer].filter(Boolean).join(' on ');
+}
+
+/** How long it took, or has been at work; empty before it began. */
+export function tookOf({ startedAt, endedAt }: Operation): string {
+  if (startedAt === null) return '';
+  return duration((endedAt === null ? Date.now() : Date.parse(endedAt)) - Date.parse(startedAt));
+}

@@ -1,0 +1,32 @@
+import type { Cli } from './cli.js';
+import { describeProblem, problemDocument, type Problem } from './problem.js';
+
+/** stdout is data, stderr is talk. */
+export interface Output {
+  readonly json: boolean;
+  /** The command's one result: the document with --json, else the text. */
+  data(document: object, text: string): void;
+  /** A line for whoever watches. */
+  say(text: string): void;
+  /** What went wrong: text to stderr, and with --json the document to stdout. Returns the exit status. */
+  problem(problem: Problem, status?: 'failed' | 'cancelled' | 'running'): number;
+}
+
+export function openOutput(cli: Pick<Cli, 'stdout' | 'stderr'>, json: boolean): Output {
+  const output: Output = {
+    json,
+    data(document, text) {
+      if (json) cli.stdout.write(`${JSON.stringify(document)}\n`);
+      else if (text !== '') cli.stdout.write(`${text}\n`);
+    },
+    say(text) {
+      cli.stderr.write(`${text}\n`);
+    },
+    problem(problem, status = 'failed') {
+      cli.stderr.write(`${describeProblem(problem)}\n`);
+      if (json) output.data(problemDocument(problem, status), '');
+      return problem.exitStatus;
+    },
+  };
+  return output;
+}

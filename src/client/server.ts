@@ -1,0 +1,143 @@
+import type { Command } from 'commander';
+import * as places from '../inventory/places.js';
+import * as servers from '../inventory/servers.js';
+import type { Server } from '../inventory/servers.js';
+import * as sites from '../inventory/sites.js';
+import { failure } from '../workflows/failures.js';
+import { interactive } from './ask.js';
+import { action, type Cli, type Session } from './cli.js';
+import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
+import { parsePort, parseServerName } from './names.js';
+import type { Chom } from './open.js';
+import { readPrivateKey } from './private-key.js';
+import { facts, table } from './text.js';
+
+interface AddOptions {
+  host: string;
+  port: string;
+  user: string;
+  key: string;
+  hostKey?: string;
+  detach?: boolean;
+  timeout?: string;
+}
+
+/** `chom server …` */
+export function serverCommand(program: Command, cli: Cli): void {
+  const server = program.command('server').description('servers that sites live on');
+  server
+    .command('add')
+    .argument('<name>', 'what you call it')
+    .description('enrol a Debian or Ubuntu server, or take an enrolment up again')
+    .requiredOption('--host <address>', 'IP address or host name')
+    .option('--port <port>', 'SSH port', '22')
+    .option('--user <name>', 'root, or a user with passwordless sudo', 'root')
+    .requiredOption('--key <file>', 'private SSH key that may log in, without passphrase')
+    .option('--host-key <fingerprint>', 'SHA256:… of the host key; without it you are asked')
+    .option(...FOLLOW_OPTIONS.detach)
+    .option(...FOLLOW_OPTIONS.timeout)
+    .addHelpText('after', '\nExample:\n  chom server add web1 --host 203.0.113.10 --key ~/.ssh/id_ed25519')
+    .action(action(cli, add));
+  server
+    .command('list')
+    .description('all servers')
+    .addHelpText('after', '\nExample:\n  chom server list --json')
+    .action(action(cli, list));
+  server
+    .command('show')
+    .argument('<name>')
+    .description('what is known of a server')
+    .addHelpText('after', '\nExample:\n  chom server show web1')
+    .action(action(cli, show));
+}
+
+async function add(session: Session, name: string, options: AddOptions): Promise<number> {
+  const { host, user, hostKey } = options;
+  parseTimeout(options.timeout);
+  const port = parsePort(options.port);
+  const { checkNewServer, enrolServer } = await import('./new-server.js');
+  const given = { name, host, port, user, ...(hostKey !== undefined && { hostKey }) };
+  checkNewServer(given);
+  const wanted = { ...given, key: await readPrivateKey(options.key) };
+  const chom = await session.open();
+  if (hostKey === undefined && !interactive(session.cli)) await refuseUnasked(chom, name);
+  const { operation, server } = await enrolServer(chom, wanted);
+  return await follow(session, chom, operation, {
+    ...options,
+    needsWorker: true,
+    tell: async () => await tell(chom, await servers.byId(chom.inventory.db, server.id)),
+  });
+}
+
+/** Without a terminal nobody can say that a host key is right, unless it was said before. */
+async function refuseUnasked({ inventory, tenant }: Chom, name: string): Promise<void> {
+  const known = (await servers.list(inventory.db, { tenant })).find((server) => server.name === name);
+  if (known?.hostKeyFingerprint) return;
+  throw failure('InvalidInput', `The host key of ${name} is not known, and without a terminal you cannot be asked`, {
+    cause: 'whoever answers at that address first would be trusted with everything',
+    next: 'add --host-key SHA256:…, as ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub prints it on the server',
+  });
+}
+
+async function list(session: Session): Promise<void> {
+  const { tenant, inventory } = await session.open();
+  const found = await servers.list(inventory.db, { tenant });
+  const rows = found.map((one) => [
+    one.name,
+    one.status,
+    `${one.address}:${one.port}`,
+    system(one),
+    one.versions.php.join(' '),
+  ]);
+  const text = found.length === 0 ? '' : table(['NAME', 'STATUS', 'ADDRESS', 'SYSTEM', 'PHP'], rows);
+  if (found.length === 0) session.output.say('No servers yet. Next: chom server add NAME --host ADDRESS --key FILE');
+  session.output.data({ servers: found.map(serverDocument) }, text);
+}
+
+async function show(session: Session, name: string): Promise<void> {
+  parseServerName(name);
+  const chom = await session.open();
+  const { document, text } = await tell(chom, await servers.byName(chom.inventory.db, chom.tenant, name));
+  session.output.data(document, text);
+}
+
+async function tell({ inventory }: Chom, server: Server): Promise<Told> {
+  const { nginx, mariadb, php } = server.versions;
+  const hosted = (await sites.list(inventory.db, { server: server.id })).map(({ domain }) => domain);
+  const [place] = await places.list(inventory.db, { server: server.id });
+  const text = facts([
+    ['server', server.name],
+    ['id', server.id],
+    ['status', server.status],
+    ['address', `${server.user}@${server.address}:${server.port}`],
+    ['host key', server.hostKeyFingerprint],
+    ['system', system(server)],
+    ['nginx', nginx],
+    ['php', php.join(', ')],
+    ['mariadb', mariadb],
+    ['sites', hosted.join(', ')],
+    ['at work', place?.root],
+  ]);
+  return { document: { server: { ...serverDocument(server), sites: hosted } }, text };
+}
+
+function serverDocument(server: Server): object {
+  const { id, name, status, address, port, user, os, osVersion, versions, createdAt } = server;
+  return {
+    id,
+    name,
+    status,
+    address,
+    port,
+    user,
+    hostKey: server.hostKeyFingerprint,
+    os,
+    osVersion,
+    versions,
+    createdAt,
+  };
+}
+
+function system({ os, osVersion }: Server): string {
+  return [os, osVersion].filter(Boolean).join(' ');
+}

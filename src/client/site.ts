@@ -1,0 +1,143 @@
+import type { Command } from 'commander';
+import type { Db } from '../inventory/database.js';
+import * as certificates from '../inventory/certificates.js';
+import * as operations from '../inventory/operations.js';
+import * as servers from '../inventory/servers.js';
+import * as sites from '../inventory/sites.js';
+import type { Site } from '../inventory/sites.js';
+import { failure } from '../workflows/failures.js';
+import { certificateDocument } from './certificate.js';
+import { action, type Cli, type Session } from './cli.js';
+import { parseDomain } from './domain.js';
+import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
+import { operationDocument, statusOf } from './operation.js';
+import { facts, table } from './text.js';
+
+interface CreateOptions {
+  server: string;
+  type: string;
+  php?: string;
+  alias: string[];
+  from?: string;
+  tls: boolean;
+  detach?: boolean;
+  timeout?: string;
+}
+
+/** `chom site …` */
+export function siteCommand(program: Command, cli: Cli): void {
+  const site = program.command('site').description('web sites');
+  site
+    .command('create')
+    .argument('<domain>', 'also with letters beyond ASCII')
+    .description('set a site up on a server, live before its certificate is asked for')
+    .requiredOption('--server <name>', 'server it will live on')
+    .option('--type <type>', 'static or php', 'static')
+    .option('--php <version>', 'for type php; without it the newest that the server has')
+    .option('--alias <domain>', 'another name of the site; may be given several times', collect, [])
+    .option('--from <source>', 'directory, tar archive, or https or ssh URL of a git repository (URL#branch)')
+    .option('--no-tls', 'without a certificate: HTTP alone')
+    .option(...FOLLOW_OPTIONS.detach)
+    .option(...FOLLOW_OPTIONS.timeout)
+    .addHelpText(
+      'after',
+      '\nExample:\n  chom site create example.org --server web1 --type php --alias www.example.org --from ./app',
+    )
+    .action(action(cli, create));
+  site
+    .command('list')
+    .description('all sites')
+    .option('--server <name>', 'only those of one server')
+    .addHelpText('after', '\nExample:\n  chom site list --server web1')
+    .action(action(cli, list));
+  site
+    .command('show')
+    .argument('<domain>', 'its domain or one of its aliases')
+    .description('a site, its certificate and its last operation')
+    .addHelpText('after', '\nExample:\n  chom site show example.org --json')
+    .action(action(cli, show));
+}
+
+async function create(session: Session, domain: string, options: CreateOptions): Promise<number> {
+  parseTimeout(options.timeout);
+  const { checkNewSite, createSite } = await import('./new-site.js');
+  const { alias: aliases, detach: _, timeout: __, ...rest } = options;
+  const wanted = { ...rest, domain, aliases };
+  const checked = checkNewSite(wanted);
+  if (checked.domain !== domain.toLowerCase()) session.output.say(`${domain} is ${checked.domain} in DNS`);
+  const chom = await session.open();
+  const { operation, plan } = await createSite(chom, wanted);
+  return await follow(session, chom, operation, {
+    ...options,
+    needsWorker: true,
+    tell: async () => await tellSite(chom.inventory.db, await sites.byId(chom.inventory.db, plan.site)),
+  });
+}
+
+async function list(session: Session, { server: name }: { server?: string }): Promise<void> {
+  const { tenant, inventory } = await session.open();
+  const server = name === undefined ? null : await servers.byName(inventory.db, tenant, name);
+  const found = await sites.list(inventory.db, { tenant, ...(server && { server: server.id }) });
+  const names = new Map((await servers.list(inventory.db, { tenant })).map((one) => [one.id, one.name]));
+  const named = (site: Site) => names.get(site.server) ?? site.server;
+  const rows = found.map((site) => [site.domain, site.status, typeOf(site), named(site), site.aliases.join(' ')]);
+  if (found.length === 0) session.output.say('No sites yet. Next: chom site create DOMAIN --server NAME');
+  const text = found.length === 0 ? '' : table(['DOMAIN', 'STATUS', 'TYPE', 'SERVER', 'ALIASES'], rows);
+  session.output.data({ sites: found.map((site) => siteDocument(site, named(site))) }, text);
+}
+
+async function show(session: Session, text: string): Promise<void> {
+  const domain = parseDomain(text);
+  const { tenant, inventory } = await session.open();
+  const site = await lookUp(inventory.db, tenant, domain);
+  const [last] = await operations.list(inventory.db, { site: site.id, limit: 1 });
+  const told = await tellSite(inventory.db, site);
+  const lastLine = facts([['last operation', last && `${last.id} (${statusOf(last)}, ${last.askedAt})`]]);
+  const lastOperation = last ? operationDocument(last) : null;
+  session.output.data({ ...told.document, lastOperation }, [told.text, lastLine].filter(Boolean).join('\n'));
+}
+
+/** The site that holds a name, or the last one that had it as its domain and failed. @throws NotFound */
+async function lookUp(db: Db, tenant: string, domain: string): Promise<Site> {
+  const all = await sites.list(db, { tenant });
+  const site =
+    all.find((one) => one.domain === domain && one.status !== 'failed') ?? all.find((one) => one.domain === domain);
+  if (site) return site;
+  const holder = all.find((one) => one.status !== 'failed' && one.aliases.includes(domain));
+  if (holder) return holder;
+  throw failure('NotFound', `There is no site ${domain}`, { next: 'chom site list' });
+}
+
+/** A site with the certificate that it serves. */
+export async function tellSite(db: Db, site: Site): Promise<Told> {
+  const { name } = await servers.byId(db, site.server);
+  const certificate = await certificates.installed(db, site.id);
+  const text = facts([
+    ['site', site.domain],
+    ['id', site.id],
+    ['status', site.status],
+    ['url', `${certificate ? 'https' : 'http'}://${site.domain}/`],
+    ['aliases', site.aliases.join(', ')],
+    ['type', typeOf(site)],
+    ['server', name],
+    [
+      'certificate',
+      certificate ? `until ${certificate.notAfter}, by ${certificate.issuer}` : site.tls ? 'none yet' : 'none wanted',
+    ],
+  ]);
+  const document = { site: siteDocument(site, name), certificate: certificate && certificateDocument(certificate) };
+  return { document, text };
+}
+
+function siteDocument(site: Site, server: string): object {
+  const { id, domain, aliases, type, php, tls, status, createdAt } = site;
+  return { id, domain, aliases, type, php, server, tls, status, createdAt };
+}
+
+function typeOf({ type, php }: Site): string {
+  return php === null ? type : `${type} ${php}`;
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}

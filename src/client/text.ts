@@ -1,0 +1,39 @@
+/** Text from elsewhere made safe for a terminal: control characters, escapes among them, become spaces. */
+export function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+}
+
+/** What somebody wrote, to be shown back to them: quoted, printable, and cut at 60 characters. */
+export function quoted(text: string): string {
+  const characters = Array.from(text);
+  const shown = characters.length > 60 ? `${characters.slice(0, 60).join('')}…` : text;
+  return JSON.stringify(shown).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (one) => {
+    return `\\u${(one.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`;
+  });
+}
+
+/** Aligned columns under a heading; cells are made printable. */
+export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = [heading, ...rows].map((row) => row.map((cell) => printable(cell) || '-'));
+  const widths = heading.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? '').length)));
+  const lines = cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
+  return lines.map((line) => line.trimEnd()).join('\n');
+}
+
+/** One fact a line, names first; facts that there are not are left out. */
+export function facts(entries: readonly (readonly [string, string | null | undefined])[], indent = ''): string {
+  const known = entries.filter(([, value]) => value !== null && value !== undefined && value !== '');
+  const width = Math.max(0, ...known.map(([name]) => name.length));
+  return known.map(([name, value]) => `${indent}${name.padEnd(width)}  ${printable(value ?? '')}`).join('\n');
+}
+
+/** `1.2 s`, `48 s`, `3 min 05 s`, `2 h 10 min`. */
+export function duration(milliseconds: number): string {
+  const ms = Math.max(0, milliseconds);
+  if (ms < 9950) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  const pad = (part: number) => String(part).padStart(2, '0');
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${pad(seconds % 60)} s`;
+  return `${Math.floor(seconds / 3600)} h ${pad(Math.floor((seconds % 3600) / 60))} min`;
+}

@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as operations from '../inventory/operations.js';
+import type { Operation } from '../inventory/operations.js';
+import { failure } from '../workflows/failures.js';
+import type { Question, StepProgress } from '../workflows/progress.js';
+import type { Chom } from './open.js';
+import { nobodyTakes } from './pollers.js';
+import { probeProgress, type ProgressProbe } from './progress-probe.js';
+
+/** An operation as it was last seen, with those that run inside it. */
+export interface Seen {
+  /** The row of the inventory, which alone says how it ended. */
+  operation: Operation;
+  steps: StepProgress[];
+  warnings: string[];
+  question: Question | null;
+  /** Why its workflow does not say how far it is; null when it does, or has ended. */
+  silence: string | null;
+  children: Seen[];
+}
+
+export interface WatchOptions {
+  /** Ends the watching, not the operation; `watch` rejects with its reason. */
+  signal?: AbortSignal;
+  /** Called whenever something was learnt, at least every second. */
+  onSeen?: (seen: Seen) => void;
+  /** Rejects with `NoWorker` when for so long, in milliseconds, nobody took the operation up. */
+  workerWithin?: number;
+}
+
+const POLL_MS = 250;
+
+/**
+ * Follows an operation to its end and resolves with it as it ended, well or not. Temporal and the workers may be away
+ * meanwhile: only the inventory says how an operation ended.
+ * @throws NotFound no such operation; NoWorker; Interrupted its workflow is gone without an outcome; InventoryUnavailable
+ */
+export async function watch(chom: Chom, id: string, options: WatchOptions = {}): Promise<Seen> {
+  const { signal, onSeen = () => {}, workerWithin } = options;
+  const probes = new Map<string, ProgressProbe>();
+  const began = Date.now();
+  let asksAgain = began + (workerWithin ?? 0);
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const seen = await look(chom, await operations.byId(chom.inventory.db, id), probes);
+      onSeen(seen);
+      if (seen.operation.outcome !== null) return seen;
+      await refuseLost(chom, seen.operation, probes.get(id));
+      if (workerWithin !== undefined && seen.operation.state === 'asked' && Date.now() >= asksAgain) {
+        asksAgain = Date.now() + 2000;
+        if (await nobodyTakes(chom, id)) throw noWorker(chom, id, Date.now() - began);
+      }
+      await sleep(POLL_MS, undefined, signal && { signal });
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    for (const probe of probes.values()) probe.stop();
+  }
+}
+
+/** The operation and its children, from their rows and from what their workflows last answered. */
+async function look(chom: Chom, operation: Operation, probes: Map<string, ProgressProbe>): Promise<Seen> {
+  const { id, outcome } = operation;
+  const rows = operation.state === 'asked' ? [] : await operations.list(chom.inventory.db, { parent: id });
+  const children: Seen[] = [];
+  for (const row of rows.toReversed()) children.push(await look(chom, row, probes));
+  if (outcome !== null) {
+    probes.get(id)?.stop();
+    const steps = operation.steps as StepProgress[];
+    return { operation, steps, warnings: operation.warnings, question: null, silence: null, children };
+  }
+  const probe = probes.get(id) ?? probeProgress(chom, id);
+  probes.set(id, probe);
+  const { progress } = probe;
+  return {
+    operation,
+    steps: progress?.steps ?? [],
+    warnings: progress?.warnings ?? [],
+    question: progress?.question ?? null,
+    silence: probe.silence,
+    children,
+  };
+}
+
+/** A workflow that was terminated, or superseded, records nothing: nobody would ever write an outcome. */
+async function refuseLost(chom: Chom, operation: Operation, probe: ProgressProbe | undefined): Promise<void> {
+  if (!probe?.closed) return;
+  const { id } = operation;
+  // The outcome is written before the workflow closes, so it can be read by now if there is one.
+  const { outcome } = await operations.byId(chom.inventory.db, id);
+  if (outcome !== null) return;
+  throw failure('Interrupted', `The workflow of ${id} is closed (${probe.closed}) and recorded no outcome`, {
+    cause: 'it was terminated or reset, or another run of the operation took over',
+    next: `chom op show ${id}`,
+  });
+}
+
+function noWorker(chom: Chom, id: string, waited: number) {
+  const { taskQueue } = chom.config;
+  return failure('NoWorker', `No worker takes operations from task queue ${taskQueue}`, {
+    cause: `none has asked for work for ${Math.round(waited / 1000)} s; the operation is asked for and starts as soon as one does`,
+    next: `chom worker (or chom dev), then: chom op watch ${id}`,
+  });
+}
+
+/** Asks the workflow's question the other way: gives the operator's answer to it. @throws TemporalUnavailable */
+export async function answer(chom: Chom, id: string, question: Question, value: string): Promise<void> {
+  const temporal = await chom.temporal();
+  await temporal.workflow.getHandle(id).signal<[string, string]>('answer', question.name, value);
+}

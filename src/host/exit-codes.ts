@@ -22,7 +22,8 @@ export const EXIT = {
   packageManagerBusy: 89,
 } as const;
 
-const TYPES: Record<(typeof EXIT)[keyof typeof EXIT], FailureType> = {
+/** What they mean, for `expectOk`. */
+export const EXIT_TYPES: Readonly<Record<(typeof EXIT)[keyof typeof EXIT], FailureType>> = {
   [EXIT.conflict]: 'Conflict',
   [EXIT.rejected]: 'ConfigurationRejected',
   [EXIT.broken]: 'HostConfigurationBroken',
@@ -37,5 +38,5 @@ const TYPES: Record<(typeof EXIT)[keyof typeof EXIT], FailureType> = {
 
 /** The failure type that an exit code of our scripts stands for; `CommandFailed` for one that none of them uses. */
 export function failureTypeOf(exit: number): FailureType {
-  return (TYPES as Partial<Record<number, FailureType>>)[exit] ?? 'CommandFailed';
+  return (EXIT_TYPES as Partial<Record<number, FailureType>>)[exit] ?? 'CommandFailed';
 }

@@ -52,7 +52,7 @@ export function parseForeign(output: string): ForeignNginx {
       if (port !== null) ports.add(port);
     }
   }
-  return { stockSite, defaultPorts: [...ports].sort(), settings: [...settings].sort() };
+  return { stockSite, defaultPorts: [...ports].toSorted((a, b) => a - b), settings: [...settings].toSorted() };
 }
 
 /**

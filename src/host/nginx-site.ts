@@ -69,7 +69,7 @@ export function nginx(names: readonly string[]): Pick<Publication, 'service' | '
         : sh`said=$(nginx -t -q 2>&1)
 code=$?
 echo "$said"
-if echo "$said" | grep -qF ${collisions}; then exit ${EXIT.conflict}; fi
+if echo "$said" | grep -F ${collisions}; then exit ${EXIT.conflict}; fi
 exit "$code"`,
     apply: sh`if systemctl -q is-active nginx; then systemctl reload nginx; else systemctl start nginx; fi`,
   };
@@ -93,6 +93,18 @@ function logDirectory(site: string): Script {
 for log in ${[`${logs}/access.log`, `${logs}/error.log`]}; do
   [ -e "$log" ] || install -o www-data -g adm -m 0640 /dev/null "$log" || cannot_write
 done`;
+}
+
+/** Prints what `parseNginxFacts` reads. */
+export function askNginxFacts(): Script {
+  return sh`nginx -v 2>&1
+if [ -e /proc/net/if_inet6 ]; then echo ipv6; fi`;
+}
+
+/** @param said what `askNginxFacts` printed */
+export function parseNginxFacts(said: string): NginxFacts {
+  const [, version = '0'] = /nginx\/([0-9.]+)/.exec(said) ?? [];
+  return { version, ipv6: said.includes('ipv6') };
 }
 
 function path(site: string): string {

@@ -88,12 +88,12 @@ tested=$?
 if [ "$tested" -ne 0 ]; then
   if [ "$tested" -ne ${EXIT.conflict} ] && ! try >"$work/said-live" 2>&1; then
     cat "$work/said-live" >&2
-    refuse ${EXIT.broken} ${`the configuration of ${service} was broken before this change`}
+    refuse ${EXIT.broken} ${`the configuration of ${service} was broken before this change: `}"$(why "$work/said-live")"
   fi
   cat "$work/said" >&2
-  [ "$tested" -ne ${EXIT.conflict} ] || refuse ${EXIT.conflict} ${`the change collides with what ${service} serves already`}
+  [ "$tested" -ne ${EXIT.conflict} ] || refuse ${EXIT.conflict} ${`the change collides with what ${service} serves already: `}"$(tail -n 1 "$work/said")"
   [ "$tested" -ne 99 ] || refuse 1 ${`cannot test a candidate configuration of ${service}`}
-  refuse ${EXIT.rejected} ${`${service} refuses this change`}
+  refuse ${EXIT.rejected} ${`${service} refuses this change: `}"$(why "$work/said")"
 fi
 mkdir "$work/pending" "$work/pending/files" "$work/pending/absent" || cannot_write
 printf %s ${name} >"$work/pending/for" || cannot_write`,
@@ -103,7 +103,7 @@ mv -T "$work/pending" "$pending" && sync ${previous} || cannot_write`,
     ...changes.map(swap),
     sh`if ! try >"$work/said" 2>&1; then
   cat "$work/said" >&2
-  refuse ${EXIT.rejected} ${`${service} refuses this change where it would be live`}
+  refuse ${EXIT.rejected} ${`${service} refuses this change where it would be live: `}"$(why "$work/said")"
 fi
 apply >&2 || refuse ${EXIT.notServed} ${`${service} did not take the change; it was taken back`}
 until=$(date -d ${`${DEADLINE_SECONDS} seconds`} +%s)
@@ -142,6 +142,10 @@ restore() {
 keep() {
   mkdir -p "$kept" && cp -a "$pending/files/." "$kept"
   rm -rf "$pending"
+}
+# The line that names file and line number, of what a tool said.
+why() {
+  grep -m 1 -E '\[emerg\]|ERROR' "$1" || tail -n 1 "$1"
 }
 refuse() {
   [ ! -d "$pending" ] || restore >&2

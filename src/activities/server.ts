@@ -1,0 +1,8 @@
+import type { Deps } from './deps.js';
+import { serverAccessActivities } from './server-access.js';
+import { serverSetupActivities } from './server-setup.js';
+
+/** The steps of enrolling a server. */
+export function serverActivities(deps: Deps) {
+  return { ...serverAccessActivities(deps), ...serverSetupActivities(deps) };
+}

@@ -1,0 +1,134 @@
+import { parseRemote, pinRemote, resolveRemote } from '../host/git.js';
+import { askNginxFacts, parseNginxFacts, publishSite, unpublishSite } from '../host/nginx-site.js';
+import { paths } from '../host/paths.js';
+import { startPhp, stopPhp, type PhpSite } from '../host/php-fpm.js';
+import { forgetSource, installSource, sourceInstalled, type SiteSource } from '../host/site-source.js';
+import { createUser, removeUser } from '../host/user.js';
+import * as events from '../inventory/events.js';
+import * as operations from '../inventory/operations.js';
+import * as sites from '../inventory/sites.js';
+import * as uploads from '../inventory/uploads.js';
+import { failure } from '../workflows/failures.js';
+import type { SitePlan } from '../workflows/plans.js';
+import type { StepContext } from '../workflows/step.js';
+import type { Deps } from './deps.js';
+import { ask, change } from './host-step.js';
+import { fence, workplace, type Workplace } from './workplace.js';
+
+/** The steps that make a site on its server, and take it away again. */
+export function siteActivities(deps: Deps) {
+  const { config, inventory } = deps;
+
+  async function siteServer(step: StepContext, plan: SitePlan): Promise<Workplace> {
+    return await workplace(deps, step, plan.server, `site/${plan.site}`);
+  }
+
+  return {
+    /**
+     * Takes names and uid; the operation's end gives the names back when nothing of the site is left on the server.
+     * @throws Conflict a taken name; InvalidInput a PHP version that the server lacks; NotFound
+     */
+    async reserveSite(step: StepContext, plan: SitePlan): Promise<void> {
+      if (plan.type === 'php' && plan.php === null) {
+        throw failure('InvalidInput', `Site ${plan.domain} is to run PHP, but in no version`);
+      }
+      if (plan.source.kind === 'git') parseRemote(plan.source.url);
+      await inventory.fenced(fence(step), async (trx) => {
+        await sites.reserve(trx, plan, step.operation);
+      });
+    },
+
+    /** @throws Conflict a user, group, uid or directory that CHOM has not made for this site */
+    async createUser(step: StepContext, plan: SitePlan): Promise<void> {
+      const { uid } = await sites.byId(inventory.db, plan.site);
+      const place = await siteServer(step, plan);
+      await change(place, 'create-user', `Creating user ${plan.site}`, createUser({ site: plan.site, uid }));
+    },
+
+    /** Ends every process of the site and removes its user and files. */
+    async removeUser(step: StepContext, plan: SitePlan): Promise<void> {
+      const { uid } = await sites.byId(inventory.db, plan.site);
+      const place = await siteServer(step, plan);
+      await change(place, 'remove-user', `Removing user ${plan.site}`, removeUser({ site: plan.site, uid }));
+    },
+
+    /** @throws SourceRejected, SourceUnavailable, DiskFull */
+    async installFiles(step: StepContext, plan: SitePlan): Promise<void> {
+      const place = await siteServer(step, plan);
+      if ((await place.read(sourceInstalled(plan))).exit === 0) return;
+      const source = await fetchable(place, plan);
+      const limitSeconds = source.kind === 'placeholder' ? 60 : 1800;
+      const what = `Installing the files of ${plan.domain}`;
+      await change(place, 'install-files', what, installSource(plan, source), limitSeconds);
+    },
+
+    /** What installing leaves outside the site's own directories, which go with its user. */
+    async forgetFiles(step: StepContext, plan: SitePlan): Promise<void> {
+      const place = await siteServer(step, plan);
+      await change(place, 'forget-files', 'Removing the archive', forgetSource(plan, archivePath(plan)));
+    },
+
+    /** @throws ConfigurationRejected, ProbeFailed */
+    async startPhp(step: StepContext, plan: SitePlan): Promise<void> {
+      const place = await siteServer(step, plan);
+      await change(place, 'start-php', `Starting PHP of ${plan.domain}`, startPhp(phpSite(plan)));
+    },
+
+    async stopPhp(step: StepContext, plan: SitePlan): Promise<void> {
+      const place = await siteServer(step, plan);
+      await change(place, 'stop-php', `Stopping PHP of ${plan.domain}`, stopPhp(phpSite(plan)));
+    },
+
+    /**
+     * Publishes the site over HTTP and returns the version that it then answers with.
+     * @throws ConfigurationRejected, HostConfigurationBroken, Conflict, ProbeFailed
+     */
+    async publishSite(step: StepContext, plan: SitePlan): Promise<string> {
+      const place = await siteServer(step, plan);
+      const facts = parseNginxFacts(await ask(place, 'Asking nginx for its version', askNginxFacts()));
+      const publishing = publishSite({ ...plan, certificate: false }, facts);
+      await change(place, 'publish', `Publishing ${plan.domain}`, publishing);
+      return publishing.version;
+    },
+
+    async unpublishSite(step: StepContext, plan: SitePlan): Promise<void> {
+      const place = await siteServer(step, plan);
+      await change(place, 'unpublish', `Withdrawing ${plan.domain}`, unpublishSite(plan));
+    },
+
+    /** The site is live: from here on it is never undone. */
+    async activateSite(step: StepContext, plan: SitePlan): Promise<void> {
+      const { site, tenant, server, domain, aliases, type, php, tls } = plan;
+      await inventory.fenced(fence(step), async (trx) => {
+        await sites.activate(trx, site);
+        await operations.commitOperation(trx, step.operation);
+        const data = { domain, aliases, type, php, tls };
+        await events.emit(trx, { operation: step.operation, type: 'SiteProvisioned', tenant, server, site, data });
+      });
+    },
+  };
+
+  /** Brings what the source needs to the server: an archive, or the addresses that git may connect to. */
+  async function fetchable(place: Workplace, plan: SitePlan): Promise<SiteSource> {
+    const { source } = plan;
+    if (source.kind === 'placeholder') return source;
+    if (source.kind === 'upload') {
+      const { sha256 } = source;
+      const archive = archivePath(plan);
+      await place.upload(archive, sha256, uploads.read(inventory.db, sha256));
+      return { kind: 'upload', sha256, archive };
+    }
+    const remote = parseRemote(source.url);
+    const resolved = await ask(place, `Resolving ${remote.host}`, resolveRemote(remote));
+    return { kind: 'git', remote: pinRemote(remote, resolved, config.allowPrivateGit), ref: source.ref };
+  }
+}
+
+function phpSite({ site, domain, php }: SitePlan): PhpSite {
+  if (php === null) throw failure('Bug', `Site ${domain} runs no PHP`);
+  return { site, version: php };
+}
+
+function archivePath({ site }: SitePlan): string {
+  return `${paths.staging}/${site}.tar`;
+}

@@ -109,9 +109,9 @@ done`,
   };
 }
 
-/** Exit 0 when another pair was in use before the current one: going back means going back to that one. */
-export function hasPrevious(at: Candidate): Script {
-  return sh`[ -L ${`${paths.tls(at.site)}/previous`} ]`;
+/** Prints `yes` when another pair was in use before the current one: going back means going back to that one. */
+export function hasPrevious(site: string): Script {
+  return sh`if [ -L ${`${paths.tls(site)}/previous`} ]; then echo yes; else echo no; fi`;
 }
 
 /**

@@ -36,9 +36,12 @@ export async function fakeAuthority() {
   const orders: { names: string[]; status: string; error?: unknown }[] = [];
   let count = 0;
   let base = '';
+  const accountKeys = new Set<string>();
   const state = {
     authorization: 'pending',
+    challenge: 'pending',
     challengeError: undefined as unknown,
+    orderHeaders: {} as Record<string, string>,
     certificate: 'PEM',
     accountKnown: true,
   };
@@ -86,13 +89,13 @@ export async function fakeAuthority() {
       const at = orders.length - 1;
       return { status: 201, headers: { location: `${base}/order/${at}` }, body: order(at) };
     }
-    if (endpoint === 'order') return { status: 200, body: order(index) };
+    if (endpoint === 'order') return { status: 200, headers: state.orderHeaders, body: order(index) };
     if (endpoint === 'authz') {
       const challenge = {
         type: 'http-01',
         url: `${base}/challenge/${index}`,
         token: `token-${index}`,
-        status: state.authorization,
+        status: state.challenge,
       };
       const error = state.challengeError === undefined ? {} : { error: state.challengeError };
       return {
@@ -122,7 +125,8 @@ export async function fakeAuthority() {
     const endpoint = path[0] as Endpoint;
     const text = Buffer.concat((await request.toArray()) as Buffer[]).toString();
     const signed = text === '' ? undefined : (JSON.parse(text) as { protected: string; payload: string });
-    const header = signed && (decode(signed.protected) as { nonce: string });
+    const header = signed && (decode(signed.protected) as { nonce: string; jwk?: object });
+    if (header?.jwk) accountKeys.add(JSON.stringify(header.jwk));
     const payload = signed?.payload ? decode(signed.payload) : null;
     const { method = '', headers } = request;
     received.push({ endpoint, method, nonce: header?.nonce ?? null, payload, userAgent: headers['user-agent'] ?? '' });
@@ -152,6 +156,8 @@ export async function fakeAuthority() {
     directory: `${base}/directory`,
     received,
     orders,
+    /** Of every key that asked for an account. */
+    accountKeys,
     state,
     /** Misbehaves once per call, at the next request to the endpoint. */
     next(endpoint: Endpoint, misbehaviour: Misbehaviour): void {

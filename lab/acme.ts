@@ -53,7 +53,9 @@ export async function labAcme(lab: LabState): Promise<LabAcme> {
     let last: unknown;
     const ready = poll('Pebble answers', 20_000, () => isReady().catch((error: unknown) => void (last = error)));
     await ready.catch(async (error: unknown) => {
-      const logs = await Promise.all(['pebble', 'dns'].map((name) => readFile(logFile(lab, name), 'utf8').catch(() => '')));
+      const logs = await Promise.all(
+        ['pebble', 'dns'].map((name) => readFile(logFile(lab, name), 'utf8').catch(() => '')),
+      );
       throw new Error(`${String(error)}: ${String(last)}\n${logs.join('\n').slice(-2000)}`);
     });
   }
@@ -85,12 +87,16 @@ async function ask(url: string, ca: string, body?: object): Promise<string> {
   // ACME demands a User-Agent (RFC 8555, 6.1), and Pebble enforces it.
   const headers = { 'user-agent': 'chom-lab' };
   return new Promise((resolve, reject) => {
-    const asked = request(url, { ca, headers, agent: false, method: body ? 'POST' : 'GET', timeout: 5_000 }, (answer) => {
-      text(answer).then((content) => {
-        if (answer.statusCode === 200) resolve(content);
-        else reject(new Error(`${url} answered ${answer.statusCode}: ${content}`));
-      }, reject);
-    });
+    const asked = request(
+      url,
+      { ca, headers, agent: false, method: body ? 'POST' : 'GET', timeout: 5_000 },
+      (answer) => {
+        text(answer).then((content) => {
+          if (answer.statusCode === 200) resolve(content);
+          else reject(new Error(`${url} answered ${answer.statusCode}: ${content}`));
+        }, reject);
+      },
+    );
     asked.on('error', reject).on('timeout', () => asked.destroy(new Error(`${url} did not answer`)));
     asked.end(body ? JSON.stringify(body) : undefined);
   });

@@ -48,7 +48,10 @@ export async function base(release: DebianRelease, bare: boolean): Promise<Base>
 
 async function image(name: string, packages: string[], make: (directory: string) => Promise<void>): Promise<string> {
   // What `make` does beside the package list counts too: raise the number when it changes.
-  const key = createHash('sha256').update(`1 ${packages.join(' ')}`).digest('hex').slice(0, 8);
+  const key = createHash('sha256')
+    .update(`1 ${packages.join(' ')}`)
+    .digest('hex')
+    .slice(0, 8);
   const directory = join(cacheDirectory(), 'bases', `${name}-${key}`);
   await filledOnce(directory, make, () => process.stderr.write(`lab: another process is making ${name}, waiting\n`));
   return directory;
@@ -64,7 +67,13 @@ async function makeFull(directory: string, suite: string, packages: string[]): P
   await indexRepository(repository, suite);
 }
 
-async function makeRoot(root: string, suite: string, packages: string[], source: string, more: string[]): Promise<void> {
+async function makeRoot(
+  root: string,
+  suite: string,
+  packages: string[],
+  source: string,
+  more: string[],
+): Promise<void> {
   const options = [
     '--quiet',
     '--variant=minbase',
@@ -97,5 +106,7 @@ async function mirror(suite: string): Promise<string> {
 /** What this machine's apt needs to reach its mirror: proxies, and laxity about the dates of a frozen mirror. */
 async function aptOptions(): Promise<string[]> {
   const dump = await run('apt-config', 'dump', 'Acquire');
-  return dump.split('\n').filter((line) => /^Acquire::(https?::Proxy|Check-(Date|Valid-Until)|Retries)\S* "[^"]+";$/.test(line));
+  return dump
+    .split('\n')
+    .filter((line) => /^Acquire::(https?::Proxy|Check-(Date|Valid-Until)|Retries)\S* "[^"]+";$/.test(line));
 }

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { Base } from './base.js';
 import { run } from './command.js';
-import { makeDisk, mountRoot } from './disk.js';
+import { diskPaths, makeDisk, onDisk } from './disk.js';
 import type { Kept } from './kept.js';
 import { address, bridgeAddress, connectHost, namespace } from './network.js';
 import type { HostState, LabState } from './state.js';
@@ -18,38 +18,49 @@ const POWERED_OFF = 0;
 export async function makeHost(lab: LabState, host: HostState, base: Base): Promise<void> {
   await connectHost(lab, host);
   await makeDisk(lab.directory, host.name, host.diskMegabytes);
-  const root = await mountRoot(lab.directory, host.name, base.root);
-  await writeFile(join(root, 'etc/hostname'), `${host.name}\n`);
-  await writeFile(join(root, 'etc/hosts'), `127.0.0.1 localhost\n127.0.1.1 ${host.name}\n::1 localhost\n`);
+  const directory = join(lab.directory, 'hosts', host.name);
+  const files = join(directory, 'files');
+  const write = async (path: string, text: string, mode = 0o644): Promise<void> => {
+    await mkdir(dirname(join(files, path)), { recursive: true });
+    await writeFile(join(files, path), text, { mode });
+  };
+  await write('etc/hostname', `${host.name}\n`);
+  await write('etc/hosts', `127.0.0.1 localhost\n127.0.1.1 ${host.name}\n::1 localhost\n`);
   // With an empty one the first boot would ask questions.
-  await writeFile(join(root, 'etc/machine-id'), `${randomUUID().replaceAll('-', '')}\n`);
-  // Links of the base, if any, must not be followed to this machine's own files.
-  await run('rm', '-f', join(root, 'etc/resolv.conf'));
-  await writeFile(join(root, 'etc/resolv.conf'), `nameserver ${bridgeAddress(lab)}\noptions timeout:1 attempts:1\n`);
+  await write('etc/machine-id', `${randomUUID().replaceAll('-', '')}\n`, 0o444);
+  await write('etc/resolv.conf', `nameserver ${bridgeAddress(lab)}\noptions timeout:1 attempts:1\n`);
   const repository = `http://${bridgeAddress(lab)}:${REPOSITORY_PORT}/debian-${host.debian}/`;
-  await writeFile(join(root, 'etc/apt/sources.list'), `deb [trusted=yes] ${repository} ./\n`);
-  await run('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', host.name, '-f', join(root, 'etc/ssh/ssh_host_ed25519_key'));
-  await mkdir(join(root, 'root/.ssh'), { recursive: true, mode: 0o700 });
-  await copyFile(join(lab.directory, 'key.pub'), join(root, 'root/.ssh/authorized_keys'));
-  await chmod(join(root, 'root/.ssh/authorized_keys'), 0o600);
-  const hostKey = await readFile(join(root, 'etc/ssh/ssh_host_ed25519_key.pub'), 'utf8');
-  await writeFile(join(lab.directory, 'hosts', host.name, 'known_hosts'), `${address(lab, host.number)} ${hostKey}`);
+  await write('etc/apt/sources.list', `deb [trusted=yes] ${repository} ./\n`);
+  await mkdir(join(files, 'root/.ssh'), { recursive: true, mode: 0o700 });
+  await write('root/.ssh/authorized_keys', await readFile(join(lab.directory, 'key.pub'), 'utf8'), 0o600);
+  await mkdir(join(files, 'etc/ssh'));
+  const hostKey = join(files, 'etc/ssh/ssh_host_ed25519_key');
+  await run('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', host.name, '-f', hostKey);
+  const known = `${address(lab, host.number)} ${await readFile(`${hostKey}.pub`, 'utf8')}`;
+  await writeFile(join(directory, 'known_hosts'), known);
+  // Not through links of the base, and with the modes of directories that are there.
+  const copy = ['cp', '--recursive', '--preserve=mode', '--remove-destination', '--no-target-directory', files];
+  const [program = '', ...rest] = await onDisk(lab.directory, host.name, base.root, [
+    ...copy,
+    diskPaths(lab.directory, host.name).root,
+  ]);
+  await run(program, ...rest);
+  await rm(files, { recursive: true });
 }
 
 /** The host's systemd, in its own namespaces. */
 export function hostProgram(lab: LabState, host: HostState, base: Base): Kept {
+  const { root } = diskPaths(lab.directory, host.name);
   return {
     name: host.name,
     staysOffAfter: POWERED_OFF,
     // systemd 257 does not boot on the cgroup layout that older systemds mount unless it is given a pure v2 one.
     environment: { SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' },
-    async command() {
-      const root = await mountRoot(lab.directory, host.name, base.root);
-      return [
+    command: () =>
+      onDisk(lab.directory, host.name, base.root, [
         ...['systemd-nspawn', '--quiet', '--boot', `--directory=${root}`, `--hostname=${host.name}`],
         ...[`--network-namespace-path=/run/netns/${namespace(lab, host)}`, '--resolv-conf=off', '--timezone=off'],
         ...['--register=no', '--keep-unit', '--console=pipe'],
-      ];
-    },
+      ]),
   };
 }

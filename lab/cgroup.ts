@@ -50,7 +50,9 @@ export async function emptyGroup(lab: string, program = ''): Promise<void> {
 async function below(group: string): Promise<string[]> {
   const entries = await readdir(group, { withFileTypes: true }).catch(() => undefined);
   if (!entries) return [];
-  const inner = await Promise.all(entries.filter((entry) => entry.isDirectory()).map((entry) => below(join(group, entry.name))));
+  const inner = await Promise.all(
+    entries.filter((entry) => entry.isDirectory()).map((entry) => below(join(group, entry.name))),
+  );
   return [...inner.flat(), group];
 }
 

@@ -1,6 +1,7 @@
 import { mkdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { attempt, run } from './command.js';
+import { run } from './command.js';
+import { poll } from './poll.js';
 
 /** Where a host's file system is, below the lab's directory. */
 export function diskPaths(lab: string, host: string): { image: string; disk: string; root: string } {
@@ -19,24 +20,22 @@ export async function makeDisk(lab: string, host: string, megabytes: number): Pr
   await run('mkfs.ext4', '-q', '-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1', image);
 }
 
-/**
- * Mounts the disk, and over the base the host's own layer that lies on it. What was mounted before a crash or a power
- * cut is unmounted first, never lazily: the image must not be mounted twice.
- */
-export async function mountRoot(lab: string, host: string, base: string): Promise<string> {
-  const { image, disk, root } = diskPaths(lab, host);
-  await unmountRoot(lab, host);
-  await run('mount', '-o', 'loop', image, disk);
-  const [upper, work] = [join(disk, 'upper'), join(disk, 'work')];
-  await mkdir(upper, { recursive: true });
-  await mkdir(work, { recursive: true });
-  await run('mount', '-t', 'overlay', '-o', `lowerdir=${base},upperdir=${upper},workdir=${work}`, 'overlay', root);
-  return root;
-}
+const MOUNT = `set -e
+mount -o loop "$1" "$2"
+mkdir -p "$2/upper" "$2/work"
+mount -t overlay -o "lowerdir=$3,upperdir=$2/upper,workdir=$2/work" overlay "$4"
+shift 4
+exec "$@"`;
 
-export async function unmountRoot(lab: string, host: string): Promise<void> {
-  const { disk, root } = diskPaths(lab, host);
-  for (const path of [root, disk]) {
-    if ((await attempt('mountpoint', ['-q', path])).exit === 0) await run('umount', path);
-  }
+/**
+ * The command that runs `command` where the disk is mounted, and over the base the host's own layer that lies on it.
+ * The mounts are in a namespace of the command's own and go when it ends. They must be in no other: systemd-nspawn
+ * hides what was mounted when it started below the host's root, and so holds it as long as that host runs.
+ */
+export async function onDisk(lab: string, host: string, base: string, command: readonly string[]): Promise<string[]> {
+  const { image, disk, root } = diskPaths(lab, host);
+  // The kernel drops the namespaces of dead processes a little later. Until then a mount would give the old file
+  // system again, and after a power cut that one is dead.
+  await poll(`${image} is free`, 20_000, async () => (await run('losetup', '--associated', image)) === '');
+  return ['unshare', '--mount', 'sh', '-c', MOUNT, 'sh', image, disk, base, root, ...command];
 }

@@ -23,7 +23,7 @@ export interface LabHost {
   readonly hostKey: string;
   /** Runs a shell script as root on the host, through its namespaces and not over SSH. `exit` is null after a signal. */
   exec(script: string): Promise<Result>;
-  /** `systemctl reboot`; returns when SSH answers again. */
+  /** `systemctl reboot`, once the last boot is complete; returns when SSH answers again. */
   reboot(): Promise<void>;
   /** SIGKILLs everything at once, boots and waits for SSH. What was written stays, also when it was not synced. */
   crash(): Promise<void>;
@@ -38,8 +38,10 @@ export interface LabHost {
   /** Fills the disk to the last byte, and frees it again. */
   fill(): Promise<void>;
   unfill(): Promise<void>;
-  /** Waits until a login over SSH works. */
+  /** Waits until a login over SSH works; some services may still be starting. */
   waitForSsh(): Promise<void>;
+  /** Waits until every service has started. */
+  waitUntilBooted(): Promise<void>;
   /** Arguments for `ssh` that log in to it. */
   readonly sshArguments: readonly string[];
 }
@@ -84,6 +86,13 @@ export async function labHost(lab: LabState, host: HostState): Promise<LabHost> 
     });
   }
 
+  async function waitUntilBooted(): Promise<void> {
+    await poll(`${host.name} has started its services`, BOOT_MS, async () => {
+      const { stdout } = await exec('systemctl is-system-running --wait');
+      return ['running', 'degraded'].includes(stdout.trim());
+    });
+  }
+
   /** Waits until another process than `before` is the host, and it answers. */
   async function bootedAfter(before: number | undefined): Promise<void> {
     await poll(`${host.name} has booted`, BOOT_MS, async () => {
@@ -106,7 +115,10 @@ export async function labHost(lab: LabState, host: HostState): Promise<LabHost> 
     sshArguments,
     exec,
     waitForSsh,
+    waitUntilBooted,
     async reboot() {
+      // MariaDB loses a SIGTERM that comes while it starts, and then systemd waits 90 s for it.
+      await waitUntilBooted();
       const before = await pid();
       // It may end before it has answered.
       await exec('systemctl --no-block reboot');
@@ -119,9 +131,9 @@ export async function labHost(lab: LabState, host: HostState): Promise<LabHost> 
     },
     async powerCut() {
       const { disk } = diskPaths(lab.directory, host.name);
-      const before = await pid();
-      // The supervisor's mount namespace has the disk. From here on nothing more is written to it.
-      await run('nsenter', '-t', String(lab.supervisor.pid), '-m', 'xfs_io', '-x', '-c', 'shutdown', disk);
+      const before = await poll(`${host.name} runs`, BOOT_MS, pid);
+      // From here on nothing more is written to it.
+      await run('nsenter', '-t', String(before), '-m', 'xfs_io', '-x', '-c', 'shutdown', disk);
       await kill(lab, host.name);
       await bootedAfter(before);
     },
@@ -142,7 +154,9 @@ export async function labHost(lab: LabState, host: HostState): Promise<LabHost> 
       // Blocks at once, then what is left of them byte by byte; the last dd ends for lack of space.
       const free = `free=$(($(stat -f -c '%a*%S' /) - 4194304))`;
       const blocks = `${free}; [ $free -le 0 ] || fallocate -l $free ${FILLER}`;
-      await mustExec(`${blocks}; dd if=/dev/zero bs=4k of=${FILLER} oflag=append conv=notrunc 2>&1 | grep -q 'No space'`);
+      await mustExec(
+        `${blocks}; dd if=/dev/zero bs=4k of=${FILLER} oflag=append conv=notrunc 2>&1 | grep -q 'No space'`,
+      );
     },
     async unfill() {
       await mustExec(`rm -f ${FILLER}`);

@@ -57,7 +57,7 @@ const NAME = /^[a-z][a-z0-9-]{0,19}$/;
 let made = 0;
 
 /**
- * Makes a lab, first getting and building what it needs, and waits until each host lets us log in. Removes what killed
+ * Makes a lab, first getting and building what it needs, and waits until each host has booted and lets us log in. Removes what killed
  * labs have left. `Forbidden` where labs cannot run, `Conflict` when the name is taken.
  */
 export async function startLab(options: LabOptions): Promise<Lab> {
@@ -79,6 +79,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const lab = await attachLab(name);
   try {
     await Promise.all([...lab.hosts.map((host) => host.waitForSsh()), acme && lab.acme.waitUntilReady()]);
+    await Promise.all(lab.hosts.map((host) => host.waitUntilBooted()));
     return lab;
   } catch (error) {
     await lab.down();
@@ -99,7 +100,10 @@ export async function attachLab(name: string): Promise<Lab> {
     hosts,
     host(wanted) {
       const found = hosts.find((host) => host.name === wanted);
-      if (!found) throw new RangeError(`the lab ${name} has no host ${wanted}, only ${hosts.map((host) => host.name).join(', ')}`);
+      if (!found)
+        throw new RangeError(
+          `the lab ${name} has no host ${wanted}, only ${hosts.map((host) => host.name).join(', ')}`,
+        );
       return found;
     },
     get acme() {

@@ -77,7 +77,9 @@ export function acmeProgramsKept(lab: Lab, programs: { pebble: string; challenge
 
 async function makeCertificate(address: string): Promise<{ ca: string; certificate: string; privateKey: string }> {
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const [caKeys, keys] = await Promise.all([1, 2].map(() => webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])));
+  const [caKeys, keys] = await Promise.all(
+    [1, 2].map(() => webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])),
+  );
   if (!caKeys || !keys) throw new Error('no keys');
   const [notBefore, notAfter] = [new Date(Date.now() - 86_400_000), new Date(Date.now() + 365 * 86_400_000)];
   const dates = { notBefore, notAfter, signingAlgorithm: algorithm };

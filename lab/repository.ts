@@ -44,7 +44,9 @@ export async function serveRepositories(
     stat(path)
       .then(({ size }) => {
         response.writeHead(200, { 'content-length': size });
-        createReadStream(path).on('error', () => response.destroy()).pipe(response);
+        createReadStream(path)
+          .on('error', () => response.destroy())
+          .pipe(response);
       })
       .catch(() => response.writeHead(404).end());
   });

@@ -42,7 +42,8 @@ async function lacking(): Promise<string[]> {
   if (process.getuid?.() !== 0) return ['this user is not root'];
   const missing: string[] = [];
   if (!(await succeeds('unshare', '--net', 'true'))) missing.push('no network namespaces can be made');
-  if (!(await succeeds('unshare', '--mount', 'mount', '-t', 'tmpfs', 'none', '/mnt'))) missing.push('nothing can be mounted');
+  if (!(await succeeds('unshare', '--mount', 'mount', '-t', 'tmpfs', 'none', '/mnt')))
+    missing.push('nothing can be mounted');
   if (!(await hasUnifiedCgroups())) missing.push('there is no cgroup v2 tree');
   return missing;
 }

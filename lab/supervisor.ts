@@ -49,7 +49,9 @@ try {
   const ends = kept.map((program) => keep(state, program, stop.signal));
   state.ready = true;
   await writeState(state);
-  const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve(), { once: true }));
+  const stopped = new Promise<void>((resolve) =>
+    stop.signal.addEventListener('abort', () => resolve(), { once: true }),
+  );
   if (!stop.signal.aborted) await Promise.race([stopped, ...ends]);
 } catch (error) {
   process.exitCode = 1;

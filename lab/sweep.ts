@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheDirectory, lock } from '../src/client/programs/cache.js';
 import { emptyGroup } from './cgroup.js';
@@ -10,7 +10,6 @@ import { allStates, isRunning, type LabState, REGISTRY, removeState } from './st
 export async function removeLab(lab: LabState): Promise<void> {
   await emptyGroup(lab.name);
   await removeNetwork(lab, lab.hosts);
-  for (const path of (await mountsBelow(lab.directory)).toReversed()) await attempt('umount', ['-l', path]);
   const loops = await attempt('losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE']);
   for (const line of loops.stdout.split('\n')) {
     const [device = '', file = ''] = line.trim().split(/\s+/);
@@ -34,9 +33,4 @@ export async function sweep(): Promise<void> {
   } finally {
     await unlock();
   }
-}
-
-async function mountsBelow(directory: string): Promise<string[]> {
-  const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n').map((line) => line.split(' ')[1] ?? '');
-  return mounts.filter((path) => path.startsWith(`${directory}/`));
 }

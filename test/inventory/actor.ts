@@ -12,10 +12,10 @@ import { activeServer, provision, sitePlan } from './records.js';
 const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const { where, keyring: keys, act, name } = JSON.parse((await input.next()).value as string) as Act;
 const keyring = Keyring.fromObject(keys);
-console.log('ready');
+say('ready');
 await input.next();
 const inventory = await openInventory(where);
-if (act === 'take') console.log(await take());
+if (act === 'take') say(await take());
 if (act === 'work') for (let n = 1; ; n += 1) await work(`${name}-${n}`);
 await inventory.close();
 
@@ -54,5 +54,9 @@ async function work(id: string): Promise<void> {
     });
     await operations.conclude(trx, fence, { outcome: 'succeeded', siteStatus: 'active' });
   });
-  console.log(id);
+  say(id);
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
 }

@@ -18,9 +18,9 @@ export interface Act {
 /** A process at work on an inventory; it waits for `go`, so that several begin together. */
 export interface Actor {
   process: ChildProcess;
-  go(): void;
+  go: () => void;
   /** The next line that it prints; fails when it ends without one. */
-  line(): Promise<string>;
+  line: () => Promise<string>;
   ended: Promise<number | null>;
 }
 

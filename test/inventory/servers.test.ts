@@ -1,0 +1,178 @@
+import { expect, test } from 'vitest';
+import * as accounts from '../../src/inventory/accounts.js';
+import * as credentials from '../../src/inventory/credentials.js';
+import type { Trx } from '../../src/inventory/database.js';
+import { Keyring } from '../../src/inventory/keyring.js';
+import { controllerId, refuseMissingKeys } from '../../src/inventory/keys.js';
+import { serverLogin } from '../../src/inventory/logins.js';
+import * as servers from '../../src/inventory/servers.js';
+import * as tenants from '../../src/inventory/tenants.js';
+import { failureOf, onBothDatabases } from './databases.js';
+import { activeServer } from './records.js';
+
+const web1 = { id: 'v1', tenant: 'default', name: 'web1', address: '198.18.0.2', port: 22, user: 'root' };
+
+onBothDatabases('A server', (database) => {
+  const write = <Result>(fn: (trx: Trx) => Promise<Result>) => database.inventory.transaction(fn);
+  const add = (over: Partial<servers.NewServer> = {}) => write((trx) => servers.add(trx, { ...web1, ...over }));
+  const pin = (fingerprint: string) =>
+    write((trx) => servers.pinHostKey(trx, 'v1', { hostKey: `ssh-ed25519 ${fingerprint}`, fingerprint }));
+
+  test('is added once', async () => {
+    const added = await add();
+    expect(added).toMatchObject({
+      ...web1,
+      status: 'enrolling',
+      hostKey: null,
+      versions: { php: [] },
+      nextUid: 20_000,
+    });
+    expect(await add({ id: 'v2' })).toMatchObject({ id: 'v1' });
+    await write((trx) => servers.setStatus(trx, 'v1', 'active'));
+    expect(await add({ id: 'v3' })).toMatchObject({ id: 'v1', status: 'active' });
+    expect(await failureOf(add({ id: 'v3', address: '198.18.0.9' }))).toMatchObject({
+      type: 'Conflict',
+      message: 'Server web1 is enrolled already, as root@198.18.0.2:22',
+    });
+    expect(await failureOf(add({ name: 'web2' }))).toMatchObject({ type: 'Conflict' });
+    expect(await servers.list(database.inventory.db)).toHaveLength(1);
+  });
+
+  test('whose enrolment failed is taken up again, and its pin kept for the same machine alone', async () => {
+    await add();
+    await pin('SHA256:one');
+    await write((trx) => servers.setStatus(trx, 'v1', 'failed'));
+    expect(await add({ user: 'admin' })).toMatchObject({
+      status: 'enrolling',
+      user: 'admin',
+      hostKeyFingerprint: 'SHA256:one',
+    });
+    expect(await add({ address: '198.18.0.3' })).toMatchObject({ address: '198.18.0.3', hostKey: null });
+  });
+
+  test('keeps the host key that was pinned', async () => {
+    await add();
+    await pin('SHA256:one');
+    await pin('SHA256:one');
+    const changed = await failureOf(pin('SHA256:two'));
+    expect(changed).toMatchObject({ type: 'Conflict', message: expect.stringContaining('SHA256:one') });
+  });
+
+  test('of the same name may belong to each tenant, and to nobody once it was removed', async () => {
+    await write((trx) => tenants.add(trx, { id: 't2', name: 'other' }));
+    expect(await failureOf(write((trx) => tenants.add(trx, { id: 't3', name: 'other' })))).toMatchObject({
+      type: 'Conflict',
+    });
+    await add();
+    expect(await add({ id: 'v2', tenant: 't2' })).toMatchObject({ id: 'v2' });
+    const { db } = database.inventory;
+    expect((await servers.byName(db, 't2', 'web1')).id).toBe('v2');
+    await write((trx) => servers.setStatus(trx, 'v1', 'removed'));
+    expect(await failureOf(servers.byName(db, 'default', 'web1'))).toMatchObject({ type: 'NotFound' });
+    expect(await add({ id: 'v4' })).toMatchObject({ id: 'v4', status: 'enrolling' });
+    expect(await failureOf(write((trx) => servers.setStatus(trx, 'none', 'active')))).toMatchObject({
+      type: 'NotFound',
+    });
+  });
+
+  test('has one current key, kept sealed', async () => {
+    const { inventory, keyring } = database;
+    await write((trx) => activeServer(trx, 'web1'));
+    const put = (id: string, state: 'current' | 'next') =>
+      write((trx) =>
+        credentials.put(trx, keyring, {
+          id,
+          server: 'web1',
+          kind: 'server-key',
+          public: `ssh-ed25519 ${id}`,
+          secret: Buffer.from(`private half of ${id}`),
+          state,
+        }),
+      );
+    const states = async () => (await credentials.list(inventory.db, 'web1')).map(({ id, state }) => `${id} ${state}`);
+    const first = await put('k1', 'current');
+    expect(await put('k1', 'current')).toEqual(first);
+    await put('k2', 'next');
+    await write((trx) => credentials.makeCurrent(trx, 'k2'));
+    await write((trx) => credentials.makeCurrent(trx, 'k2'));
+    await put('k3', 'current');
+    expect(new Set(await states())).toEqual(new Set(['k1 retired', 'k2 retired', 'k3 current']));
+    const current = await credentials.current(inventory.db, 'web1', 'server-key');
+    if (!current) throw new Error('There is no current key');
+    expect(credentials.open(current, keyring).toString()).toBe('private half of k3');
+    expect(() => credentials.open({ ...current, id: 'k1' }, keyring)).toThrow('cannot be opened');
+    const stored = JSON.stringify(await inventory.db.selectFrom('credentials').selectAll().execute());
+    expect(stored).not.toContain('private half');
+    expect(await credentials.current(inventory.db, 'web1', 'bootstrap')).toBeNull();
+    await write((trx) => credentials.remove(trx, 'k1'));
+    expect(await states()).toHaveLength(2);
+    // Two that are current at once are refused by the database itself.
+    const both = write((trx) => trx.updateTable('credentials').set({ state: 'current' }).execute());
+    expect(await failureOf(both)).toMatchObject({ type: 'Unexpected' });
+  });
+
+  test('is logged into by its own key once it is enrolled, and not before its host key is pinned', async () => {
+    const { inventory, keyring } = database;
+    const login = () => serverLogin(inventory.db, keyring, 'v1');
+    const put = (id: string, kind: 'bootstrap' | 'server-key') =>
+      write((trx) =>
+        credentials.put(trx, keyring, {
+          id,
+          server: 'v1',
+          kind,
+          public: null,
+          secret: Buffer.from(id),
+          state: 'current',
+        }),
+      );
+    expect(await failureOf(login())).toMatchObject({ type: 'NotFound' });
+    await add();
+    expect(await failureOf(login())).toMatchObject({ type: 'HostKeyUnconfirmed', details: { server: 'web1' } });
+    await pin('SHA256:one');
+    expect(await failureOf(login())).toMatchObject({ type: 'NotFound' });
+    await put('given', 'bootstrap');
+    await put('own', 'server-key');
+    const { id: _, tenant: __, ...where } = web1;
+    const hostKey = 'ssh-ed25519 SHA256:one';
+    expect(await login()).toEqual({ ...where, hostKey, privateKey: Buffer.from('given'), keyId: 'given' });
+    await write((trx) => servers.setStatus(trx, 'v1', 'active'));
+    expect(await login()).toMatchObject({ privateKey: Buffer.from('own'), keyId: 'own' });
+  });
+
+  test('is not worked on without every key that sealed something', async () => {
+    const { inventory, keyring } = database;
+    await refuseMissingKeys(inventory, Keyring.fromObject(Keyring.generate()));
+    const secret = { id: 'a1', server: null, kind: 'acme-account', public: null, state: 'current' } as const;
+    await write((trx) => credentials.put(trx, keyring, { ...secret, secret: Buffer.from('x') }));
+    await refuseMissingKeys(inventory, keyring);
+    const refused = await failureOf(refuseMissingKeys(inventory, Keyring.fromObject(Keyring.generate())));
+    expect(refused).toMatchObject({ type: 'Forbidden', message: expect.stringContaining(keyring.current) });
+  });
+
+  test('is claimed in the name of one installation', async () => {
+    const second = await database.open();
+    const [one, two] = await Promise.all([controllerId(database.inventory), controllerId(second)]);
+    expect(one).toBe(two);
+    expect(await controllerId(database.inventory)).toBe(one);
+  });
+
+  test('shares the ACME accounts with all others', async () => {
+    const { inventory, keyring } = database;
+    const directory = 'https://acme.example/directory';
+    expect(await accounts.byDirectory(inventory.db, directory)).toBeNull();
+    for (const [id, url] of [
+      ['a1', 'https://acme.example/1'],
+      ['a2', 'https://acme.example/2'],
+    ] as const) {
+      const key = { id, server: null, kind: 'acme-account', public: null, state: 'current' } as const;
+      await write(async (trx) => {
+        await credentials.put(trx, keyring, { ...key, secret: Buffer.from(id) });
+        await accounts.put(trx, { directory, url, credential: id, contact: null });
+      });
+    }
+    expect(await accounts.byDirectory(inventory.db, directory)).toMatchObject({
+      url: 'https://acme.example/2',
+      credential: 'a2',
+    });
+  });
+});

@@ -5,11 +5,18 @@ import { failure } from './workflows/failures.js';
 
 /**
  * Every setting of CHOM: its environment variable, what it means, and its default. Temporal's own connection settings
- * (`TEMPORAL_*`, profiles) are read by @temporalio/envconfig, see client/connection.ts.
+ * (`TEMPORAL_*`, profiles) are read by @temporalio/envconfig, see client/connection.ts; where `chom dev` finds the
+ * Temporal program (`CHOM_TEMPORAL_CLI`) stands in client/programs/temporal.ts.
  */
 const SETTINGS = {
   /** Directory of the inventory, the keyring and the development server's database. */
-  home: ['CHOM_HOME', z.string().min(1).default(() => join(dataHome(), 'chom'))],
+  home: [
+    'CHOM_HOME',
+    z
+      .string()
+      .min(1)
+      .default(() => join(dataHome(), 'chom')),
+  ],
   /** PostgreSQL (`postgres://…`); without it the inventory is a SQLite file in `home`. Two worker machines need it. */
   databaseUrl: ['CHOM_DATABASE_URL', z.url({ protocol: /^postgres(ql)?$/ }).optional()],
   /** The tenant that commands work for. */
@@ -26,8 +33,6 @@ const SETTINGS = {
   dnsServer: ['CHOM_DNS_SERVER', z.string().min(1).optional()],
   /** Lets `--from` fetch git repositories from private addresses. */
   allowPrivateGit: ['CHOM_ALLOW_PRIVATE_GIT', z.stringbool().default(false)],
-  /** Temporal command line program for `chom dev`; without it PATH, the cache, a download and a build are tried. */
-  temporalCli: ['CHOM_TEMPORAL_CLI', z.string().min(1).optional()],
   /** Least severe level that the worker logs. */
   logLevel: ['CHOM_LOG_LEVEL', z.enum(['debug', 'info', 'warn', 'error']).default('info')],
 } as const satisfies Record<string, readonly [string, z.ZodType]>;

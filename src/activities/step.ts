@@ -23,7 +23,7 @@ export function stepActivity(deps: Deps, activity: StepActivity) {
       // Index 0: the operation's own beginning and end, which look after their fence themselves.
       if (step.index > 0) await enter(deps, step);
       const result = await activity(step, ...args);
-      if (step.undoes !== undefined) await left(deps, step, step.undoes);
+      if (step.undoes !== undefined) await undone(deps, step, step.undoes);
       return result;
     } catch (error) {
       throw asFailure(deps, step, error, context.cancellationSignal);
@@ -39,14 +39,18 @@ function refuseUnreadable(step: StepContext, args: unknown[]): void {
 }
 
 async function enter(deps: Deps, step: StepContext): Promise<void> {
+  const { operation, index, undo, final } = step;
   await deps.inventory.fenced(fence(step), async (trx) => {
-    await operations.enterStep(trx, deps.keyring, step);
+    // Entering an undo only asks whether this run may still act.
+    if (step.undoes !== undefined) return;
+    const journal = { operation, step: index, ...(undo && { undo }), ...(final && { final }) };
+    await operations.enterStep(trx, deps.keyring, journal);
   });
 }
 
-async function left(deps: Deps, step: StepContext, undone: number): Promise<void> {
+async function undone(deps: Deps, step: StepContext, index: number): Promise<void> {
   await deps.inventory.fenced(fence(step), async (trx) => {
-    await operations.markUndone(trx, step.operation, undone);
+    await operations.markUndone(trx, { operation: step.operation, step: index });
   });
 }
 
@@ -69,10 +73,16 @@ function asFailure(deps: Deps, step: StepContext, error: unknown, cancelled: Abo
     return ApplicationFailure.retryable(`${step.label}: the worker left`, 'WorkerLeft');
   }
   if (error instanceof ApplicationFailure && isFailureType(error.type)) {
-    deps.log.warn({ operation: step.operation, step: step.label, attempt: step.attempt, type: error.type }, error.message);
+    deps.log.warn(
+      { operation: step.operation, step: step.label, attempt: step.attempt, type: error.type },
+      error.message,
+    );
     return error;
   }
-  deps.log.error({ operation: step.operation, step: step.label, attempt: step.attempt, err: error }, 'unexpected error');
+  deps.log.error(
+    { operation: step.operation, step: step.label, attempt: step.attempt, err: error },
+    'unexpected error',
+  );
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return failure('Unexpected', `${step.label}: ${message.slice(0, 500)}`, {
     step: step.label,

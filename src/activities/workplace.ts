@@ -12,7 +12,10 @@ export interface Workplace {
   /** Runs a script that changes nothing. */
   read(script: Script, options?: { limitSeconds?: number }): Promise<Output>;
   /** Runs the step's job, or follows it where it already runs. `part` tells the jobs of one step apart. */
-  job(part: string, job: Pick<Job, 'act' | 'check' | 'secrets' | 'properties'> & { limitSeconds?: number }): Promise<Output>;
+  job(
+    part: string,
+    job: Pick<Job, 'act' | 'check' | 'secrets' | 'properties'> & { limitSeconds?: number },
+  ): Promise<Output>;
   /** Streams bytes into a root-owned file; the hash is checked on the server. */
   upload(path: string, sha256: string, content: AsyncIterable<Uint8Array>): Promise<void>;
 }

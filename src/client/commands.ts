@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { certificateCommand } from './certificate.js';
 import type { Cli } from './cli.js';
+import { runningCommands } from './dev.js';
 import { opCommand } from './op.js';
 import { openOutput } from './output.js';
 import { EXIT, problemOf } from './problem.js';
@@ -53,6 +54,7 @@ Examples:
   siteCommand(program, cli);
   certificateCommand(program, cli);
   opCommand(program, cli);
+  runningCommands(program);
   return program;
 }
 

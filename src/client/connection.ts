@@ -25,7 +25,10 @@ export function sealedDataConverter(keyring: Keyring): DataConverter {
 export function temporalSettings(profile?: string) {
   const settings = loadClientConnectConfig(profile === undefined ? {} : { profile });
   return {
-    connectionOptions: { ...settings.connectionOptions, address: settings.connectionOptions.address ?? 'localhost:7233' },
+    connectionOptions: {
+      ...settings.connectionOptions,
+      address: settings.connectionOptions.address ?? 'localhost:7233',
+    },
     namespace: settings.namespace ?? 'default',
   };
 }

@@ -13,6 +13,8 @@ export interface Definition<Input> {
   backoff: Duration;
   /** How long it usually takes; twice as long is noted as an event and shown. */
   expected: Duration;
+  /** Nothing else runs on the server meanwhile. */
+  exclusive?: boolean;
 }
 
 /** The workflow's one argument. `operation` must equal the workflow id: a sealed order is good for one operation only. */
@@ -68,4 +70,3 @@ export interface OperationWorkflow<Input> {
   readonly kind: OperationKind;
   readonly definition: Definition<Input>;
 }
-

@@ -1,4 +1,5 @@
 import type { Definition, Ending, Operation, OperationWorkflow, Order } from './definition.js';
+import { workflowType } from './names.js';
 import { Run } from './run.js';
 import type { OperationKind } from './step.js';
 
@@ -13,6 +14,5 @@ export function operation<Input>(
 ): OperationWorkflow<Input> {
   const run = async (order: Order<Input>): Promise<Ending> => await new Run(kind, definition).live(order, body);
   // Temporal starts workflows by their function's name, which must be the name under which the barrel exports it.
-  const name = kind.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase());
-  return Object.assign(Object.defineProperty(run, 'name', { value: name }), { kind, definition });
+  return Object.assign(Object.defineProperty(run, 'name', { value: workflowType(kind) }), { kind, definition });
 }

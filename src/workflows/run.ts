@@ -40,10 +40,10 @@ export class Run<Input> implements Operation {
   private readonly undos: { context: StepContext; undo: Undo }[] = [];
   private readonly answers = new Map<string, string>();
   private root = this.id;
-  private epoch = 0;
-  /** A final step was scheduled: only the inventory knows whether it took effect. */
-  private committing = false;
+  private epoch = 1;
   private overdue = false;
+  /** The inventory has no row for this operation. */
+  private unknown = false;
 
   constructor(
     private readonly kind: OperationKind,
@@ -69,9 +69,7 @@ export class Run<Input> implements Operation {
   async live(order: Order<Input>, body: (op: Operation, input: Input) => Promise<void>): Promise<Ending> {
     const clock = new CancellationScope();
     try {
-      const begun = await CancellationScope.nonCancellable(() => this.insist(lifecycle.beginOperation, []));
-      this.root = begun.root;
-      this.epoch = begun.epoch;
+      await CancellationScope.nonCancellable(() => this.begin());
       void clock.run(() => this.watchTheClock()).catch(() => undefined);
       await body(this, this.check(order));
     } catch (error) {
@@ -103,7 +101,6 @@ export class Run<Input> implements Operation {
     if (!options.final) return await act();
     // Whether a final step took effect must not hang on when a cancellation arrives.
     this.throwIfCancelled();
-    this.committing = true;
     const result = await CancellationScope.nonCancellable(act);
     this.progress.committed = true;
     return result;
@@ -162,6 +159,13 @@ export class Run<Input> implements Operation {
     }
   }
 
+  private async begin(): Promise<void> {
+    const { exclusive = false } = this.definition;
+    const { root, epoch } = await this.insist(lifecycle.beginOperation, [{ exclusive }]);
+    this.root = root;
+    this.epoch = epoch;
+  }
+
   private async attempt<Args extends unknown[], Result>(
     shown: StepProgress,
     step: Step<Args, Result>,
@@ -196,9 +200,12 @@ export class Run<Input> implements Operation {
   /** Ends what did not go well; throws what the workflow shall fail with, or returns when it had been committed. */
   private async end(error: unknown): Promise<Ending> {
     const cause = causeOf(error);
-    if (cause.type === 'Superseded') throw failureOf(cause);
+    // Somebody else acts for this operation, or nobody asked for it: there is nothing of ours to undo or to record.
+    if (cause.type === 'Superseded' || this.unknown) throw failureOf(cause);
     const cancelled = isCancellation(error) && this.cancelled();
-    if (this.committing && (await this.insist(lifecycle.isCommitted, []))) {
+    // Whether a final step took effect, only the inventory knows; if it did not, it will not from here on.
+    const { committed } = await this.insist(lifecycle.turnBack, []);
+    if (committed) {
       this.progress.committed = true;
       this.warn(cancelled ? 'Cancelled after it had taken effect: what followed was not done.' : cause.message);
       await this.conclude('succeeded', cancelled ? null : cause);
@@ -217,7 +224,9 @@ export class Run<Input> implements Operation {
       if (shown) this.update(shown, { state: 'undoing' });
       const problem = await this.takeBack({ ...rest, undoes: context.index }, undo);
       if (shown) this.update(shown, problem ? { state: 'not-undone', message: problem } : { state: 'undone' });
-      if (problem) this.warn(`Not undone: ${context.label}: ${problem}`);
+      if (!problem) continue;
+      this.warn(`Not undone: ${context.label}: ${problem}`);
+      await this.insist(lifecycle.noteNotUndone, [{ step: context.index, reason: problem }]);
     }
   }
 
@@ -249,6 +258,7 @@ export class Run<Input> implements Operation {
       try {
         return await schedule(step, this.context(0, step.activity), args, 'quick');
       } catch (error) {
+        if (causeOf(error).type === 'NotFound') this.unknown = true;
         if (!RETRYABLE[causeOf(error).type]) throw error;
         await sleep('30 seconds', { summary: `${step.activity}: ${causeOf(error).message}` });
       }

@@ -1,0 +1,21 @@
+import { findProgram } from '../src/client/program.js';
+import { temporalCli } from '../src/client/programs/temporal.js';
+import { base } from './base.js';
+import { acmePrograms, timeSkippingServer } from './programs.js';
+import { requireLab } from './requirements.js';
+
+/**
+ * Gets everything that tests need and that takes minutes on a new machine, one after the other: two builds at once on a
+ * small machine take as long and time out. Arguments: the test projects that will run; none is all.
+ */
+const projects = process.argv.slice(2);
+const wanted = (project: string) => projects.length === 0 || projects.includes(project);
+
+if (wanted('workflows') || wanted('lab')) await findProgram(temporalCli);
+if (wanted('workflows') || wanted('lab')) await timeSkippingServer();
+if (wanted('lab')) {
+  await requireLab();
+  await acmePrograms();
+  for (const release of [13, 12] as const) await base(release, false);
+  await base(13, true);
+}

@@ -1,0 +1,23 @@
+import { certificateActivities } from './certificate.js';
+import type { Deps } from './deps.js';
+import { operationActivities } from './operation.js';
+import { probeActivities } from './probe.js';
+import { serverActivities } from './server.js';
+import { siteActivities } from './site.js';
+import { stepActivity } from './step.js';
+
+/** Every activity that a worker offers, each behind what all steps go through (step.ts). */
+export function createActivities(deps: Deps): Record<string, ReturnType<typeof stepActivity>> {
+  const groups = [
+    operationActivities(deps),
+    serverActivities(deps),
+    siteActivities(deps),
+    probeActivities(deps),
+    certificateActivities(deps),
+  ];
+  const entries = groups.flatMap((group) => Object.entries(group));
+  const names = entries.map(([name]) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new TypeError(`two activities are called ${twice}`);
+  return Object.fromEntries(entries.map(([name, activity]) => [name, stepActivity(deps, activity)]));
+}

@@ -1,0 +1,163 @@
+import type { ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Connection } from '@temporalio/client';
+import type { Command } from 'commander';
+import { startCodecServer } from './codec-server.js';
+import { temporalSettings } from './connection.js';
+import { failure } from '../workflows/failures.js';
+import { openStores } from './open.js';
+import { findProgram } from './program.js';
+import { temporalCli } from './programs/temporal.js';
+import { keepHistories, prepareNamespace, startTemporal, type TemporalServer } from './temporal-server.js';
+import { ended, startWorker } from './worker-process.js';
+
+interface DevOptions {
+  port: string;
+  uiPort: string;
+  codecPort: string;
+}
+
+/** `chom dev`, `chom worker`, `chom codec-server`: what runs in the foreground until Ctrl-C. */
+export function runningCommands(program: Command): void {
+  program
+    .command('worker')
+    .description('run a worker against the configured Temporal, until Ctrl-C')
+    .addHelpText('after', '\nExample:\n  TEMPORAL_ADDRESS=temporal.internal:7233 chom worker')
+    .action(async () => await runWorker());
+  program
+    .command('codec-server')
+    .description('open sealed payloads for the Temporal UI, on loopback, until Ctrl-C')
+    .option('--port <port>', 'port to listen on', '8234')
+    .option('--ui <origin...>', 'addresses of the Temporal UI', ['http://localhost:8233', 'http://127.0.0.1:8233'])
+    .addHelpText('after', '\nExample:\n  chom codec-server --ui http://localhost:8080')
+    .action(async (options: { port: string; ui: string[] }) => await runCodecServer(options));
+
+  program
+    .command('dev')
+    .description('run Temporal, the codec server and a worker on this machine, until Ctrl-C')
+    .option('--port <port>', 'port of the Temporal server', '7233')
+    .option('--ui-port <port>', 'port of the Temporal UI', '8233')
+    .option('--codec-port <port>', 'port of the codec server, which opens payloads for the UI', '8234')
+    .addHelpText('after', '\nExample:\n  chom dev            then, in another terminal: chom server add web1 --host …')
+    .action(async (options: DevOptions) => await runDev(options));
+}
+
+async function runWorker(): Promise<void> {
+  const interrupted = interruption();
+  const worker = startWorker(process.env);
+  const died = ended(worker).then((status) => ({ status }));
+  const first = await Promise.race([died, interrupted.promise]);
+  if (first) throw failure('Unexpected', `The worker ended with ${first.status ?? 'a signal'}`);
+  worker.kill('SIGTERM');
+  await died;
+}
+
+async function runCodecServer({ port, ui }: { port: string; ui: string[] }): Promise<void> {
+  const interrupted = interruption();
+  const { keyring, inventory } = await openStores(process.env);
+  await inventory.close();
+  const server = await startCodecServer(keyring, Number(port), ui);
+  process.stderr.write(`Codec server http://127.0.0.1:${port} for ${ui.join(', ')}\n`);
+  await interrupted.promise;
+  server.close();
+}
+
+async function runDev(options: DevOptions): Promise<void> {
+  const say = (text: string) => process.stderr.write(`${text}\n`);
+  const { config, keyring, inventory } = await openStores(process.env);
+  await inventory.close();
+  const interrupted = interruption();
+  const undo: (() => Promise<unknown>)[] = [];
+  try {
+    const uiOrigins = ['localhost', '127.0.0.1'].map((host) => `http://${host}:${options.uiPort}`);
+    const codec = await startCodecServer(keyring, Number(options.codecPort), uiOrigins);
+    undo.push(async () => codec.close());
+    const own = await ownServer(options, join(config.home, 'temporal.db'));
+    if (own) undo.push(own.stop);
+    const address = own?.address ?? temporalSettings().connectionOptions.address;
+    const environment = { ...process.env, ...(own && { TEMPORAL_ADDRESS: own.address }) };
+    await prepare(address, own !== null);
+    const worker = keepWorker(environment, say, interrupted);
+    undo.push(worker);
+    say(`Temporal    ${address}`);
+    if (own) say(`Temporal UI ${own.uiAddress}`);
+    say(`Data        ${config.home}`);
+    if (own && own.address !== '127.0.0.1:7233') say(`Set         TEMPORAL_ADDRESS=${own.address}`);
+    say('Next        chom server add NAME --host ADDRESS --key FILE');
+    await Promise.race([interrupted.promise, own ? serverDied(own, interrupted) : interrupted.promise]);
+  } finally {
+    for (const end of undo.toReversed()) await end();
+  }
+}
+
+/** Temporal's development server, unless another Temporal is configured. */
+async function ownServer(options: DevOptions, file: string): Promise<TemporalServer | null> {
+  if (process.env['TEMPORAL_ADDRESS'] || process.env['TEMPORAL_PROFILE']) return null;
+  return await startTemporal({
+    program: await findProgram(temporalCli),
+    port: Number(options.port),
+    uiPort: Number(options.uiPort),
+    file,
+    codecEndpoint: `http://127.0.0.1:${options.codecPort}`,
+  });
+}
+
+async function prepare(address: string, own: boolean): Promise<void> {
+  const { connectionOptions, namespace } = temporalSettings();
+  const connection = await Connection.connect({ ...connectionOptions, address });
+  try {
+    await prepareNamespace(connection, namespace);
+    if (own) await keepHistories(connection, namespace, 30);
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Runs a worker, and another one when it dies, until the end; returns how to end it. */
+function keepWorker(environment: NodeJS.ProcessEnv, say: (text: string) => void, interrupted: Interruption) {
+  let worker: ChildProcess;
+  const keep = async () => {
+    while (!interrupted.happened) {
+      worker = startWorker(environment);
+      const status = await ended(worker);
+      if (interrupted.happened) return;
+      say(`The worker ended (${status ?? worker.signalCode}); starting another one.`);
+      await sleep(1000);
+    }
+  };
+  const kept = keep();
+  return async () => {
+    worker.kill('SIGTERM');
+    await kept;
+  };
+}
+
+async function serverDied(server: TemporalServer, interrupted: Interruption): Promise<void> {
+  await ended(server.process);
+  if (!interrupted.happened) process.stderr.write('The Temporal server ended by itself.\n');
+  interrupted.interrupt();
+}
+
+interface Interruption {
+  happened: boolean;
+  promise: Promise<void>;
+  interrupt(): void;
+}
+
+function interruption(): Interruption {
+  let interrupt = () => {};
+  const promise = new Promise<void>((resolve) => {
+    interrupt = resolve;
+  });
+  const state: Interruption = {
+    happened: false,
+    promise,
+    interrupt() {
+      state.happened = true;
+      interrupt();
+    },
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => state.interrupt());
+  return state;
+}

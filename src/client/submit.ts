@@ -1,0 +1,97 @@
+import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
+import { randomBytes } from 'node:crypto';
+import type { Config } from '../config.js';
+import type { Inventory } from '../inventory/database.js';
+import type { Keyring } from '../inventory/keyring.js';
+import * as operations from '../inventory/operations.js';
+import * as places from '../inventory/places.js';
+import type { Priority } from '../inventory/schema.js';
+import { PRIORITY_KEYS, SEARCH_ATTRIBUTES, workflowType } from '../workflows/names.js';
+import type { OperationKind } from '../workflows/step.js';
+import type { TemporalAddress } from './connection.js';
+
+/** What submitting needs; the command line, schedules and coordinators all have it. */
+export interface Submitter {
+  inventory: Inventory;
+  keyring: Keyring;
+  config: Config;
+  temporal: Client & TemporalAddress;
+}
+
+/** An operation as it is asked for. */
+export interface Request {
+  kind: OperationKind;
+  /** The workflow's input: a plan. */
+  input: object;
+  /** One line for people: what is done to what. */
+  summary: string;
+  tenant: string;
+  server: string;
+  serverName: string;
+  site?: string;
+  domain?: string;
+  priority?: Priority;
+  /** Alone on its server. */
+  exclusive?: boolean;
+}
+
+/** A new operation id: its kind, and 60 random bits. */
+export function newOperationId(kind: OperationKind): string {
+  return `${kind}-${randomId(12)}`;
+}
+
+/** `length` random characters of RFC 4648's base32 alphabet in lower case. */
+export function randomId(length: number): string {
+  return Array.from(randomBytes(length), (byte) => 'abcdefghijklmnopqrstuvwxyz234567'[byte % 32]).join('');
+}
+
+/**
+ * Asks for an operation: first its row, then its workflow, under one id, so that whoever dies in between leaves an
+ * operation that is asked for and that the sweep starts. Asking again with the same id is asking once.
+ * @throws Busy naming the holder, InventoryUnavailable
+ */
+export async function submit(chom: Submitter, request: Request, id = newOperationId(request.kind)): Promise<string> {
+  const { address, namespace } = chom.temporal;
+  await chom.inventory.transaction(async (trx) => {
+    const { outcome, run } = await operations.ask(trx, chom.keyring, {
+      id,
+      kind: request.kind,
+      input: request.input,
+      tenant: request.tenant,
+      server: request.server,
+      site: request.site ?? null,
+      cluster: address,
+      namespace,
+      priority: request.priority ?? 'default',
+    });
+    if (outcome !== null || run !== null) return;
+    // A place that is free is taken at once, so that whoever comes second is told before anything is written.
+    const { server, site = null, exclusive = false } = request;
+    await places.take(trx, { root: id, server, site, exclusive, epoch: 1 });
+  });
+  await startOperation(chom, { ...request, id });
+  return id;
+}
+
+/** Starts the workflow of an operation whose row is written. Starting it twice is starting it once. */
+export async function startOperation(chom: Submitter, operation: Request & { id: string }): Promise<void> {
+  const { tenant, serverName, domain, kind, id } = operation;
+  try {
+    await chom.temporal.workflow.start(workflowType(kind), {
+      workflowId: id,
+      taskQueue: chom.config.taskQueue,
+      workflowIdReusePolicy: 'REJECT_DUPLICATE',
+      args: [{ operation: id, input: operation.input }],
+      staticSummary: operation.summary,
+      priority: { priorityKey: PRIORITY_KEYS[operation.priority ?? 'default'], fairnessKey: tenant },
+      typedSearchAttributes: [
+        { key: SEARCH_ATTRIBUTES.tenant, value: tenant },
+        { key: SEARCH_ATTRIBUTES.server, value: serverName },
+        { key: SEARCH_ATTRIBUTES.operation, value: kind },
+        ...(domain === undefined ? [] : [{ key: SEARCH_ATTRIBUTES.site, value: domain }]),
+      ],
+    });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
+}

@@ -1,0 +1,64 @@
+import { fileURLToPath } from 'node:url';
+import { NativeConnection, Runtime, Worker, DefaultLogger } from '@temporalio/worker';
+import { pino } from 'pino';
+import { createActivities } from './activities/index.js';
+import { temporalSettings, sealedDataConverter } from './client/connection.js';
+import { openStores } from './client/open.js';
+import { readConfig, type Config } from './config.js';
+import { createHosts } from './host/pool.js';
+import { refuseMissingKeys, controllerId } from './inventory/keys.js';
+import { serverLogin } from './inventory/logins.js';
+
+/** The composition root: settings → dependencies → activities → worker → graceful shutdown. */
+async function main(config: Config): Promise<void> {
+  const log = pino({ level: config.logLevel, base: null }, pino.destination(2));
+  quietTemporal(log);
+  const { keyring, inventory } = await openStores(process.env);
+  await refuseMissingKeys(inventory, keyring);
+  const controller = await controllerId(inventory);
+  const hosts = createHosts({ resolve: (server) => serverLogin(inventory.db, keyring, server), log });
+  const { connectionOptions, namespace } = temporalSettings();
+  const connection = await NativeConnection.connect(connectionOptions);
+  const worker = await Worker.create({
+    connection,
+    namespace,
+    taskQueue: config.taskQueue,
+    workflowBundle: { codePath: fileURLToPath(new URL('../dist/workflow-bundle.js', import.meta.url)) },
+    activities: createActivities({ inventory, keyring, config, hosts, controller, log }),
+    dataConverter: sealedDataConverter(keyring),
+    // Memory: each cached workflow costs about 1 MB; activities mostly wait for hosts.
+    maxCachedWorkflows: 50,
+    maxConcurrentActivityTaskExecutions: 100,
+    // A cancellation reaches a step with its next heartbeat.
+    maxHeartbeatThrottleInterval: '2 seconds',
+    shutdownGraceTime: '20 seconds',
+    shutdownForceTime: '30 seconds',
+  });
+  // Our parent is gone: nobody would end us.
+  process.once('disconnect', () => worker.getState() === 'RUNNING' && worker.shutdown());
+  log.info({ taskQueue: config.taskQueue, namespace, address: connectionOptions.address }, 'worker started');
+  process.send?.('started');
+  try {
+    await worker.run();
+  } finally {
+    await hosts.close();
+    await connection.close();
+    await inventory.close();
+  }
+  log.info('worker ended');
+}
+
+/** Temporal's own messages go where ours go, from warnings upwards. */
+function quietTemporal(log: pino.Logger): void {
+  const levels = { TRACE: 'trace', DEBUG: 'debug', INFO: 'debug', WARN: 'warn', ERROR: 'error' } as const;
+  const logger = new DefaultLogger('WARN', ({ level, message, meta }) => log[levels[level]]({ ...meta }, message));
+  Runtime.install({
+    logger,
+    telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } },
+  });
+}
+
+await main(readConfig(process.env)).catch((error: unknown) => {
+  process.stderr.write(`chom worker: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,113 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import type { DataConverter } from '@temporalio/common';
+import { historyFromJSON, historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { pino } from 'pino';
+import { timeSkippingServer } from '../../lab/programs.js';
+import type { Deps } from '../../src/activities/deps.js';
+import { operationActivities } from '../../src/activities/operation.js';
+import { stepActivity } from '../../src/activities/step.js';
+import { sealedDataConverter } from '../../src/client/connection.js';
+import type { Submitter } from '../../src/client/submit.js';
+import { findProgram } from '../../src/client/program.js';
+import { temporalCli } from '../../src/client/programs/temporal.js';
+import { addSearchAttributes, DYNAMIC_CONFIG } from '../../src/client/temporal-server.js';
+import { readConfig } from '../../src/config.js';
+import { openInventory } from '../../src/inventory/database.js';
+import { openKeyring } from '../../src/inventory/keyring-file.js';
+import { SEARCH_ATTRIBUTES } from '../../src/workflows/names.js';
+
+/** A time-skipping Temporal, an inventory of its own, and a worker whose steps are the test's. */
+export interface WorkflowEnvironment extends Submitter {
+  deps: Deps;
+  /** Runs `fn` while a worker serves the task queue with the product's lifecycle and these steps. */
+  withWorker<Result>(activities: object, fn: () => Promise<Result>): Promise<Result>;
+  /** Lets workflow time pass. */
+  pass(duration: string): Promise<void>;
+  /** The history that the operation made, replayed against the same workflow code: throws when it differs. */
+  replayed(operation: string): Promise<ReturnType<typeof historyFromJSON>>;
+  close(): Promise<void>;
+}
+
+/** `time`: `skipped`, where a backoff is waited out in no time; `real`, the server that operators have. */
+export async function startEnvironment(
+  workflowBundle: string,
+  time: 'skipped' | 'real' = 'skipped',
+): Promise<WorkflowEnvironment> {
+  quiet();
+  const home = await mkdtemp(join(tmpdir(), 'chom-test-'));
+  const taskQueue = `test-${randomUUID()}`;
+  const config = readConfig({ CHOM_HOME: home, CHOM_TASK_QUEUE: taskQueue });
+  const keyring = await openKeyring(home);
+  const inventory = await openInventory({ file: join(home, 'inventory.db') });
+  const dataConverter = sealedDataConverter(keyring);
+  const environment = await (time === 'skipped' ? skippingServer(dataConverter) : realServer(dataConverter));
+  const names = Object.values(SEARCH_ATTRIBUTES).map(({ name }) => name);
+  await addSearchAttributes(environment.connection, 'default', names);
+  const temporal = Object.assign(environment.client, { address: 'test', namespace: 'default' });
+  const log = pino({ level: 'silent' });
+  const hosts = { for: unreachable, withKey: unreachable, offeredHostKey: unreachable, close: async () => {} };
+  const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log };
+  const lifecycle = Object.entries(operationActivities(deps));
+  return {
+    ...{ inventory, keyring, config, temporal, deps },
+    async withWorker(activities, fn) {
+      const all = [...lifecycle, ...Object.entries(activities)];
+      const worker = await Worker.create({
+        connection: environment.nativeConnection,
+        taskQueue,
+        workflowBundle: { codePath: workflowBundle },
+        activities: Object.fromEntries(all.map(([name, activity]) => [name, stepActivity(deps, activity)])),
+        dataConverter,
+        maxHeartbeatThrottleInterval: '100 milliseconds',
+      });
+      return await worker.runUntil(fn);
+    },
+    pass: async (duration) => await environment.sleep(duration as '1 second'),
+    async replayed(operation) {
+      const made = await temporal.workflow.getHandle(operation).fetchHistory();
+      const history = historyFromJSON(JSON.parse(historyToJSON(made)));
+      const options = { workflowBundle: { codePath: workflowBundle }, dataConverter, replayName: operation };
+      await Worker.runReplayHistory(options, history, operation);
+      return history;
+    },
+    async close() {
+      await environment.teardown();
+      await inventory.close();
+      await rm(home, { recursive: true, force: true });
+    },
+  };
+}
+
+async function skippingServer(dataConverter: DataConverter): Promise<TestWorkflowEnvironment> {
+  return await TestWorkflowEnvironment.createTimeSkipping({
+    client: { dataConverter },
+    server: { executable: { type: 'existing-path', path: await timeSkippingServer() } },
+  });
+}
+
+async function realServer(dataConverter: DataConverter): Promise<TestWorkflowEnvironment> {
+  return await TestWorkflowEnvironment.createLocal({
+    client: { dataConverter },
+    server: {
+      executable: { type: 'existing-path', path: await findProgram(temporalCli) },
+      extraArgs: DYNAMIC_CONFIG.flatMap((setting) => ['--dynamic-config-value', setting]),
+    },
+  });
+}
+
+async function unreachable(): Promise<never> {
+  throw new Error('workflow tests reach no host');
+}
+
+function quiet(): void {
+  const logger = new DefaultLogger('ERROR');
+  Runtime.install({
+    logger,
+    telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } },
+  });
+}

@@ -1,0 +1,45 @@
+import { z } from 'zod';
+import { operation } from '../../src/workflows/operation.js';
+import type { Operation } from '../../src/workflows/definition.js';
+import { steps } from '../../src/workflows/steps.js';
+import type { StepContext } from '../../src/workflows/step.js';
+
+/** Activities of the scripted operation: they do what the test's script says. */
+export interface ScriptedActivities {
+  act(step: StepContext, name: string): Promise<string>;
+  takeBack(step: StepContext, name: string): Promise<void>;
+  commit(step: StepContext, name: string): Promise<void>;
+}
+
+const scripted = steps<ScriptedActivities>();
+
+export const script = z.strictObject({
+  steps: z.array(z.strictObject({ name: z.string(), undo: z.boolean(), final: z.boolean(), when: z.boolean() })),
+  /** Throw a plain error in workflow code before this step. */
+  bugBefore: z.number().nullable(),
+});
+
+export type Script = z.infer<typeof script>;
+
+/** An operation of which a test decides every step; under a kind that the product knows, since kinds are closed. */
+export const provisionSite = operation(
+  'provision-site',
+  { input: script, attempts: 3, backoff: '60s', expected: '1 hour' },
+  perform,
+);
+
+/** The same, with a backoff that can be waited out. */
+export const issueCertificate = operation(
+  'issue-certificate',
+  { input: script, attempts: 3, backoff: '20ms', expected: '1 hour' },
+  perform,
+);
+
+async function perform(op: Operation, input: Script): Promise<void> {
+  for (const [index, { name, undo, final, when }] of input.steps.entries()) {
+    if (input.bugBefore === index) throw new TypeError('a defect in workflow code');
+    if (final) await op.step(name, scripted.commit, [name], { final: true });
+    else if (undo) await op.step(name, scripted.act, [name], { undo: [scripted.takeBack, [name]], when });
+    else await op.step(name, scripted.act, [name], { when });
+  }
+}

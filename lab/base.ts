@@ -12,15 +12,15 @@ export type DebianRelease = 12 | 13;
 const RELEASES = { 12: { suite: 'bookworm', php: '8.2' }, 13: { suite: 'trixie', php: '8.4' } } as const;
 
 /** What a hoster's smallest image has: CHOM needs nothing more to enrol it. */
-const BARE = [
-  ...['systemd', 'systemd-sysv', 'dbus', 'libpam-systemd', 'openssh-server', 'iproute2', 'netbase', 'procps'],
-  ...['ca-certificates', 'curl', 'sudo', 'tzdata'],
-];
+const BARE = words(
+  'apt systemd systemd-sysv dbus libpam-systemd openssh-server iproute2 netbase procps ' +
+    'ca-certificates curl openssl sudo tzdata',
+);
 
 /** What enrolment installs, so that a host has it without fetching anything. */
 const ENROLLED = (php: string): string[] => [
-  ...['nginx-light', 'mariadb-server', 'restic', 'git', 'logrotate', 'rsync', 'unzip', 'zstd', 'xz-utils', 'bzip2'],
-  ...['fpm', 'cli', 'mysql', 'curl', 'gd', 'intl', 'mbstring', 'xml', 'zip'].map((part) => `php${php}-${part}`),
+  ...words('nginx-light mariadb-server restic git logrotate rsync unzip zstd xz-utils bzip2'),
+  ...words('fpm cli mysql curl gd intl mbstring xml zip').map((part) => `php${php}-${part}`),
 ];
 
 /** A Debian system in the cache, and a repository of all packages that were needed to make it. */
@@ -109,4 +109,8 @@ async function aptOptions(): Promise<string[]> {
   return dump
     .split('\n')
     .filter((line) => /^Acquire::(https?::Proxy|Check-(Date|Valid-Until)|Retries)\S* "[^"]+";$/.test(line));
+}
+
+function words(text: string): string[] {
+  return text.split(' ');
 }

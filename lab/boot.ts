@@ -38,6 +38,7 @@ export async function makeHost(lab: LabState, host: HostState, base: Base): Prom
   await run('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', host.name, '-f', hostKey);
   const known = `${address(lab, host.number)} ${await readFile(`${hostKey}.pub`, 'utf8')}`;
   await writeFile(join(directory, 'known_hosts'), known);
+  await writeFile(join(directory, 'ssh_config'), sshConfig(lab, host, directory));
   // Not through links of the base, and with the modes of directories that are there.
   const copy = ['cp', '--recursive', '--preserve=mode', '--remove-destination', '--no-target-directory', files];
   const [program = '', ...rest] = await onDisk(lab.directory, host.name, base.root, [
@@ -46,6 +47,20 @@ export async function makeHost(lab: LabState, host: HostState, base: Base): Prom
   ]);
   await run(program, ...rest);
   await rm(files, { recursive: true });
+}
+
+function sshConfig(lab: LabState, host: HostState, directory: string): string {
+  return `Host ${host.name}
+  HostName ${address(lab, host.number)}
+  User root
+  IdentityFile ${join(lab.directory, 'key')}
+  IdentitiesOnly yes
+  UserKnownHostsFile ${join(directory, 'known_hosts')}
+  StrictHostKeyChecking yes
+  BatchMode yes
+  ConnectTimeout 5
+  LogLevel ERROR
+`;
 }
 
 /** The host's systemd, in its own namespaces. */
@@ -58,9 +73,17 @@ export function hostProgram(lab: LabState, host: HostState, base: Base): Kept {
     environment: { SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' },
     command: () =>
       onDisk(lab.directory, host.name, base.root, [
-        ...['systemd-nspawn', '--quiet', '--boot', `--directory=${root}`, `--hostname=${host.name}`],
-        ...[`--network-namespace-path=/run/netns/${namespace(lab, host)}`, '--resolv-conf=off', '--timezone=off'],
-        ...['--register=no', '--keep-unit', '--console=pipe'],
+        'systemd-nspawn',
+        '--quiet',
+        '--boot',
+        `--directory=${root}`,
+        `--hostname=${host.name}`,
+        `--network-namespace-path=/run/netns/${namespace(lab, host)}`,
+        '--resolv-conf=off',
+        '--timezone=off',
+        '--register=no',
+        '--keep-unit',
+        '--console=pipe',
       ]),
   };
 }

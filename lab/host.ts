@@ -53,11 +53,7 @@ export async function labHost(lab: LabState, host: HostState): Promise<LabHost> 
   const printed = await run('ssh-keygen', '-l', '-E', 'sha256', '-f', join(directory, 'known_hosts'));
   const hostKey = printed.split(' ')[1] ?? '';
   const place = address(lab, host.number);
-  const sshArguments = [
-    ...['-i', keyFile, '-o', 'IdentitiesOnly=yes', '-o', 'LogLevel=ERROR', '-F', 'none', '-o', 'BatchMode=yes'],
-    ...['-o', `UserKnownHostsFile=${join(directory, 'known_hosts')}`, '-o', 'StrictHostKeyChecking=yes'],
-    ...['-o', 'ConnectTimeout=5', `root@${place}`],
-  ];
+  const sshArguments = ['-F', join(directory, 'ssh_config'), host.name];
 
   async function exec(script: string): Promise<Result> {
     const leader = await poll(`${host.name} runs`, BOOT_MS, () => leaderOf(lab, host));

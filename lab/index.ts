@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cacheDirectory } from '../src/client/programs/cache.js';
@@ -12,7 +12,7 @@ import { acmePrograms } from './programs.js';
 import { requireLab } from './requirements.js';
 import { type HostState, isRunning, type LabState, readState } from './state.js';
 import type { LabOrder } from './supervisor.js';
-import { removeLab, sweep } from './sweep.js';
+import { sweep } from './sweep.js';
 
 export type { LabAcme } from './acme.js';
 export type { DebianRelease } from './base.js';
@@ -47,6 +47,7 @@ export interface Lab {
   readonly hosts: readonly LabHost[];
   /** Throws a RangeError when there is no such host. */
   host(name: string): LabHost;
+  readonly hasAcme: boolean;
   /** Throws when the lab was started without. */
   readonly acme: LabAcme;
   /** Removes the lab. Done twice it does nothing. */
@@ -106,6 +107,7 @@ export async function attachLab(name: string): Promise<Lab> {
         );
       return found;
     },
+    hasAcme: state.acme,
     get acme() {
       if (!acme) throw new Error(`the lab ${name} was started without a certificate authority`);
       return acme;

@@ -55,8 +55,12 @@ export function acmeProgramsKept(lab: Lab, programs: { pebble: string; challenge
     {
       name: 'dns',
       command: async () => [
-        ...[programs.challengeServer, '-dnsserver', at(ACME_PORTS.dns)],
-        ...['-management', at(ACME_PORTS.dnsManagement), ...off],
+        programs.challengeServer,
+        '-dnsserver',
+        at(ACME_PORTS.dns),
+        '-management',
+        at(ACME_PORTS.dnsManagement),
+        ...off,
       ],
     },
     {
@@ -68,8 +72,12 @@ export function acmeProgramsKept(lab: Lab, programs: { pebble: string; challenge
         PEBBLE_AUTHZREUSE: '0',
       },
       command: async () => [
-        ...[programs.pebble, '-config', join(lab.directory, 'acme', 'pebble.json')],
-        ...['-strict', '-dnsserver', at(ACME_PORTS.dns)],
+        programs.pebble,
+        '-config',
+        join(lab.directory, 'acme', 'pebble.json'),
+        '-strict',
+        '-dnsserver',
+        at(ACME_PORTS.dns),
       ],
     },
   ];

@@ -21,6 +21,7 @@ export default defineConfig({
           ...base,
           name: 'lab',
           include: ['test/lab/**/*.test.ts'],
+          globalSetup: ['test/workflows/bundle.ts'],
           // Real hosts on a small machine: one file at a time, and time enough for a host to boot and reboot.
           fileParallelism: false,
           testTimeout: 240_000,

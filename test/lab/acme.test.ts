@@ -1,0 +1,240 @@
+import { createHash, randomInt, X509Certificate } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { type Lab, startLab } from '../../lab/index.js';
+import { certificateActivities } from '../../src/activities/certificate.js';
+import { servedCertificate } from '../../src/activities/served-certificate.js';
+import { submit } from '../../src/client/submit.js';
+import { createHosts, type Hosts } from '../../src/host/pool.js';
+import { publishSite } from '../../src/host/nginx-site.js';
+import { sh } from '../../src/host/shell.js';
+import { installSource } from '../../src/host/site-source.js';
+import { createUser } from '../../src/host/user.js';
+import * as certificates from '../../src/inventory/certificates.js';
+import * as credentials from '../../src/inventory/credentials.js';
+import * as events from '../../src/inventory/events.js';
+import { serverLogin } from '../../src/inventory/logins.js';
+import * as operations from '../../src/inventory/operations.js';
+import * as servers from '../../src/inventory/servers.js';
+import * as sites from '../../src/inventory/sites.js';
+import type { CertificatePlan } from '../../src/workflows/plans.js';
+import { sitePlan } from '../inventory/records.js';
+import { startEnvironment, type WorkflowEnvironment } from '../workflows/environment.js';
+import { ask, make, ready, type ReadyHost } from './on-host.js';
+
+let lab: Lab;
+let web: ReadyHost;
+let chom: WorkflowEnvironment;
+let hosts: Hosts;
+
+beforeAll(async () => {
+  [lab, chom] = await Promise.all([
+    startLab({ hosts: [{ name: 'web1' }], acme: true }),
+    startEnvironment(inject('workflowBundle')),
+  ]);
+  web = await ready(lab.host('web1'));
+  const { inventory, keyring } = chom;
+  hosts = createHosts({ resolve: async (id) => await serverLogin(inventory.db, keyring, id), log: chom.deps.log });
+  const { address, sshPort: port, user, hostKey, privateKey } = web.host;
+  await inventory.transaction(async (trx) => {
+    await servers.add(trx, { id: 'web1', tenant: 'default', name: 'web1', address, port, user });
+    await servers.pinHostKey(trx, 'web1', { hostKey, fingerprint: hostKey });
+    const secret = Buffer.from(privateKey);
+    await credentials.put(trx, keyring, {
+      id: 'key',
+      server: 'web1',
+      kind: 'server-key',
+      public: null,
+      secret,
+      state: 'current',
+    });
+    await servers.setStatus(trx, 'web1', 'active');
+  });
+}, 600_000);
+
+afterAll(async () => {
+  await hosts?.close();
+  await chom?.close();
+  await lab?.down();
+}, 120_000);
+
+interface LiveSite {
+  plan: CertificatePlan;
+  domain: string;
+}
+
+/** A site that is served over HTTP, under a name that leads to its server. */
+async function liveSite(suffix = 'example.org', aliases: string[] = []): Promise<LiveSite> {
+  const site = `s${Array.from({ length: 9 }, () => 'abcdefghijklmnopqrstuvwxyz234567'[randomInt(32)]).join('')}`;
+  const domain = suffix === 'example.org' ? `${site}.${suffix}` : suffix;
+  const plan = sitePlan(site, domain, { aliases: aliases.map((alias) => `${alias}.${domain}`) });
+  await lab.acme.setAddress(domain, { a: [web.host.address] });
+  const { uid } = await chom.inventory.transaction(async (trx) => {
+    const reserved = await sites.reserve(trx, plan, `provision-${site}`);
+    await sites.activate(trx, site);
+    return reserved;
+  });
+  const placeholder = { kind: 'placeholder' } as const;
+  await make(web.host, createUser({ site, uid }));
+  await make(web.host, installSource({ ...plan, source: placeholder }, placeholder));
+  await make(web.host, publishSite({ ...plan, certificate: false }, web.facts));
+  const { tenant, server, serverName } = plan;
+  return { domain, plan: { site, tenant, server, serverName, names: [domain, ...plan.aliases] } };
+}
+
+/** Runs the product's operation to its end; returns its row. */
+async function issue({ plan, domain }: LiveSite, over: Partial<CertificatePlan> = {}) {
+  const { acme } = lab;
+  const config = {
+    ...chom.config,
+    acmeDirectory: acme.directoryUrl,
+    acmeCaFile: acme.caFile,
+    dnsServer: acme.dnsServer,
+  };
+  const { tenant, server, serverName, site } = plan;
+  const request = { kind: 'issue-certificate', input: { ...plan, ...over }, summary: 'a certificate' } as const;
+  const id = await chom.withWorker(certificateActivities({ ...chom.deps, config, hosts }), async () => {
+    const operation = await submit(chom, { ...request, tenant, server, serverName, site, domain });
+    await chom.temporal.workflow
+      .getHandle(operation)
+      .result()
+      .catch(() => undefined);
+    return operation;
+  });
+  await chom.replayed(id);
+  return await operations.byId(chom.inventory.db, id);
+}
+
+async function served({ domain }: LiveSite) {
+  return await servedCertificate({ address: web.host.address, name: domain, server: 'web1' });
+}
+
+const installed = async ({ plan }: LiveSite) => await certificates.installed(chom.inventory.db, plan.site);
+const eventTypes = async (operation: string) =>
+  (await events.list(chom.inventory.db, { operation })).map(({ type }) => type);
+
+/** What no operation may leave on the server: challenge files, keys in the making. */
+async function leftovers({ plan }: LiveSite): Promise<string> {
+  return await ask(
+    web.host,
+    sh`find /var/lib/chom/acme/.well-known/acme-challenge ${`/var/lib/chom/tls/${plan.site}/next`} -mindepth 1 2>/dev/null || true`,
+  );
+}
+
+describe('a certificate', () => {
+  test('is issued, installed and served, and the key never left the server', async () => {
+    const site = await liveSite();
+    const operation = await issue(site);
+    expect(operation).toMatchObject({ outcome: 'succeeded', warnings: [], reason: null });
+    const now = await served(site);
+    const row = await installed(site);
+    expect(row).toMatchObject({ fingerprint: now.fingerprint, notAfter: now.notAfter, names: [site.domain] });
+    const root = new X509Certificate(await lab.acme.rootCertificate());
+    const [, issuer = ''] = (row?.chain ?? '').split(/(?<=-----END CERTIFICATE-----\n)/);
+    expect(new X509Certificate(issuer).verify(root.publicKey)).toBe(true);
+    expect(await eventTypes(operation.id)).toEqual(['CertificateIssued']);
+    expect(await leftovers(site)).toBe('');
+    expect(await ask(web.host, sh`stat -L -c '%a %U' ${`/var/lib/chom/tls/${site.plan.site}/key.pem`}`)).toBe(
+      '600 root\n',
+    );
+    const history = JSON.stringify(await chom.replayed(operation.id));
+    const key = await ask(web.host, sh`cat ${`/var/lib/chom/tls/${site.plan.site}/key.pem`}`);
+    expect(history).not.toContain(key.split('\n')[1]);
+    expect(JSON.stringify(operation.steps)).toContain('Check what is served');
+  });
+
+  test('that is valid and not due is kept, and one that is asked for all the same replaces it', async () => {
+    const site = await liveSite();
+    await issue(site);
+    const before = await served(site);
+    expect(await issue(site)).toMatchObject({ outcome: 'succeeded' });
+    expect((await served(site)).fingerprint).toBe(before.fingerprint);
+    expect(await issue(site, { force: true })).toMatchObject({ outcome: 'succeeded', reason: null });
+    const after = await served(site);
+    expect(after.fingerprint).not.toBe(before.fingerprint);
+    expect(await installed(site)).toMatchObject({ fingerprint: after.fingerprint });
+    const accounts = await chom.inventory.db.selectFrom('accounts').selectAll().execute();
+    expect(accounts).toHaveLength(1);
+  });
+
+  test('leaves out an alias that does not resolve, and holds the others', async () => {
+    const site = await liveSite('example.org', ['www', 'dead']);
+    await lab.acme.setAddress(`www.${site.domain}`, { a: [web.host.address] });
+    const { outcome, warnings } = await issue(site);
+    expect(outcome).toBe('succeeded');
+    expect(warnings).toEqual([expect.stringContaining(`dead.${site.domain} does not resolve`)]);
+    expect((await served(site)).names.toSorted()).toEqual([site.domain, `www.${site.domain}`].toSorted());
+  });
+});
+
+describe('a site whose certificate cannot be issued', () => {
+  test('because its AAAA record leads elsewhere is told so before any order, and stays up', async () => {
+    const site = await liveSite();
+    await lab.acme.setAddress(site.domain, { a: [web.host.address], aaaa: ['2001:db8::bad'] });
+    const operation = await issue(site);
+    expect(operation).toMatchObject({ outcome: 'failed', failureType: 'DomainNotPointed' });
+    expect(operation.reason).toContain('AAAA record 2001:db8::bad');
+    expect(JSON.stringify(operation.steps)).not.toContain('Order the certificate');
+    expect(await eventTypes(operation.id)).toContain('CertificateFailed');
+    await expectPlainHttp(site);
+  });
+
+  test('because the authority refuses the name is as it was, with nothing left behind', async () => {
+    const site = await liveSite('blocked-domain.example');
+    const operation = await issue(site);
+    expect(operation).toMatchObject({ outcome: 'failed', failureType: 'CertificateRefused' });
+    await expectPlainHttp(site);
+  });
+
+  test('because the authority is away gets its attempts, and afterwards one account again', async () => {
+    const site = await liveSite();
+    await lab.acme.stop();
+    const operation = await issue(site);
+    expect(operation).toMatchObject({ outcome: 'failed', failureType: 'AuthorityUnreachable' });
+    expect(operation.steps.at(-1)).toMatchObject({ attempt: 3 });
+    await expectPlainHttp(site);
+    await lab.acme.start();
+    const { outcome, warnings } = await issue(site);
+    expect(outcome).toBe('succeeded');
+    expect(warnings).toEqual([expect.stringContaining('had forgotten our account')]);
+  });
+
+  test('keeps the certificate it has, when the new one is not what is served', async () => {
+    const site = await liveSite();
+    await issue(site);
+    const before = await served(site);
+    const stuck = '/etc/systemd/system/nginx.service.d/stuck.conf';
+    await ask(
+      web.host,
+      sh`install -d /etc/systemd/system/nginx.service.d
+printf '[Service]\nExecReload=\nExecReload=/bin/true\n' >${stuck}
+systemctl daemon-reload`,
+    );
+    try {
+      const operation = await issue(site, { force: true });
+      expect(operation).toMatchObject({ outcome: 'failed', failureType: 'ProbeFailed' });
+      expect(operation.reason).toContain('still serves another certificate');
+    } finally {
+      await ask(web.host, sh`rm ${stuck} && systemctl daemon-reload && systemctl reload nginx`);
+    }
+    expect((await served(site)).fingerprint).toBe(before.fingerprint);
+    expect(await installed(site)).toMatchObject({ fingerprint: before.fingerprint });
+    const chain = await ask(web.host, sh`cat ${`/var/lib/chom/tls/${site.plan.site}/fullchain.pem`}`);
+    expect(createHash('sha256').update(new X509Certificate(chain).raw).digest('hex')).toBe(before.fingerprint);
+    expect(await leftovers(site)).toBe('');
+  });
+
+  /** Served over HTTP, not over HTTPS, and no trace of the try. */
+  async function expectPlainHttp(site: LiveSite): Promise<void> {
+    const page = await fetchPage(site);
+    expect(page).toMatch(/^HTTP\/1\.1 200/);
+    await expect(served(site)).rejects.toMatchObject({ type: 'ProbeFailed' });
+    expect(await leftovers(site)).toBe('');
+    expect(await ask(web.host, sh`ls ${`/var/lib/chom/tls/${site.plan.site}`} 2>/dev/null || true`)).not.toContain(
+      'pem',
+    );
+  }
+});
+
+async function fetchPage({ domain }: LiveSite): Promise<string> {
+  return await ask(web.host, sh`curl -si --resolve ${`${domain}:80:${web.host.address}`} ${`http://${domain}/`}`);
+}

@@ -44,7 +44,8 @@ export function unpublishSite(site: Pick<SitePlan, 'site' | 'domain'>): { check:
   '') true ;;
   *) ${asked(site.domain, 'http')} != "$old" ] ;;
 esac`,
-    after: sh`rm -rf ${paths.logs(site.site)} ${`${paths.previous}/nginx/kept/${path(site.site)}`}`,
+    after: sh`rm -rf ${paths.logs(site.site)} "$kept"/${path(site.site)}
+find "$kept" -depth -mindepth 1 -type d -empty -delete`,
   });
   const gone = sh`[ ! -e ${paths.logs(site.site)} ] || exit 1
 version=$(${ask(site.domain, 'http')})
@@ -71,8 +72,30 @@ code=$?
 echo "$said"
 if echo "$said" | grep -F ${collisions}; then exit ${EXIT.conflict}; fi
 exit "$code"`,
-    apply: sh`if systemctl -q is-active nginx; then systemctl reload nginx; else systemctl start nginx; fi`,
+    apply: reloadNginx(),
   };
+}
+
+/**
+ * Starts nginx, or lets it take its configuration. A reload returns before the old workers have let go of the ports:
+ * until then they answer some requests from the configuration before, so they are waited for.
+ */
+export function reloadNginx(): Script {
+  return sh`if ! systemctl -q is-active nginx; then
+  systemctl start nginx
+  exit
+fi
+workers=$(pgrep -P "$(systemctl show -P MainPID nginx)" -f '^nginx: worker process$')
+systemctl reload nginx || exit 1
+tries=0
+for pid in $workers; do
+  # A worker that has let go is called "worker process is shutting down".
+  while [ "$(tr -d '\0' 2>/dev/null <"/proc/$pid/cmdline")" = 'nginx: worker process' ] && [ "$tries" -lt 200 ]; do
+    tries=$((tries + 1))
+    sleep 0.05
+  done
+done 2>/dev/null
+exit 0`;
 }
 
 /** nginx tests a configuration without complaint while another program holds its port, and then cannot listen. */

@@ -118,7 +118,7 @@ keep`,
   ]);
   // A publication that died in between must not pass for one that was completed.
   const check = join([
-    sh`[ ! -d ${`${previous}/pending`} ] || exit 1`,
+    sh`[ "$(cat ${`${previous}/pending/for`} 2>/dev/null)" != ${name} ] || exit 1`,
     ...changes.map((change) => isSo(tree, change, sh`-`, sh`printf %s ${change.text ?? ''} |`)),
     so,
   ]);
@@ -145,7 +145,7 @@ keep() {
 }
 # The line that names file and line number, of what a tool said.
 why() {
-  grep -m 1 -E '\[emerg\]|ERROR' "$1" || tail -n 1 "$1"
+  { grep -m 1 -E '\[emerg\]|ERROR' "$1" || tail -n 1 "$1"; } | sed 's,^[0-9/]* [0-9:]* \(\[emerg\]\) [0-9#]*:,nginx: \1,'
 }
 refuse() {
   [ ! -d "$pending" ] || restore >&2

@@ -1,0 +1,66 @@
+import type { LabHost } from '../../lab/index.js';
+import { parseInspection, inspect, supportOf, type SupportedRelease } from '../../src/host/os.js';
+import { askForeign, bootstrapNginx, parseForeign } from '../../src/host/nginx-bootstrap.js';
+import type { NginxFacts } from '../../src/host/nginx.js';
+import { askNginxFacts, parseNginxFacts } from '../../src/host/nginx-site.js';
+import { bootstrapPhp } from '../../src/host/php-fpm.js';
+import { sh, type Script } from '../../src/host/shell.js';
+import { stateDirectories } from '../../src/host/state.js';
+
+/** What a script did on a lab host. */
+export interface Said {
+  exit: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a builder's script as a job would: as root, with a job's environment. */
+export async function run(host: LabHost, { script }: Script): Promise<Said> {
+  return await host.exec(`cd /\n${script.toString()}`);
+}
+
+/** What it prints. Throws when it fails. */
+export async function ask(host: LabHost, script: Script): Promise<string> {
+  const { exit, stdout, stderr } = await run(host, script);
+  if (exit !== 0) throw new Error(`on ${host.name}: exit ${exit}: ${stderr}`);
+  return stdout;
+}
+
+/** Makes a change where it is not made already, and sees that its check then says so. */
+export async function make(host: LabHost, { check, act }: { check: Script; act: Script }): Promise<'already' | 'made'> {
+  if ((await run(host, check)).exit === 0) return 'already';
+  await ask(host, act);
+  const { exit, stderr } = await run(host, check);
+  if (exit !== 0) throw new Error(`on ${host.name}: what was made does not pass its own check: ${stderr}`);
+  return 'made';
+}
+
+/** A host that is ready for sites. */
+export interface ReadyHost {
+  host: LabHost;
+  facts: NginxFacts;
+  php: SupportedRelease['php'];
+}
+
+/** Bootstraps a host that has all packages, without going over SSH. */
+export async function ready(host: LabHost): Promise<ReadyHost> {
+  const support = supportOf(parseInspection(await ask(host, inspect())).release);
+  if (!support) throw new Error(`${host.name} runs an unknown release`);
+  await make(host, stateDirectories());
+  const facts = parseNginxFacts(await ask(host, askNginxFacts()));
+  await make(host, bootstrapNginx(parseForeign(await ask(host, askForeign())), facts));
+  await make(host, bootstrapPhp());
+  return { host, facts, php: support.php };
+}
+
+/** Everything that a change could leave behind: files by content, users, units, processes. */
+export async function snapshot(host: LabHost): Promise<string> {
+  return await ask(
+    host,
+    sh`find /etc /srv /usr/local /var/lib/chom /var/log/nginx /run/chom-php/ /var/spool/cron -printf '%p %y %m %u:%g %l\n' 2>/dev/null | grep -v -e '^/var/lib/chom/locks' -e '[.]log ' -e '^/run/chom-php/ ' | sort
+find /etc /srv /usr/local -type f ! -name '*-' ! -name .updated -exec sha256sum {} + | sort -k 2
+cat /etc/passwd /etc/group
+systemctl list-units --no-legend --plain 'chom-*' 'nginx*' 'php*' | awk '{ print $1, $3, $4 }'
+ps -eo user= -o comm= | sort -u | grep -E '^s[a-z2-7]{9} ' || true`,
+  );
+}

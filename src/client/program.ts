@@ -25,7 +25,7 @@ export interface Program {
   /** Directory in the cache: `<package>-<version>`. Programs of one package share it. */
   cached: string;
   /** Whether a program found on PATH will do. Without it PATH is not searched. */
-  accept?(path: string): Promise<boolean>;
+  accept?: (path: string) => Promise<boolean>;
   sources: readonly Source[];
 }
 

@@ -57,8 +57,11 @@ async function removePartials(directory: string): Promise<void> {
   }
 }
 
-/** A lock file that names its holder and is touched while held, so that a dead holder is noticed on any system. */
-async function lock(path: string, waiting: () => void): Promise<() => Promise<void>> {
+/**
+ * Waits for a lock and gives what unlocks it. The file names its holder and is touched while held, so that a dead
+ * holder is noticed on any system.
+ */
+export async function lock(path: string, waiting: () => void = () => {}): Promise<() => Promise<void>> {
   for (let said = false; ; said = true) {
     const file = await open(path, 'wx').catch((error: unknown) => {
       if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return undefined;

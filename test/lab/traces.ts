@@ -1,0 +1,37 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import type { LabState } from '../../lab/state.js';
+
+/** What this machine still has of a lab: processes, mounts, devices, network, groups, files. Empty when it is gone. */
+export function traces(lab: LabState): string[] {
+  const own = `/${lab.name}/`;
+  return [
+    ...processes().filter((line) => line.includes(own) || line.includes(`"${lab.name}"`)),
+    ...readFileSync('/proc/self/mounts', 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(own)),
+    ...output('losetup', '--list', '--noheadings').filter((line) => line.includes(own)),
+    ...output('ip', 'netns').filter((line) => line.startsWith(`chom-${lab.name}-`)),
+    ...output('ip', '-brief', 'link').filter((line) => new RegExp(`^chom-${lab.subnet}[-@ ]`).test(line)),
+    ...output('ip', 'route').filter((line) => line.includes(`198.${18 + (lab.subnet >> 8)}.${lab.subnet & 255}.`)),
+    ...['/sys/fs/cgroup', '/sys/fs/cgroup/unified', '/sys/fs/cgroup/systemd']
+      .map((tree) => `${tree}/chom-${lab.name}`)
+      .filter((group) => existsSync(group)),
+    ...[lab.directory, `/run/chom-lab/${lab.name}.json`].filter((path) => existsSync(path)),
+  ];
+}
+
+function output(program: string, ...arguments_: string[]): string[] {
+  return execFileSync(program, arguments_, { encoding: 'utf8' }).split('\n').filter(Boolean);
+}
+
+function processes(): string[] {
+  const numbers = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return numbers.map((number) => {
+    try {
+      return readFileSync(`/proc/${number}/cmdline`, 'utf8').replaceAll('\0', ' ');
+    } catch {
+      return '';
+    }
+  });
+}

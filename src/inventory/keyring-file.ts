@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { link, mkdir, open, rename, unlink } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failure } from '../workflows/failures.js';
 import { Keyring, type KeyringObject } from './keyring.js';
@@ -12,13 +12,16 @@ export function keyringFile(directory: string): string {
 
 /**
  * Reads `keyring.json`, or makes it with one new key; two processes that make it at once end with the same one.
- * @throws Forbidden when others than its owner may read it; `InvalidInput` when it is damaged or unreadable
+ * @throws Forbidden others than its owner may read it; `InvalidInput` it is damaged or cannot be read;
+ * `InventoryUnavailable` it cannot be written
  */
 export async function openKeyring(directory: string): Promise<Keyring> {
   const file = keyringFile(directory);
   const held = await read(file);
   if (held) return Keyring.fromObject(held);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await mkdir(directory, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw failure('InventoryUnavailable', `The directory ${directory} cannot be made`, { cause: codeOf(error) });
+  });
   await write(file, Keyring.generate(), 'new');
   return Keyring.fromObject(await read(file));
 }
@@ -44,7 +47,7 @@ async function alone<Result>(file: string, fn: () => Promise<Result>): Promise<R
   const lock = `${file}.lock`;
   const handle = await open(lock, 'wx', 0o600).catch((error: unknown) => {
     throw failure('Conflict', `The keyring ${file} is being changed by another process`, {
-      cause: `${lock} cannot be made: ${String(Reflect.get(Object(error), 'code'))}`,
+      cause: `${lock} cannot be made: ${codeOf(error)}`,
       next: `if no other process is at it, remove ${lock}`,
     });
   });
@@ -59,10 +62,8 @@ async function alone<Result>(file: string, fn: () => Promise<Result>): Promise<R
 async function read(file: string): Promise<unknown> {
   // O_NOFOLLOW, and the mode of what was opened: not that of what a link points to by then.
   const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error: unknown) => {
-    if (Reflect.get(Object(error), 'code') === 'ENOENT') return null;
-    throw failure('InvalidInput', `The keyring ${file} cannot be opened`, {
-      cause: String(Reflect.get(Object(error), 'code')),
-    });
+    if (codeOf(error) === 'ENOENT') return null;
+    throw failure('InvalidInput', `The keyring ${file} cannot be opened`, { cause: codeOf(error) });
   });
   if (!handle) return null;
   try {
@@ -91,20 +92,20 @@ function parse(text: string): unknown {
 /** Written aside (0600, O_EXCL) and fsynced; then linked, which loses against one that is there, or renamed over it. */
 async function write(file: string, object: KeyringObject, how: 'new' | 'replace'): Promise<void> {
   const aside = `${file}.${randomUUID()}`;
-  const handle = await open(aside, 'wx', 0o600);
   try {
-    await handle.writeFile(`${JSON.stringify(object, null, 2)}\n`);
-    await handle.sync();
+    const handle = await open(aside, 'wx', 0o600);
+    try {
+      await handle.writeFile(`${JSON.stringify(object, null, 2)}\n`);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    if (how === 'replace') await rename(aside, file);
+    else await link(aside, file).catch(unlessThere);
+  } catch (error) {
+    throw failure('InventoryUnavailable', `The keyring ${file} cannot be written`, { cause: codeOf(error) });
   } finally {
-    await handle.close();
-  }
-  if (how === 'replace') {
-    await rename(aside, file);
-  } else {
-    await link(aside, file).catch((error: unknown) => {
-      if (Reflect.get(Object(error), 'code') !== 'EEXIST') throw error;
-    });
-    await unlink(aside);
+    await rm(aside, { force: true });
   }
   const parent = await open(join(file, '..'), constants.O_RDONLY);
   try {
@@ -112,4 +113,12 @@ async function write(file: string, object: KeyringObject, how: 'new' | 'replace'
   } finally {
     await parent.close();
   }
+}
+
+function unlessThere(error: unknown): void {
+  if (codeOf(error) !== 'EEXIST') throw error;
+}
+
+function codeOf(error: unknown): string {
+  return String(Reflect.get(Object(error), 'code'));
 }

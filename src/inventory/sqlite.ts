@@ -8,10 +8,10 @@ import {
   type Driver,
   type SelectModifierNode,
   SqliteDialect,
-  type SqliteDialectConfig,
   SqliteDriver,
   SqliteQueryCompiler,
 } from 'kysely';
+import { failure } from '../workflows/failures.js';
 import { retrying } from './faults.js';
 import { ReadingDriver } from './reading.js';
 
@@ -25,15 +25,15 @@ const BUSY_MILLISECONDS = 50;
 export function sqliteDialects(file: string, patience: number): { reading: Dialect; writing: Dialect } {
   const open = (readonly: boolean) => () => retrying(patience, async () => connect(file, readonly));
   return {
-    reading: new InventoryDialect({ database: open(true) }, (driver) => new ReadingDriver(driver, patience)),
-    writing: new InventoryDialect({ database: open(false) }, (driver) => driver),
+    reading: new InventoryDialect(open(true), (driver) => new ReadingDriver(driver, patience)),
+    writing: new InventoryDialect(open(false), (driver) => driver),
   };
 }
 
+type Open = () => Promise<Sqlite.Database>;
+
 function connect(file: string, readonly: boolean): Sqlite.Database {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  // SQLite gives its journal the mode of the file, so that none of the three is for others to read.
-  closeSync(openSync(file, 'a', 0o600));
+  createFile(file);
   const database = new Sqlite(file, { timeout: BUSY_MILLISECONDS });
   try {
     database.pragma('journal_mode = wal');
@@ -48,16 +48,28 @@ function connect(file: string, readonly: boolean): Sqlite.Database {
   }
 }
 
+/** SQLite gives its journal the mode of the file, so that none of the three is for others to read. */
+function createFile(file: string): void {
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    closeSync(openSync(file, 'a', 0o600));
+  } catch (error) {
+    throw failure('InventoryUnavailable', `The inventory ${file} cannot be opened`, {
+      cause: error instanceof Error ? error.message : String(error),
+    });
+  }
+}
+
 class InventoryDialect extends SqliteDialect {
   constructor(
-    private readonly settings: SqliteDialectConfig,
+    private readonly open: Open,
     private readonly wrap: (driver: Driver) => Driver,
   ) {
-    super(settings);
+    super({ database: open });
   }
 
   override createDriver(): Driver {
-    return this.wrap(new ImmediateDriver(this.settings));
+    return this.wrap(new ImmediateDriver(this.open));
   }
 
   override createQueryCompiler(): SqliteQueryCompiler {
@@ -67,8 +79,21 @@ class InventoryDialect extends SqliteDialect {
 
 /** A transaction that reads first and writes later would fail at once with BUSY_SNAPSHOT if it began plainly. */
 class ImmediateDriver extends SqliteDriver {
+  private readonly opened: { database?: Sqlite.Database };
+
+  constructor(open: Open) {
+    const opened: { database?: Sqlite.Database } = {};
+    super({ database: async () => (opened.database = await open()) });
+    this.opened = opened;
+  }
+
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw('begin immediate'));
+  }
+
+  /** A full disk, for one, has rolled back already; a second try would fail and hide why. */
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    if (this.opened.database?.inTransaction !== false) await super.rollbackTransaction(connection);
   }
 }
 

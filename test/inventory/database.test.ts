@@ -151,6 +151,14 @@ describe('Where the inventory cannot be opened', () => {
     });
   });
 
+  test('a directory that cannot be made is named', async () => {
+    const absent = openInventory({ file: '/dev/null/none/inventory.db' });
+    expect(await failureOf(absent)).toMatchObject({
+      type: 'InventoryUnavailable',
+      message: 'The inventory /dev/null/none/inventory.db cannot be opened',
+    });
+  });
+
   test('a file that is no inventory is left as it is', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'chom-inventory-'));
     const file = join(directory, 'inventory.db');
@@ -161,6 +169,30 @@ describe('Where the inventory cannot be opened', () => {
     });
     expect((await stat(file)).size).toBe(3800);
     await rm(directory, { recursive: true });
+  });
+});
+
+onDatabase('sqlite', 'A full disk', (database) => {
+  test('is named as the cause, and nothing is half written', async () => {
+    const { inventory } = database;
+    const add = (name: string) => inventory.transaction((trx) => tenants.add(trx, { id: name, name }));
+    const pages = async (pragma: string) => await inventory.transaction((trx) => sql.raw(pragma).execute(trx));
+    // The file may not grow any more: to SQLite that is the disk's end.
+    await pages('pragma max_page_count = 1');
+    const full = await failureOf(
+      inventory.transaction(async (trx) => {
+        await tenants.add(trx, { id: 'a', name: 'a' });
+        await tenants.add(trx, { id: 'b', name: 'b'.repeat(1_000_000) });
+      }),
+    );
+    expect(full).toMatchObject({
+      type: 'InventoryUnavailable',
+      message: 'The inventory is out of order: the disk is full',
+    });
+    expect((await tenants.list(inventory.db)).map(({ name }) => name)).toEqual(['default']);
+    await pages('pragma max_page_count = 1000000');
+    await add('c');
+    expect((await tenants.list(inventory.db)).map(({ name }) => name)).toEqual(['c', 'default']);
   });
 });
 

@@ -40,7 +40,7 @@ export function onDatabase(kind: TestDatabase['kind'], name: string, tests: (dat
     let made = 0;
     const blank = async (): Promise<InventoryLocation> => {
       made += 1;
-      return server ? { url: await server.createDatabase() } : { file: join(directory, `${made}`, 'inventory.db') };
+      return server ? { url: await server.createSchema() } : { file: join(directory, `${made}`, 'inventory.db') };
     };
     const keyring = Keyring.fromObject(Keyring.generate());
     const database: TestDatabase = {

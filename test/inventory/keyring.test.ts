@@ -112,6 +112,13 @@ describe('The keyring file', () => {
     expect(await failureOf(openKeyring(directory))).toMatchObject({ type: 'InvalidInput' });
   });
 
+  test('that cannot be opened is named', async () => {
+    expect(await failureOf(openKeyring('/dev/null/none'))).toMatchObject({
+      type: 'InvalidInput',
+      message: 'The keyring /dev/null/none/keyring.json cannot be opened',
+    });
+  });
+
   test('keeps the public half of one recovery key', async () => {
     expect(await failureOf(setRecoveryKey(directory, 'x'))).toMatchObject({ type: 'Conflict' });
     const { current } = await openKeyring(directory);

@@ -12,8 +12,8 @@ const VERSIONS = '/usr/lib/postgresql';
 
 /** A PostgreSQL server of the tests' own, on a unix socket in a temporary directory. */
 export interface PostgresServer {
-  /** URL of a new, empty database. */
-  createDatabase(): Promise<string>;
+  /** URL of a new, empty schema: a database of its own for those who use it, at a tenth of the cost. */
+  createSchema(): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -47,7 +47,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   );
   let log = '';
   server.stderr.setEncoding('utf8').on('data', (text: string) => (log = (log + text).slice(-4000)));
-  const url = (database: string) => `postgresql://chom@localhost/${database}?host=${encodeURIComponent(directory)}`;
+  const url = `postgresql://chom@localhost/postgres?host=${encodeURIComponent(directory)}`;
   const stop = async () => {
     if (server.exitCode === null && server.signalCode === null) {
       server.kill('SIGINT'); // fast shutdown: ends the connections that are left
@@ -57,7 +57,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   };
   let made = 0;
   try {
-    await answering(url('postgres'), () => {
+    await answering(url, () => {
       if (server.exitCode !== null) throw new Error(`PostgreSQL ended: ${log}`);
     });
   } catch (error) {
@@ -65,10 +65,10 @@ export async function startPostgres(): Promise<PostgresServer> {
     throw error;
   }
   return {
-    async createDatabase() {
+    async createSchema() {
       made += 1;
-      await query(url('postgres'), `create database chom_${made}`);
-      return url(`chom_${made}`);
+      await query(url, `create schema test_${made}`);
+      return `${url}&options=${encodeURIComponent(`-c search_path=test_${made}`)}`;
     },
     stop,
   };

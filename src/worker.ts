@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { NativeConnection, Runtime, Worker, DefaultLogger } from '@temporalio/worker';
 import { pino } from 'pino';
 import { createActivities } from './activities/index.js';
-import { temporalSettings, sealedDataConverter } from './client/connection.js';
-import { openStores } from './client/open.js';
+import { connectTemporal, temporalSettings, sealedDataConverter } from './client/connection.js';
+import { openStores, type Stores } from './client/open.js';
+import { startLost } from './client/sweep.js';
 import { readConfig, type Config } from './config.js';
 import { createHosts } from './host/pool.js';
 import { refuseMissingKeys, controllerId } from './inventory/keys.js';
@@ -13,7 +15,8 @@ import { serverLogin } from './inventory/logins.js';
 async function main(config: Config): Promise<void> {
   const log = pino({ level: config.logLevel, base: null }, pino.destination(2));
   quietTemporal(log);
-  const { keyring, inventory } = await openStores(process.env);
+  const stores = await openStores(process.env);
+  const { keyring, inventory } = stores;
   await refuseMissingKeys(inventory, keyring);
   const controller = await controllerId(inventory);
   const hosts = createHosts({ resolve: (server) => serverLogin(inventory.db, keyring, server), log });
@@ -38,14 +41,35 @@ async function main(config: Config): Promise<void> {
   process.once('disconnect', () => worker.getState() === 'RUNNING' && worker.shutdown());
   log.info({ taskQueue: config.taskQueue, namespace, address: connectionOptions.address }, 'worker started');
   process.send?.('started');
+  const sweeping = new AbortController();
+  const swept = sweep(stores, log, sweeping.signal);
   try {
     await worker.run();
   } finally {
+    sweeping.abort();
+    await swept;
     await hosts.close();
     await connection.close();
     await inventory.close();
   }
   log.info('worker ended');
+}
+
+/** Every minute: what was asked for and never started. A sweep that fails is followed by the next one. */
+async function sweep(stores: Stores, log: pino.Logger, end: AbortSignal): Promise<void> {
+  const temporal = await connectTemporal(stores.keyring);
+  try {
+    while (!end.aborted) {
+      const started = await startLost({ ...stores, temporal }).catch((error: unknown) => {
+        log.warn({ err: error }, 'the sweep failed');
+        return [];
+      });
+      if (started.length > 0) log.info({ operations: started }, 'started what had been asked for');
+      await sleep(60_000, undefined, { signal: end }).catch(() => undefined);
+    }
+  } finally {
+    await temporal.connection.close();
+  }
 }
 
 /** Temporal's own messages go where ours go, from warnings upwards. */

@@ -4,6 +4,7 @@ import { paths } from '../host/paths.js';
 import { sh, writeFile } from '../host/shell.js';
 import { makeSshKey } from '../host/ssh-key.js';
 import * as credentials from '../inventory/credentials.js';
+import { openKeyring } from '../inventory/keyring-file.js';
 import { sealToRecovery } from '../inventory/recovery.js';
 import * as servers from '../inventory/servers.js';
 import { failure } from '../workflows/failures.js';
@@ -73,14 +74,16 @@ export function serverAccessActivities(deps: Deps) {
       }
       // Read back: an attempt before this one may have kept another.
       const credential = await credentials.byId(inventory.db, id);
-      if (keyring.recovery === undefined) {
+      // Read afresh: the key may have been made since this worker started.
+      const { recovery } = await openKeyring(deps.config.home);
+      if (recovery === undefined) {
         return {
           credential: id,
           warnings: ['There is no recovery key: the server key is kept by this controller alone'],
         };
       }
       const path = `${paths.recovery}/${credential.id.replaceAll('/', '-')}`;
-      const content = sealToRecovery(keyring.recovery, credentials.open(credential, keyring));
+      const content = sealToRecovery(recovery, credentials.open(credential, keyring));
       const place = await workplace(deps, step, plan.server, 'server');
       await change(place, 'recovery-copy', 'Laying down the recovery copy of the key', {
         check: sh`[ -s ${path} ]`,

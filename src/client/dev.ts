@@ -8,6 +8,7 @@ import { temporalSettings } from './connection.js';
 import { failure } from '../workflows/failures.js';
 import { openStores } from './open.js';
 import { findProgram } from './program.js';
+import { makeRecoveryKey } from './recovery-key.js';
 import { temporalCli } from './programs/temporal.js';
 import { keepHistories, prepareNamespace, startTemporal, type TemporalServer } from './temporal-server.js';
 import { ended, startWorker } from './worker-process.js';
@@ -65,8 +66,10 @@ async function runCodecServer({ port, ui }: { port: string; ui: string[] }): Pro
 
 async function runDev(options: DevOptions): Promise<void> {
   const say = (text: string) => process.stderr.write(`${text}\n`);
-  const { config, keyring, inventory } = await openStores(process.env);
+  const stores = await openStores(process.env);
+  const { config, keyring, inventory } = stores;
   await inventory.close();
+  await makeRecoveryKey(stores, say);
   const interrupted = interruption();
   const undo: (() => Promise<unknown>)[] = [];
   try {

@@ -10,6 +10,7 @@ import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
 import { parsePort, parseServerName } from './names.js';
 import type { Chom } from './open.js';
 import { readPrivateKey } from './private-key.js';
+import { makeRecoveryKey } from './recovery-key.js';
 import { facts, table } from './text.js';
 
 interface AddOptions {
@@ -61,6 +62,8 @@ async function add(session: Session, name: string, options: AddOptions): Promise
   const wanted = { ...given, key: await readPrivateKey(options.key) };
   const chom = await session.open();
   if (hostKey === undefined && !interactive(session.cli)) await refuseUnasked(chom, name);
+  // The first secret whose loss would lose access is about to be made.
+  await makeRecoveryKey(chom, (text) => session.output.say(text));
   const { operation, server } = await enrolServer(chom, wanted);
   return await follow(session, chom, operation, {
     ...options,

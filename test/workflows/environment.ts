@@ -84,20 +84,37 @@ export async function startEnvironment(
 }
 
 async function skippingServer(dataConverter: DataConverter): Promise<TestWorkflowEnvironment> {
-  return await TestWorkflowEnvironment.createTimeSkipping({
-    client: { dataConverter },
-    server: { executable: { type: 'existing-path', path: await timeSkippingServer() } },
-  });
+  const path = await timeSkippingServer();
+  return await started(async () =>
+    TestWorkflowEnvironment.createTimeSkipping({
+      client: { dataConverter },
+      server: { executable: { type: 'existing-path', path } },
+    }),
+  );
 }
 
 async function realServer(dataConverter: DataConverter): Promise<TestWorkflowEnvironment> {
-  return await TestWorkflowEnvironment.createLocal({
-    client: { dataConverter },
-    server: {
-      executable: { type: 'existing-path', path: await findProgram(temporalCli) },
-      extraArgs: DYNAMIC_CONFIG.flatMap((setting) => ['--dynamic-config-value', setting]),
-    },
-  });
+  const path = await findProgram(temporalCli);
+  return await started(async () =>
+    TestWorkflowEnvironment.createLocal({
+      client: { dataConverter },
+      server: {
+        executable: { type: 'existing-path', path },
+        extraArgs: DYNAMIC_CONFIG.flatMap((setting) => ['--dynamic-config-value', setting]),
+      },
+    }),
+  );
+}
+
+/** The SDK gives a server 5 s to answer, which a loaded machine may need longer than; then another one is started. */
+async function started(start: () => Promise<TestWorkflowEnvironment>): Promise<TestWorkflowEnvironment> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await start();
+    } catch (error) {
+      if (attempt === 5) throw error;
+    }
+  }
 }
 
 async function unreachable(): Promise<never> {

@@ -1,86 +1,20 @@
-import { Context } from '@temporalio/activity';
 import { WorkflowFailedError } from '@temporalio/client';
-import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { newOperationId, submit, type Request } from '../../src/client/submit.js';
+import { newOperationId, submit } from '../../src/client/submit.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
 import * as undos from '../../src/inventory/undos.js';
-import { failure, type FailureType } from '../../src/workflows/failures.js';
-import type { StepContext } from '../../src/workflows/step.js';
+import { failure } from '../../src/workflows/failures.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
-import type { Script, ScriptedActivities } from './scripted.js';
+import type { Script } from './scripted.js';
+import { plain, request, world, type World } from './world.js';
 
 let chom: WorkflowEnvironment;
 beforeAll(async () => {
   chom = await startEnvironment(inject('scriptedBundle'));
 });
 afterAll(async () => await chom.close());
-
-/** What the steps did, in order, and how each try of a step ends. */
-interface World extends ScriptedActivities {
-  done: string[];
-  takenBack: string[];
-  tries: Record<string, number>;
-}
-
-function world(ends: (name: string, attempt: number) => FailureType | 'cancel' | null, cancel = async () => {}): World {
-  const self: World = {
-    done: [],
-    takenBack: [],
-    tries: {},
-    async act(step: StepContext, name: string) {
-      self.tries[name] = (self.tries[name] ?? 0) + 1;
-      const end = ends(name, self.tries[name]);
-      if (end === 'cancel') await cancelled(cancel);
-      else if (end) throw failure(end, `${name} fails`);
-      self.done.push(name);
-      return name;
-    },
-    async takeBack(_step: StepContext, name: string) {
-      self.takenBack.push(name);
-    },
-    async commit(step: StepContext, name: string) {
-      self.tries[name] = (self.tries[name] ?? 0) + 1;
-      const end = ends(name, self.tries[name]);
-      if (end && end !== 'cancel') throw failure(end, `${name} fails`);
-      const { operation, epoch } = step;
-      const run = (await operations.byId(chom.inventory.db, operation)).run ?? '';
-      await chom.inventory.fenced({ operation, run, epoch }, (trx) => operations.commitOperation(trx, operation));
-      self.done.push(name);
-    },
-  };
-  return self;
-}
-
-/**
- * Has the operation cancelled and works on until that arrives, as a job on a host does. (The time-skipping server
- * cannot cancel an activity that ends in the same moment; a real one can.)
- */
-async function cancelled(cancel: () => Promise<void>): Promise<void> {
-  await cancel();
-  const context = Context.current();
-  const beat = setInterval(() => context.heartbeat(), 20);
-  await context.cancelled.finally(() => clearInterval(beat));
-}
-
-const plain = (name: string, more: Partial<Script['steps'][number]> = {}) => ({
-  ...{ name, undo: true, final: false, when: true },
-  ...more,
-});
-
-function request(steps: Script['steps'], bugBefore: number | null = null): Request {
-  const input: Script = { steps, bugBefore };
-  return {
-    kind: 'provision-site',
-    input,
-    summary: 'scripted',
-    tenant: 'default',
-    server: `v${newOperationId('provision-site')}`,
-    serverName: 'web',
-  };
-}
 
 async function run(steps: Script['steps'], activities: World, bugBefore: number | null = null) {
   const id = await submit(chom, request(steps, bugBefore));
@@ -98,7 +32,7 @@ async function run(steps: Script['steps'], activities: World, bugBefore: number 
 
 test('runs its steps in order and records one outcome', async () => {
   const steps = [plain('one'), plain('two', { when: false }), plain('three'), plain('commit', { final: true })];
-  const made = world(() => null);
+  const made = world(chom, () => null);
   const { row, id, ended } = await run(steps, made);
   expect(ended).toBeNull();
   expect(made.done).toEqual(['one', 'three', 'commit']);
@@ -108,7 +42,7 @@ test('runs its steps in order and records one outcome', async () => {
 });
 
 test('counts attempts itself, with a visible wait between them', async () => {
-  const made = world((name, attempt) => (name === 'two' && attempt < 3 ? 'Unreachable' : null));
+  const made = world(chom, (name, attempt) => (name === 'two' && attempt < 3 ? 'Unreachable' : null));
   const { row, history } = await run([plain('one'), plain('two')], made);
   expect(row.outcome).toBe('succeeded');
   expect(made.tries).toEqual({ one: 1, two: 3 });
@@ -120,7 +54,7 @@ test('counts attempts itself, with a visible wait between them', async () => {
 });
 
 test('shares the budget of attempts between its steps, then undoes in reverse', async () => {
-  const made = world((name, attempt) => {
+  const made = world(chom, (name, attempt) => {
     if (name === 'one') return attempt < 2 ? 'Unreachable' : null;
     return name === 'three' ? 'DiskFull' : null;
   });
@@ -136,7 +70,7 @@ test('shares the budget of attempts between its steps, then undoes in reverse', 
 });
 
 test('does not try again what cannot get better', async () => {
-  const made = world((name) => (name === 'two' ? 'Conflict' : null));
+  const made = world(chom, (name) => (name === 'two' ? 'Conflict' : null));
   const { row } = await run([plain('one'), plain('two', { undo: false })], made);
   expect(made.tries).toEqual({ one: 1, two: 1 });
   expect(made.takenBack).toEqual(['one']);
@@ -144,7 +78,7 @@ test('does not try again what cannot get better', async () => {
 });
 
 test('makes a defect in workflow code a failure: undone and recorded, not retried for ever', async () => {
-  const made = world(() => null);
+  const made = world(chom, () => null);
   const { row, ended } = await run([plain('one'), plain('two')], made, 1);
   expect(row).toMatchObject({ outcome: 'failed', failureType: 'Bug' });
   expect(made.takenBack).toEqual(['one']);
@@ -152,7 +86,7 @@ test('makes a defect in workflow code a failure: undone and recorded, not retrie
 });
 
 test('never undoes what has taken effect', async () => {
-  const made = world((name) => (name === 'after' ? 'Conflict' : null));
+  const made = world(chom, (name) => (name === 'after' ? 'Conflict' : null));
   const { row } = await run([plain('one'), plain('commit', { final: true }), plain('after')], made);
   expect(made.takenBack).toEqual([]);
   expect(row).toMatchObject({ outcome: 'succeeded', committed: true, failureType: 'Conflict' });
@@ -160,7 +94,7 @@ test('never undoes what has taken effect', async () => {
 });
 
 test('names what could not be undone', async () => {
-  const made = world((name) => (name === 'two' ? 'Conflict' : null));
+  const made = world(chom, (name) => (name === 'two' ? 'Conflict' : null));
   const takeBack = made.takeBack.bind(made);
   made.takeBack = async (step, name) => {
     if (name === 'one') throw failure('CommandFailed', 'the server refuses');
@@ -176,7 +110,7 @@ test('refuses a busy site, naming who holds it', async () => {
   const first = { ...request([plain('one')]), site: 'sabcdefghi' };
   const holder = await submit(chom, first);
   await expect(submit(chom, { ...first })).rejects.toMatchObject({ type: 'Busy', details: [{ holder }] });
-  const made = world(() => null);
+  const made = world(chom, () => null);
   await chom.withWorker(made, async () => await chom.temporal.workflow.getHandle(holder).result());
   expect((await operations.byId(chom.inventory.db, holder)).outcome).toBe('succeeded');
 });
@@ -189,7 +123,7 @@ test('refuses an order that is for another operation', async () => {
     await operations.ask(trx, chom.keyring, { id, kind, input, ...where });
   });
   const { temporal, config } = chom;
-  const made = world(() => null);
+  const made = world(chom, () => null);
   const args = [{ operation: 'provision-site-another', input }];
   await temporal.workflow.start('provisionSite', { workflowId: id, taskQueue: config.taskQueue, args });
   await chom.withWorker(made, async () => {

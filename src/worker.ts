@@ -86,3 +86,5 @@ await main(readConfig(process.env)).catch((error: unknown) => {
   process.stderr.write(`chom worker: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
 });
+// Listening for the parent's end keeps the channel to it open, and this process alive.
+if (process.connected) process.disconnect();

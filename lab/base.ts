@@ -88,7 +88,10 @@ async function makeRoot(
     if (name.startsWith('ssh_host_')) await rm(join(root, 'etc/ssh', name));
   }
   await writeFile(join(root, 'etc/machine-id'), '');
-  await rm(join(root, 'etc/apt/sources.list'), { force: true });
+  // What this machine's apt needs is not for the hosts, which have a repository of their own.
+  for (const path of ['apt/sources.list', 'apt/apt.conf.d/99mmdebstrap', 'dpkg/dpkg.cfg.d/99mmdebstrap']) {
+    await rm(join(root, 'etc', path), { force: true });
+  }
 }
 
 /** The mirror that this machine itself uses, or Debian's own. */

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { cacheDirectory } from '../src/client/programs/cache.js';
 import { failure } from '../src/workflows/failures.js';
@@ -11,7 +12,7 @@ import { poll } from './poll.js';
 import { acmePrograms } from './programs.js';
 import { requireLab } from './requirements.js';
 import { type HostState, isRunning, type LabState, readState } from './state.js';
-import type { LabOrder } from './supervisor.js';
+import { type LabOrder, STAY } from './order.js';
 import { sweep } from './sweep.js';
 
 export type { LabAcme } from './acme.js';
@@ -76,11 +77,13 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     throw failure('Conflict', `A lab ${name} is up already`, { next: `npm run lab -- down --name ${name}` });
   }
   const directory = join(cacheDirectory(), 'labs', name);
-  await supervise({ name, directory, hosts, bases, stays: options.stays ?? false, ...(acme && { acme }) });
+  const pipe = await supervise({ name, directory, hosts, bases, ...(acme && { acme }) });
   const lab = await attachLab(name);
   try {
     await Promise.all([...lab.hosts.map((host) => host.waitForSsh()), acme && lab.acme.waitUntilReady()]);
     await Promise.all(lab.hosts.map((host) => host.waitUntilBooted()));
+    // Only now: interrupted on the way, it goes.
+    if (options.stays) pipe.end(STAY);
     return lab;
   } catch (error) {
     await lab.down();
@@ -119,7 +122,8 @@ export async function attachLab(name: string): Promise<Lab> {
 async function removeByName(name: string, lab: LabState): Promise<void> {
   const { pid, started } = lab.supervisor;
   if (await isRunning({ pid, started })) process.kill(pid, 'SIGTERM');
-  await poll(`the supervisor of ${name} ends`, 60_000, async () => !(await isRunning({ pid, started })));
+  const ends = poll(`the supervisor of ${name} ends`, 60_000, async () => !(await isRunning({ pid, started })));
+  await ends.catch(() => process.kill(pid, 'SIGKILL'));
   // It has removed everything, unless it was killed on the way.
   await sweep();
   await rm(`${lab.directory}.log`, { force: true });
@@ -130,8 +134,8 @@ function complete(host: HostOrder, index: number): HostState {
   return { name, debian, diskMegabytes, bare, number: 10 + index };
 }
 
-/** Starts the lab's supervisor and waits until the lab is made. It reads our end from its standard input. */
-async function supervise(order: LabOrder): Promise<void> {
+/** Starts the lab's supervisor and waits until the lab is made. The pipe given is what tells it that we still live. */
+async function supervise(order: LabOrder): Promise<Writable> {
   await mkdir(dirname(order.directory), { recursive: true });
   const log = await open(`${order.directory}.log`, 'w', 0o600);
   const program = [process.execPath, '--import', 'tsx', fileURLToPath(new URL('./supervisor.ts', import.meta.url))];
@@ -142,8 +146,10 @@ async function supervise(order: LabOrder): Promise<void> {
   });
   await log.close();
   // The pipe stays open as long as this process lives, and must not be what keeps it alive.
+  const pipe = child.stdin;
+  if (!pipe) throw new Error('the supervisor has no standard input');
   child.unref();
-  (child.stdin as unknown as { unref(): void }).unref();
+  if ('unref' in pipe && typeof pipe.unref === 'function') pipe.unref();
   let problem: unknown;
   child.once('error', (error) => (problem = error)).once('exit', (exit) => (problem = `it ended with ${exit}`));
   try {
@@ -151,11 +157,12 @@ async function supervise(order: LabOrder): Promise<void> {
       if (problem !== undefined) throw problem;
       return (await readState(order.name))?.ready;
     });
+    return pipe;
   } catch (error) {
     child.kill();
     throw failure('Unexpected', `The lab ${order.name} could not be made`, {
       cause: String(error),
-      output: (await readFile(`${order.directory}.log`, 'utf8')).slice(-2000),
+      output: (await readFile(`${order.directory}.log`, 'utf8').catch(() => '')).slice(-2000),
     });
   }
 }

@@ -10,21 +10,10 @@ import { hostProgram, makeHost, REPOSITORY_PORT } from './boot.js';
 import { run } from './command.js';
 import { keep, type Kept } from './kept.js';
 import { bridgeAddress, takeSubnet } from './network.js';
+import { type LabOrder, STAY } from './order.js';
 import { serveRepositories } from './repository.js';
 import { type HostState, identify, type LabState, writeState } from './state.js';
 import { removeLab } from './sweep.js';
-
-/** What a supervisor is told to make. */
-export interface LabOrder {
-  name: string;
-  directory: string;
-  hosts: HostState[];
-  /** Bases by host name. */
-  bases: Record<string, Base>;
-  acme?: { pebble: string; challengeServer: string };
-  /** It stays when the process that asked for it ends. */
-  stays: boolean;
-}
 
 const order = JSON.parse(process.argv[2] ?? '') as LabOrder;
 const stop = new AbortController();
@@ -42,7 +31,9 @@ const state: LabState = {
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
 // Standard input is a pipe from the process that asked: its end is that process's end, however it came.
-process.stdin.on('end', () => (order.stays && state.ready ? undefined : stop.abort())).resume();
+let stays = false;
+process.stdin.on('data', (said) => (stays = String(said) === STAY));
+process.stdin.on('end', () => (stays ? undefined : stop.abort()));
 
 try {
   const kept = await make();

@@ -46,6 +46,8 @@ async function main(config: Config): Promise<void> {
   try {
     await worker.run();
   } finally {
+    // Whatever does not close by itself in time is closed by the end of the process.
+    setTimeout(() => process.exit(), 10_000).unref();
     sweeping.abort();
     await swept;
     await hosts.close();

@@ -90,8 +90,15 @@ async function runDev(options: DevOptions): Promise<void> {
     say('Next        chom server add NAME --host ADDRESS --key FILE');
     await Promise.race([interrupted.promise, own ? serverDied(own, interrupted) : interrupted.promise]);
   } finally {
-    for (const end of undo.toReversed()) await end();
+    await endAll(undo.toReversed());
   }
+}
+
+/** Ends everything, also where the end of one thing fails; then that is the failure. */
+async function endAll(ends: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const end of ends) await end().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Temporal's development server, unless another Temporal is configured. */
@@ -119,7 +126,7 @@ async function prepare(address: string, own: boolean): Promise<void> {
 
 /** Runs a worker, and another one when it dies, until the end; returns how to end it. */
 function keepWorker(environment: NodeJS.ProcessEnv, say: (text: string) => void, interrupted: Interruption) {
-  let worker: ChildProcess;
+  let worker: ChildProcess | undefined;
   const keep = async () => {
     while (!interrupted.happened) {
       worker = startWorker(environment);
@@ -131,7 +138,7 @@ function keepWorker(environment: NodeJS.ProcessEnv, say: (text: string) => void,
   };
   const kept = keep();
   return async () => {
-    worker.kill('SIGTERM');
+    worker?.kill('SIGTERM');
     await kept;
   };
 }

@@ -1,0 +1,287 @@
+import { execFile } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import * as operations from '../../src/inventory/operations.js';
+import * as places from '../../src/inventory/places.js';
+import * as uploads from '../../src/inventory/uploads.js';
+import { failure } from '../../src/workflows/failures.js';
+import { startFollowing, until, type Following } from './following.js';
+
+let following: Following;
+let key = '';
+beforeAll(async () => {
+  following = await startFollowing();
+  key = join(following.chom.config.home, 'id_ed25519');
+  await promisify(execFile)('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
+});
+afterAll(async () => await following.close());
+
+const create = (domain: string, ...words: string[]) => ['site', 'create', domain, '--server', 'web1', ...words];
+const idIn = (text: string) => /(?:provision-site|issue-certificate|enrol-server)-[a-z2-7]{12}/.exec(text)?.[0];
+
+/** The newest operation, once its row says that it runs. */
+async function runningOperation(before: readonly string[]): Promise<string> {
+  return await until('an operation that runs', async () => {
+    const rows = await operations.list(following.chom.inventory.db, { state: 'running' });
+    return rows.find(({ id, parent }) => parent === null && !before.includes(id))?.id;
+  });
+}
+
+describe('with a worker', () => {
+  beforeEach(async () => {
+    await following.stopWorker();
+    await following.startWorker();
+  });
+
+  test('what was asked for is followed to its end: lines of talk, one document of data', async () => {
+    const source = join(following.chom.config.home, 'app');
+    await mkdir(source);
+    await writeFile(join(source, 'index.html'), 'hello');
+    const ran = await following.run(...create('münchen.example', '--from', source, '--json'));
+    expect(ran.status, ran.stderr).toBe(0);
+    const document = JSON.parse(ran.stdout) as { operation: string; site: { id: string } };
+    expect(document).toMatchObject({
+      operation: idIn(ran.stdout),
+      status: 'succeeded',
+      warnings: [],
+      site: { domain: 'xn--mnchen-3ya.example', status: 'active', type: 'static', server: 'web1', tls: true },
+      certificate: null,
+    });
+    expect(ran.stderr.split('\n')).toEqual(
+      expect.arrayContaining([
+        'münchen.example is xn--mnchen-3ya.example in DNS',
+        expect.stringMatching(/^✔ Create the user \(\d+\.\d s\)$/),
+        expect.stringMatching(/^✔ issue-certificate/),
+        expect.stringMatching(/^ {2}✔ Order the certificate/),
+        expect.stringMatching(/^provision-site succeeded \(/),
+      ]),
+    );
+    const { inventory, keyring } = following.chom;
+    const operation = await operations.byId(inventory.db, document.operation);
+    const { source: kept } = operations.openInput(operation, keyring) as { source: { sha256: string; bytes: number } };
+    let bytes = 0;
+    for await (const chunk of uploads.read(inventory.db, kept.sha256)) bytes += chunk.length;
+    expect(bytes).toBe(kept.bytes);
+
+    const shown = await following.run('site', 'show', 'münchen.example', '--json');
+    expect(JSON.parse(shown.stdout)).toMatchObject({ site: { id: document.site.id } });
+    const listed = await following.run('op', 'list', '--site', 'münchen.example', '--kind', 'provision-site');
+    expect(listed.stdout).toMatch(new RegExp(`^${document.operation} +succeeded +xn--mnchen-3ya.example on web1`, 'm'));
+  });
+
+  test('a failure says what, where, why and what next, with the operation, on both streams', async () => {
+    following.fails.set(
+      'fails.example',
+      failure('ConfigurationRejected', 'nginx refuses the site', {
+        server: 'web1',
+        step: 'Create the user',
+        cause: 'it has a typo',
+      }),
+    );
+    const ran = await following.run(...create('fails.example', '--json'));
+    const operation = idIn(ran.stdout) ?? '';
+    expect(ran.status).toBe(1);
+    const error = {
+      type: 'ConfigurationRejected',
+      message: 'nginx refuses the site',
+      server: 'web1',
+      cause: 'it has a typo',
+    };
+    const next = `chom op show ${operation}`;
+    expect(JSON.parse(ran.stdout)).toMatchObject({
+      operation,
+      status: 'failed',
+      error: { ...error, step: 'Create the user', next },
+    });
+    for (const line of [
+      'chom: nginx refuses the site',
+      '  server     web1',
+      '  cause      it has a typo',
+      `  operation  ${operation}`,
+    ]) {
+      expect(ran.stderr.split('\n')).toContain(line);
+    }
+    expect(ran.stderr).toMatch(/^↩ Create the user — undone/m);
+    const shown = await following.run('op', 'show', operation);
+    expect(shown.stdout).toMatch(/^↩ Create the user — undone[^]*^chom: nginx refuses the site/m);
+    expect((await following.run('op', 'watch', operation)).status).toBe(1);
+  });
+
+  test('a certificate that fails is a warning of its site', async () => {
+    following.fails.set('certificate of warned.example', failure('DomainNotPointed', 'It points elsewhere'));
+    const ran = await following.run(...create('warned.example', '--json'));
+    expect(ran.status, ran.stderr).toBe(0);
+    expect(JSON.parse(ran.stdout)).toMatchObject({
+      status: 'succeeded',
+      warnings: [expect.stringContaining('It points elsewhere')],
+    });
+    expect(ran.stderr).toContain('succeeded with warnings');
+  });
+
+  test('who comes second is refused and told who works there', async () => {
+    await following.run(...create('busy.example', '--no-tls'));
+    const release = following.hold('certificate of busy.example');
+    const first = await following.run('certificate', 'issue', 'busy.example', '--detach');
+    const operation = first.stdout.trim();
+    expect(first).toMatchObject({ status: 0, stdout: `${idIn(first.stdout)}\n` });
+    const second = await following.run('certificate', 'issue', 'busy.example', '--json');
+    expect(second.status).toBe(11);
+    expect(JSON.parse(second.stdout)).toMatchObject({
+      operation: null,
+      error: { type: 'Busy', next: `chom op watch ${operation}` },
+    });
+    release();
+    expect(await following.run('op', 'watch', operation)).toMatchObject({ status: 0 });
+  });
+
+  test('Ctrl-C leaves it alone, also when it is pressed twice, and it can be watched on', async () => {
+    const release = following.hold('left.example');
+    const running = following.start(...create('left.example', '--no-tls'));
+    await until('the step', () => running.stderr.includes('▶ Create the user'));
+    running.process.kill('SIGINT');
+    running.process.kill('SIGINT');
+    expect(await running.ended).toBe(130);
+    const operation = idIn(running.stderr) ?? '';
+    expect(running.stderr).toContain(`chom op watch ${operation}`);
+    expect(await following.run('op', 'watch', operation, '--timeout', '0.5', '--json')).toMatchObject({
+      status: 124,
+      stdout: `{"operation":"${operation}","status":"running"}\n`,
+    });
+    const watching = following.start('op', 'watch', operation);
+    await until('the step', () => watching.stderr.includes('▶ Create the user'));
+    release();
+    expect(await watching.ended).toBe(0);
+  });
+
+  test('a cancelled one takes back what it did', async () => {
+    const release = following.hold('cancelled.example');
+    const running = following.start(...create('cancelled.example', '--json'));
+    await until('the step', () => running.stderr.includes('▶ Create the user'));
+    const operation = await runningOperation([]);
+    expect(await following.run('op', 'cancel', operation, '--json')).toMatchObject({
+      status: 0,
+      stdout: `{"operation":"${operation}","status":"running"}\n`,
+    });
+    release();
+    expect(await running.ended, running.stderr).toBe(1);
+    expect(JSON.parse(running.stdout)).toMatchObject({ operation, status: 'cancelled' });
+    expect((await following.run('op', 'cancel', operation)).status).toBe(1);
+  });
+
+  test('it is watched through the death of its worker', async () => {
+    const release = following.hold('orphaned.example');
+    const running = following.start(...create('orphaned.example', '--no-tls'));
+    await until('the step', () => running.stderr.includes('▶ Create the user'));
+    await following.stopWorker();
+    release();
+    await following.startWorker();
+    expect(await running.ended, running.stderr).toBe(0);
+  });
+
+  test('one whose workflow was terminated is not watched for ever', async () => {
+    const release = following.hold('terminated.example');
+    const running = following.start(...create('terminated.example', '--no-tls', '--json'));
+    await until('the step', () => running.stderr.includes('▶ Create the user'));
+    const operation = await runningOperation([]);
+    await (await following.chom.temporal()).workflow.getHandle(operation).terminate();
+    expect(await running.ended).toBe(1);
+    release();
+    expect(JSON.parse(running.stdout)).toMatchObject({ operation, status: 'failed', error: { type: 'Interrupted' } });
+  });
+});
+
+describe('a server', () => {
+  const add = (name: string, ...words: string[]) => [
+    'server',
+    'add',
+    name,
+    '--host',
+    '192.0.2.20',
+    '--key',
+    key,
+    ...words,
+  ];
+  beforeEach(async () => {
+    await following.stopWorker();
+    await following.startWorker();
+  });
+
+  test('is enrolled once somebody at a terminal has said that its host key is right', async () => {
+    const running = following.startOnTerminal(...add('asked'));
+    await until('the question', () => running.stdout.includes('Is this the host key of asked? [yes/no]'));
+    expect(running.stdout).toContain(`SHA256:${'A'.repeat(43)}`);
+    running.process.stdin?.write('yes\r');
+    expect(await running.ended, running.stdout).toBe(0);
+    expect(running.stdout).toContain('\u001b[32m✔\u001b[0m Record what is there');
+    const shown = JSON.parse((await following.run('server', 'show', 'asked', '--json')).stdout) as object;
+    expect(shown).toMatchObject({
+      server: { name: 'asked', status: 'active', address: '192.0.2.20', port: 22, user: 'root' },
+    });
+  });
+
+  test('is not enrolled when its host key was refused', async () => {
+    const running = following.startOnTerminal(...add('refused'));
+    await until('the question', () => running.stdout.includes('[yes/no]'));
+    running.process.stdin?.write('no\r');
+    expect(await running.ended, running.stdout).toBe(1);
+    expect((await following.run('server', 'list')).stdout).toMatch(/^refused +failed/m);
+  });
+
+  test('can be left with Ctrl-C while it asks, and answered later', async () => {
+    const running = following.startOnTerminal(...add('later'));
+    await until('the question', () => running.stdout.includes('[yes/no]'));
+    running.process.stdin?.write('\u0003');
+    expect(await running.ended).toBe(130);
+    const operation = idIn(running.stdout) ?? '';
+    const again = following.startOnTerminal('op', 'watch', operation);
+    await until('the question', () => again.stdout.includes('[yes/no]'));
+    again.process.stdin?.write('yes\r');
+    expect(await again.ended, again.stdout).toBe(0);
+  });
+
+  test('is enrolled without a terminal where its host key is given, and again', async () => {
+    const given = add('given', '--host-key', `SHA256:${'A'.repeat(43)}`, '--json');
+    for (const time of ['once', 'again']) {
+      const ran = await following.run(...given);
+      expect(ran.status, `${time}: ${ran.stderr}`).toBe(0);
+      expect(JSON.parse(ran.stdout)).toMatchObject({
+        status: 'succeeded',
+        server: { name: 'given', status: 'active' },
+      });
+    }
+    const moved = await following.run(...given, '--host', '192.0.2.21');
+    expect(moved).toMatchObject({ status: 1, stderr: expect.stringContaining('is enrolled already') });
+  });
+});
+
+describe('without a worker', () => {
+  test('it says so, and the operation starts when one comes', async () => {
+    await following.stopWorker();
+    const ran = await following.run(...create('waits.example', '--no-tls', '--json'));
+    expect(ran.status, ran.stderr).toBe(12);
+    const document = JSON.parse(ran.stdout) as { operation: string };
+    expect(document).toMatchObject({ operation: idIn(ran.stdout), status: 'running', error: { type: 'NoWorker' } });
+    const watching = following.start('op', 'watch', document.operation);
+    await until(
+      'its state',
+      async () => (await operations.byId(following.chom.inventory.db, document.operation)).state === 'asked',
+    );
+    await following.startWorker();
+    expect(await watching.ended, watching.stderr).toBe(0);
+  });
+
+  test('one that has not begun is cancelled at once and gives its place back', async () => {
+    await following.stopWorker();
+    const asked = await following.run(...create('never.example', '--detach'));
+    const operation = asked.stdout.trim();
+    expect(await following.run('op', 'cancel', operation)).toMatchObject({
+      status: 0,
+      stderr: 'Cancelled before it began.\n',
+    });
+    const { inventory } = following.chom;
+    expect(await operations.byId(inventory.db, operation)).toMatchObject({ state: 'ended', outcome: 'cancelled' });
+    expect(await places.find(inventory.db, operation)).toBeNull();
+  });
+});

@@ -1,0 +1,205 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { pino } from 'pino';
+import type { Deps } from '../../src/activities/deps.js';
+import { operationActivities } from '../../src/activities/operation.js';
+import { stepActivity } from '../../src/activities/step.js';
+import { fence } from '../../src/activities/workplace.js';
+import { sealedDataConverter } from '../../src/client/connection.js';
+import { openChom, type Chom } from '../../src/client/open.js';
+import { findProgram } from '../../src/client/program.js';
+import { temporalCli } from '../../src/client/programs/temporal.js';
+import { startTemporal } from '../../src/client/temporal-server.js';
+import * as operations from '../../src/inventory/operations.js';
+import * as servers from '../../src/inventory/servers.js';
+import * as sites from '../../src/inventory/sites.js';
+import type { StepContext } from '../../src/workflows/step.js';
+import type { FollowedActivities } from './followed.js';
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+
+/** A `chom` that runs in a process of its own. */
+export interface Running {
+  process: ChildProcess;
+  stdout: string;
+  stderr: string;
+  ended: Promise<number | null>;
+}
+
+/** A real Temporal, an inventory with the server `web1`, and a worker whose steps wait for the test. */
+export interface Following {
+  chom: Chom;
+  start(...words: string[]): Running;
+  /** The same on a terminal of its own, whose input is the process's standard input. */
+  startOnTerminal(...words: string[]): Running;
+  run(...words: string[]): Promise<{ status: number | null; stdout: string; stderr: string }>;
+  /** Until its function is called, steps for that target wait. */
+  hold(target: string): () => void;
+  fails: Map<string, Error>;
+  startWorker(): Promise<void>;
+  stopWorker(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function startFollowing(): Promise<Following> {
+  const home = await mkdtemp(join(tmpdir(), 'chom-test-'));
+  const [port, uiPort] = [await freePort(), await freePort()];
+  const program = await findProgram(temporalCli);
+  const server = await startTemporal({ program, port, uiPort, file: join(home, 'temporal.db'), synchronous: 'normal' });
+  const environment = { CHOM_HOME: home, TEMPORAL_ADDRESS: server.address, TEMPORAL_CONFIG_FILE: join(home, 'none') };
+  const chom = await openChom(environment);
+  await addServer(chom, 'web1');
+  const held = new Map<string, Promise<void>>();
+  const fails = new Map<string, Error>();
+  const logger = new DefaultLogger('ERROR', () => {});
+  Runtime.install({
+    logger,
+    telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } },
+  });
+  const converter = sealedDataConverter(chom.keyring);
+  const bundled = { workflowsPath: path('followed.ts'), logger };
+  const workflowBundle = await bundleWorkflowCode({
+    ...bundled,
+    ...(converter.failureConverterPath !== undefined && { failureConverterPath: converter.failureConverterPath }),
+  });
+  let worker: { stop(): Promise<void> } | undefined;
+  const started = new Set<Running>();
+  const spawned = (command: string, words: string[], more: Record<string, string> = {}): Running => {
+    const child = spawn(command, words, {
+      cwd: path('../..'),
+      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...environment, ...more },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    const running: Running = {
+      ...{ process: child, stdout: '', stderr: '' },
+      ended: new Promise((resolve) => child.once('close', resolve)),
+    };
+    child.stdout.on('data', (chunk: Buffer) => (running.stdout += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (running.stderr += chunk.toString()));
+    started.add(running);
+    return running;
+  };
+  const chomWords = (words: string[]) => ['--import', 'tsx', 'src/client/chom.ts', ...words];
+  const self: Following = {
+    ...{ chom, fails },
+    start: (...words) => spawned(process.execPath, chomWords(words)),
+    startOnTerminal(...words) {
+      const command = [process.execPath, ...chomWords(words)].map((word) => `'${word}'`).join(' ');
+      return spawned('script', ['-qec', command, '/dev/null'], { TERM: 'xterm' });
+    },
+    async run(...words) {
+      const running = self.start(...words);
+      const status = await running.ended;
+      return { status, stdout: running.stdout, stderr: running.stderr };
+    },
+    hold(target) {
+      let release = () => {};
+      held.set(target, new Promise((resolve) => (release = resolve)));
+      return release;
+    },
+    async startWorker() {
+      const connection = await NativeConnection.connect({ address: server.address });
+      const running = await Worker.create({
+        connection,
+        taskQueue: chom.config.taskQueue,
+        workflowBundle,
+        activities: activities(chom, held, fails),
+        dataConverter: converter,
+        maxHeartbeatThrottleInterval: '100 milliseconds',
+        shutdownGraceTime: '1 second',
+        shutdownForceTime: '2 seconds',
+      });
+      const ended = running.run().catch(() => undefined);
+      worker = {
+        async stop() {
+          running.shutdown();
+          await ended;
+          await connection.close();
+        },
+      };
+    },
+    async stopWorker() {
+      await worker?.stop();
+      worker = undefined;
+    },
+    async close() {
+      for (const { process: child } of started) child.kill('SIGKILL');
+      await self.stopWorker();
+      await chom.close();
+      await server.stop();
+      await rm(home, { recursive: true, force: true });
+    },
+  };
+  return self;
+}
+
+function activities(chom: Chom, held: Map<string, Promise<void>>, fails: Map<string, Error>) {
+  const { inventory, keyring, config } = chom;
+  const hosts = { for: unreachable, withKey: unreachable, offeredHostKey: unreachable, close: async () => {} };
+  const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log: pino({ level: 'silent' }) };
+  const steps: FollowedActivities = {
+    async act(_, target) {
+      await held.get(target);
+      const error = fails.get(target);
+      if (error) throw error;
+    },
+    async reserve(step, plan) {
+      await inventory.fenced(fence(step), async (trx) => void (await sites.reserve(trx, plan, step.operation)));
+    },
+    async activateSite(step, site) {
+      await inventory.fenced(fence(step), async (trx) => {
+        await sites.activate(trx, site);
+        await operations.commitOperation(trx, step.operation);
+      });
+    },
+    async activateServer(step, id) {
+      await inventory.fenced(fence(step), async (trx) => {
+        await servers.setStatus(trx, id, 'active');
+        await operations.commitOperation(trx, step.operation);
+      });
+    },
+  };
+  const all = [...Object.entries(operationActivities(deps)), ...Object.entries(steps)];
+  type Activity = (step: StepContext, ...args: never[]) => Promise<unknown>;
+  return Object.fromEntries(all.map(([name, activity]) => [name, stepActivity(deps, activity as Activity)]));
+}
+
+async function addServer(chom: Chom, name: string): Promise<void> {
+  const id = `srv-${name}`;
+  await chom.inventory.transaction(async (trx) => {
+    await servers.add(trx, { id, tenant: chom.tenant, name, address: '192.0.2.10', port: 22, user: 'root' });
+    await servers.setStatus(trx, id, 'active');
+  });
+}
+
+/** Waits, up to 20 s, until `condition` gives something. */
+export async function until<Result>(
+  what: string,
+  condition: () => Result | Promise<Result>,
+): Promise<NonNullable<Result>> {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    const result = await condition();
+    if (result) return result;
+    if (Date.now() > deadline) throw new Error(`It never came: ${what}`);
+    await sleep(50);
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function unreachable(): Promise<never> {
+  throw new Error('these tests reach no host');
+}

@@ -1,0 +1,235 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest';
+import { certificateActivities } from '../../src/activities/certificate.js';
+import type { PendingChallenge } from '../../src/activities/certificate-order.js';
+import { randomId, submit } from '../../src/client/submit.js';
+import * as certificates from '../../src/inventory/certificates.js';
+import * as events from '../../src/inventory/events.js';
+import * as operations from '../../src/inventory/operations.js';
+import * as servers from '../../src/inventory/servers.js';
+import * as sites from '../../src/inventory/sites.js';
+import { failure, type FailureType } from '../../src/workflows/failures.js';
+import type { CertificatePlan } from '../../src/workflows/plans.js';
+import type { StepContext } from '../../src/workflows/step.js';
+import { type FakeAuthority, fakeAuthority, problem } from '../activities/fake-authority.js';
+import { selfSigned } from '../activities/self-signed.js';
+import { activeServer, sitePlan } from '../inventory/records.js';
+import { startEnvironment, type WorkflowEnvironment } from './environment.js';
+
+const CLOCK = 240;
+let chom: WorkflowEnvironment;
+let fake: FakeAuthority;
+let plan: CertificatePlan;
+
+beforeAll(async () => {
+  chom = await startEnvironment(inject('workflowBundle'));
+  await chom.inventory.transaction(async (trx) => {
+    await activeServer(trx, 'web1');
+  });
+});
+afterAll(async () => await chom?.close());
+
+beforeEach(async () => {
+  fake = await fakeAuthority();
+  fake.state.validation = 'valid';
+  const site = `s${randomId(9)}`;
+  const domain = `${site}.test`;
+  fake.state.certificate = (await selfSigned([domain], 45)).cert;
+  await chom.inventory.transaction(async (trx) => {
+    await sites.reserve(trx, sitePlan(site, domain), 'provision-site');
+    await sites.activate(trx, site);
+  });
+  plan = { site, tenant: 'default', server: 'web1', serverName: 'web1', names: [domain] };
+});
+afterEach(async () => await fake.close());
+
+/** A server on which every step goes well, unless the test says otherwise for its first tries. */
+function server(ends: Record<string, FailureType[]> = {}) {
+  const done: string[] = [];
+  const challenges = new Set<string>();
+  async function act(name: string): Promise<void> {
+    const end = ends[name]?.shift();
+    if (end === 'Unexpected') throw new TypeError('something nobody thought of');
+    if (end) throw failure(end, `${name} fails`);
+    done.push(name);
+  }
+  const step =
+    (name: string): ((step: StepContext) => Promise<void>) =>
+    async () =>
+      await act(name);
+  const names = [
+    'discardCertificate',
+    'publishWithTls',
+    'publishWithoutTls',
+    'checkServedCertificate',
+    'checkChallenges',
+  ];
+  const activities = {
+    ...Object.fromEntries(names.map((name) => [name, step(name)])),
+    checkCertificateNames: async () => ({ names: plan.names, warnings: [], probed: false }),
+    makeCertificateRequest: async () => {
+      await act('makeCertificateRequest');
+      return '-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n';
+    },
+    installCertificate: async () => {
+      await act('installCertificate');
+      return { first: true };
+    },
+    placeChallenges: async (_: StepContext, _plan: unknown, placed: PendingChallenge[]) => {
+      await act('placeChallenges');
+      for (const { token } of placed) challenges.add(token);
+    },
+    removeChallenges: async (_: StepContext, _plan: unknown, placed: PendingChallenge[]) => {
+      for (const { token } of placed) challenges.delete(token);
+    },
+  };
+  return { activities, done, challenges };
+}
+
+async function issue({ activities }: ReturnType<typeof server>) {
+  const config = { ...chom.config, acmeDirectory: fake.directory };
+  const { tenant, server: at, serverName, site } = plan;
+  const all = { ...certificateActivities({ ...chom.deps, config }), ...activities };
+  const id = await chom.withWorker(all, async () => {
+    const request = { kind: 'issue-certificate', input: plan, summary: 'a certificate' } as const;
+    const operation = await submit(chom, {
+      ...request,
+      tenant,
+      server: at,
+      serverName,
+      site,
+      domain: plan.names[0] ?? '',
+    });
+    await chom.temporal.workflow
+      .getHandle(operation)
+      .result()
+      .catch(() => undefined);
+    return operation;
+  });
+  const history = await chom.replayed(id);
+  const waits = (history.events ?? []).flatMap(({ timerStartedEventAttributes: timer }) =>
+    timer ? [Number(timer.startToFireTimeout?.seconds)] : [],
+  );
+  const row = await operations.byId(chom.inventory.db, id);
+  // The clock that watches for twice the expected time is no wait.
+  return { row, waits: waits.filter((seconds) => seconds !== CLOCK) };
+}
+
+const eventTypes = async (operation: string) =>
+  (await events.list(chom.inventory.db, { operation })).map(({ type }) => type);
+
+test('issues with one order, and records what was issued', async () => {
+  const made = server();
+  const { row, waits } = await issue(made);
+  expect(row).toMatchObject({ outcome: 'succeeded', committed: true, warnings: [] });
+  expect(waits).toEqual([]);
+  expect(fake.posts('newOrder')).toHaveLength(1);
+  expect(made.challenges.size).toBe(0);
+  expect(await eventTypes(row.id)).toEqual(['CertificateIssued']);
+  const installed = await certificates.installed(chom.inventory.db, plan.site);
+  expect(Date.parse(installed?.notAfter ?? '') - Date.parse(installed?.notBefore ?? '')).toBe(45 * 86_400_000);
+});
+
+test('[IS-02] has 3 attempts, 120 seconds apart, [IS-08] and then leaves the site active, with event and alert', async () => {
+  const made = server({ checkServedCertificate: Array<FailureType>(9).fill('ProbeFailed') });
+  const { row, waits } = await issue(made);
+  expect(row).toMatchObject({ outcome: 'failed', failureType: 'ProbeFailed' });
+  expect(waits).toEqual([120, 120]);
+  expect(made.done.slice(-2)).toEqual(['publishWithoutTls', 'discardCertificate']);
+  expect(made.challenges.size).toBe(0);
+  expect(await eventTypes(row.id)).toEqual(expect.arrayContaining(['CertificateFailed', 'Alert']));
+  expect((await sites.byId(chom.inventory.db, plan.site)).status).toBe('active');
+  expect((await servers.byId(chom.inventory.db, 'web1')).status).toBe('active');
+  expect(await certificates.installed(chom.inventory.db, plan.site)).toBeNull();
+});
+
+test('[IS-07] tries again after an error that nobody thought of', async () => {
+  const { row, waits } = await issue(server({ installCertificate: ['Unexpected'] }));
+  expect(row).toMatchObject({ outcome: 'succeeded' });
+  expect(waits).toEqual([120]);
+  expect(fake.posts('newOrder')).toHaveLength(1);
+});
+
+test('waits as long as the authority says, and asks once in that time', async () => {
+  fake.next('newOrder', problem(429, 'rateLimited', 'too many orders', { 'retry-after': '1800' }));
+  const { row, waits } = await issue(server());
+  expect(row).toMatchObject({ outcome: 'succeeded' });
+  expect(waits).toEqual([1800]);
+  expect(fake.posts('newOrder')).toHaveLength(2);
+});
+
+test('gives up where the authority says half a day, and says until when', async () => {
+  fake.next('newOrder', problem(429, 'rateLimited', 'too many certificates', { 'retry-after': '43200' }));
+  const { row, waits } = await issue(server());
+  expect(row).toMatchObject({ outcome: 'failed', failureType: 'RateLimited' });
+  expect(row.reason).toMatch(/too many certificates.* wait 43200 s, until \d{4}-\d\d-\d\dT/);
+  expect(waits).toEqual([]);
+  expect(fake.posts('newOrder')).toHaveLength(1);
+});
+
+test('orders again after a failed validation, once per attempt, and no more', async () => {
+  fake.state.validation = 'invalid';
+  fake.state.challengeError = { type: 'urn:ietf:params:acme:error:connection', detail: 'Timeout during connect' };
+  const made = server();
+  const { row, waits } = await issue(made);
+  expect(row).toMatchObject({ outcome: 'failed', failureType: 'ValidationFailed' });
+  expect(row.reason).toContain('Timeout during connect');
+  expect(waits).toEqual([120, 120]);
+  expect(fake.posts('newOrder')).toHaveLength(3);
+  expect(fake.posts('challenge')).toHaveLength(3);
+  expect(made.challenges.size).toBe(0);
+  expect(made.done.at(-1)).toBe('discardCertificate');
+});
+
+test('waits for an order that hangs, as the authority says, with one order', async () => {
+  fake.state.validation = 'manual';
+  fake.state.orderHeaders = { 'retry-after': '7' };
+  const made = server();
+  let looks = 0;
+  fake.onOrder = (order) => {
+    if (fake.posts('challenge').length === 0) return;
+    looks += 1;
+    if (looks === 3) Object.assign(order, { status: 'ready' });
+    if (looks === 6) Object.assign(order, { status: 'valid' });
+  };
+  const { row, waits } = await issue(made);
+  expect(row).toMatchObject({ outcome: 'succeeded' });
+  expect(waits.length).toBeGreaterThan(2);
+  expect(waits.every((seconds) => seconds >= 7)).toBe(true);
+  expect(fake.posts('newOrder')).toHaveLength(1);
+  expect(fake.posts('finalize')).toHaveLength(1);
+});
+
+test('gives up on an order that hangs for ten minutes', async () => {
+  fake.state.validation = 'manual';
+  const { row, waits } = await issue(server());
+  expect(row).toMatchObject({ outcome: 'failed', failureType: 'AuthorityError' });
+  expect(row.reason).toContain('has not finished the order');
+  expect(waits.reduce((sum, seconds) => sum + seconds, 0)).toBeLessThanOrEqual(600);
+  expect(fake.posts('newOrder')).toHaveLength(1);
+});
+
+test('[IS-06] ends early for a site without a server', async () => {
+  const setStatus = async (status: 'removed' | 'active') =>
+    await chom.inventory.transaction(async (trx) => await servers.setStatus(trx, 'web1', status));
+  const { checkCertificateNames } = certificateActivities(chom.deps);
+  const { activities, done } = server();
+  await setStatus('removed');
+  const { row, waits } = await issue({
+    activities: { ...activities, checkCertificateNames } as never,
+    done,
+    challenges: new Set(),
+  });
+  await setStatus('active');
+  expect(row).toMatchObject({ outcome: 'failed', failureType: 'NotFound' });
+  expect(row.reason).toContain('has no server');
+  expect({ waits, done, asked: fake.received }).toEqual({ waits: [], done: [], asked: [] });
+});
+
+test('refuses what is no plan before anything is done', async () => {
+  plan = { ...plan, names: ['-rf.test; reboot'] };
+  const made = server();
+  const { row } = await issue(made);
+  expect(row).toMatchObject({ outcome: 'failed', failureType: 'InvalidInput' });
+  expect(made.done).toEqual([]);
+  expect(fake.received).toEqual([]);
+});

@@ -7,8 +7,6 @@ export interface Command {
   line: string;
   /** Bytes for its stdin. */
   input: AsyncIterable<Uint8Array>;
-  /** Whether the command waits for the end of its stdin. Where it does not, stdin stays open and signals pass. */
-  endsInput: boolean;
   onStdout: (chunk: Buffer) => void;
   onStderr: (chunk: Buffer) => void;
   /** Opening the channel counts too: on a dead link its answer never comes. */
@@ -61,7 +59,7 @@ async function open(client: Client, server: string, line: string, signal: AbortS
 async function finish(
   channel: ClientChannel,
   server: string,
-  { input, endsInput, onStdout, onStderr }: Command,
+  { input, onStdout, onStderr }: Command,
   ended: AbortController,
 ): Promise<number> {
   // The window is one for both streams: an unread one would stop the other and the end of both.
@@ -69,7 +67,6 @@ async function finish(
   channel.stderr.on('data', onStderr);
   const { promise, resolve, reject } = withResolvers<number>();
   const abort = (): void => {
-    channel.signal('KILL');
     channel.close();
     reject(ended.signal.reason as Error);
   };
@@ -84,9 +81,7 @@ async function finish(
   });
   channel.on('error', () => undefined);
   // A failing input must end the command; a command that ends first does not wait for its input.
-  feed(channel, input, () => closed)
-    .then(() => endsInput && channel.end())
-    .catch((error: unknown) => ended.abort(error));
+  feed(channel, input, () => closed).catch((error: unknown) => ended.abort(error));
   try {
     return await promise;
   } finally {
@@ -107,6 +102,7 @@ async function feed(channel: ClientChannel, input: AsyncIterable<Uint8Array>, cl
       channel.write(chunk, done);
     });
   }
+  if (!closed()) channel.end();
 }
 
 function lost(server: string, cause: string): Error {

@@ -1,4 +1,3 @@
-import type { Logger } from 'pino';
 import { failure } from '../workflows/failures.js';
 import { abortable } from './abortable.js';
 import type { LoginGate } from './login-gate.js';
@@ -18,9 +17,14 @@ export interface Connection {
   close(): Promise<void>;
 }
 
+/** Where logins and losses are reported; a pino logger is one. */
+export interface ConnectionLog {
+  info(fields: object, message: string): void;
+}
+
 export interface ConnectionOptions {
   gate: LoginGate;
-  log: Pick<Logger, 'info'>;
+  log: ConnectionLog;
   /** Without a command for so long, the connection is closed. */
   idleMilliseconds: number;
 }
@@ -52,7 +56,10 @@ export function createConnection(login: Login, { gate, log, idleMilliseconds }: 
     opening.then((open) => {
       log.info({ server, address: endpoint, key: login.keyId }, 'connected');
       // A channel opened in the same turn fails as lost by itself; the next one finds a new connection.
-      open.client.on('close', forget);
+      open.client.on('close', () => {
+        if (client === opening) log.info({ server, address: endpoint }, 'connection lost');
+        forget();
+      });
     }, forget);
     return opening;
   }
@@ -73,6 +80,8 @@ export function createConnection(login: Login, { gate, log, idleMilliseconds }: 
     busy += 1;
     clearTimeout(idle);
     try {
+      // Before the line for a channel: whoever waits there would otherwise try a dead server again, one after another.
+      await abortable(connected(), run.signal);
       const work = async (): Promise<Result> => {
         const { client: open } = await abortable(connected(), run.signal);
         return await runScript(open, login, run);
@@ -87,7 +96,10 @@ export function createConnection(login: Login, { gate, log, idleMilliseconds }: 
   return {
     login,
     run: perform,
-    runLong: async (command) => await long.run(() => perform(command), command.signal),
+    async runLong(run) {
+      await abortable(connected(), run.signal);
+      return await long.run(() => perform(run), run.signal);
+    },
     async open(signal) {
       await abortable(connected(), signal);
       rest();

@@ -1,5 +1,4 @@
-import type { Logger } from 'pino';
-import { createConnection, type Connection } from './connection.js';
+import { createConnection, type Connection, type ConnectionLog } from './connection.js';
 import type { Host, Output } from './host.js';
 import type { HostKey } from './host-key.js';
 import { runJob, stopJobs } from './job.js';
@@ -22,7 +21,7 @@ export interface Hosts {
 export interface HostsOptions {
   /** Where a server is and how to get in, asked for each use, so that changed credentials count at once. */
   resolve: (server: string) => Promise<Login>;
-  log: Pick<Logger, 'info'>;
+  log: ConnectionLog;
 }
 
 const IDLE_MILLISECONDS = 5 * 60_000;

@@ -45,11 +45,11 @@ ${run.script}
   const stdout = captureAfter(Buffer.from(mark), run.stdoutBytes ?? OUTPUT_BYTES);
   const stderr = captureAfter(Buffer.from(mark), OUTPUT_BYTES);
   const noise = captureAfter(Buffer.alloc(0), 2_000);
-  const shell = `/bin/sh -c 's=$(head -c ${script.length}) && eval "$s"'`;
+  // Closing a channel ends no program, and not every sshd passes signals on: what we gave up ends itself soon after.
+  const shell = `timeout -k 5 ${Math.ceil(run.limitSeconds) + 5} /bin/sh -c 's=$(head -c ${script.length}) && eval "$s"'`;
   const exit = await runCommand(client, login.name, {
     line: login.user === 'root' ? `exec ${shell}` : `exec sudo -n ${shell}`,
     input: bytesThen(script, run.input),
-    endsInput: run.input !== undefined,
     onStdout: (chunk) => stdout.take(chunk),
     onStderr: (chunk) => {
       noise.take(chunk);

@@ -43,6 +43,12 @@ export async function takeSubnet(announce: (subnet: number) => Promise<void>): P
   throw new Error('all 512 networks of 198.18.0.0/15 are taken');
 }
 
+/** Makes the names of this process's network namespaces its own: it must be in a mount namespace of its own. */
+export async function hideNamespaces(): Promise<void> {
+  await run('mkdir', '-p', '/run/netns');
+  await run('mount', '-t', 'tmpfs', 'chom-lab', '/run/netns');
+}
+
 /** Gives a host its network namespace and its cable to the bridge. It has no way to anywhere else. */
 export async function connectHost(lab: Lab, host: HostState): Promise<void> {
   const inside = namespace(lab, host);
@@ -56,10 +62,8 @@ export async function connectHost(lab: Lab, host: HostState): Promise<void> {
 
 /** Removes what of the lab's network there is. */
 export async function removeNetwork(lab: Lab, hosts: readonly HostState[]): Promise<void> {
-  for (const host of hosts) {
-    await attempt('ip', ['link', 'delete', cable(lab, host)]);
-    await attempt('ip', ['netns', 'delete', namespace(lab, host)]);
-  }
+  // Namespaces end with the processes in them and the supervisor.
+  for (const host of hosts) await attempt('ip', ['link', 'delete', cable(lab, host)]);
   await attempt('ip', ['link', 'delete', bridge(lab)]);
   await attempt('ip', ['route', 'delete', 'unreachable', block(lab)]);
 }

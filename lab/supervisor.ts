@@ -9,7 +9,7 @@ import type { Base, DebianRelease } from './base.js';
 import { hostProgram, makeHost, REPOSITORY_PORT } from './boot.js';
 import { run } from './command.js';
 import { keep, type Kept } from './kept.js';
-import { bridgeAddress, takeSubnet } from './network.js';
+import { bridgeAddress, hideNamespaces, takeSubnet } from './network.js';
 import { type LabOrder, STAY } from './order.js';
 import { serveRepositories } from './repository.js';
 import { type HostState, identify, type LabState, writeState } from './state.js';
@@ -55,6 +55,7 @@ if (!process.exitCode) await rm(`${order.directory}.log`, { force: true });
 process.exit();
 
 async function make(): Promise<Kept[]> {
+  await hideNamespaces();
   await takeSubnet(async (subnet) => {
     state.subnet = subnet;
     await writeState(state);

@@ -11,7 +11,6 @@ export function traces(lab: LabState): string[] {
       .split('\n')
       .filter((line) => line.includes(own)),
     ...output('losetup', '--list', '--noheadings').filter((line) => line.includes(own)),
-    ...output('ip', 'netns').filter((line) => line.startsWith(`chom-${lab.name}-`)),
     ...readdirSync('/sys/class/net').filter((name) => new RegExp(`^chom-${lab.subnet}(-|$)`).test(name)),
     ...output('ip', 'route').filter((line) => line.includes(`198.${18 + (lab.subnet >> 8)}.${lab.subnet & 255}.`)),
     ...['/sys/fs/cgroup', '/sys/fs/cgroup/unified', '/sys/fs/cgroup/systemd']

@@ -17,7 +17,7 @@ import { servedCertificate } from './served-certificate.js';
 import { fence } from './workplace.js';
 
 // A reload answers at once and takes effect a little later.
-const PATIENCE_MILLISECONDS = 15_000;
+const PATIENCE_MILLISECONDS = 10_000;
 
 /** The steps of a certificate: those at the authority, on the site's server, and in the inventory. */
 export function certificateActivities(deps: Deps) {
@@ -36,7 +36,9 @@ export function certificateActivities(deps: Deps) {
       if (site.status !== 'active' || site.server !== plan.server) {
         throw failure('Conflict', `Site ${site.domain} is ${site.status} and not live on ${plan.serverName}`);
       }
-      const { address } = await servers.byId(inventory.db, plan.server);
+      const { address, status } = await servers.byId(inventory.db, plan.server);
+      if (status === 'removed')
+        throw failure('NotFound', `Site ${site.domain} has no server: ${plan.serverName} was removed`);
       return await checkNames({
         names: plan.names,
         server: { name: plan.serverName, addresses: await serverAddresses(address) },

@@ -44,6 +44,8 @@ export async function fakeAuthority() {
     orderHeaders: {} as Record<string, string>,
     certificate: 'PEM',
     accountKnown: true,
+    /** What comes of an accepted challenge; `manual` leaves it to the test. */
+    validation: 'manual' as 'manual' | 'valid' | 'invalid',
   };
 
   const nonce = () => {
@@ -87,9 +89,14 @@ export async function fakeAuthority() {
       const { identifiers } = payload as { identifiers: { value: string }[] };
       orders.push({ names: identifiers.map(({ value }) => value), status: 'pending' });
       const at = orders.length - 1;
+      if (state.validation !== 'manual') state.authorization = 'pending';
       return { status: 201, headers: { location: `${base}/order/${at}` }, body: order(at) };
     }
-    if (endpoint === 'order') return { status: 200, headers: state.orderHeaders, body: order(index) };
+    if (endpoint === 'order') {
+      const known = orders[index];
+      if (known) fake.onOrder(known);
+      return { status: 200, headers: state.orderHeaders, body: order(index) };
+    }
     if (endpoint === 'authz') {
       const challenge = {
         type: 'http-01',
@@ -110,12 +117,19 @@ export async function fakeAuthority() {
         },
       };
     }
-    if (endpoint === 'challenge') return { status: 200, body: { status: 'processing' } };
+    if (endpoint === 'challenge') {
+      const known = orders[index];
+      if (known && state.validation !== 'manual') {
+        state.authorization = state.validation;
+        known.status = state.validation === 'valid' ? 'ready' : 'invalid';
+      }
+      return { status: 200, body: { status: 'processing' } };
+    }
     if (endpoint === 'finalize') {
       const known = orders[index];
       if (known?.status !== 'ready') return problem(403, 'orderNotReady', `Order's status is ${known?.status}`);
-      known.status = 'processing';
-      return { status: 200, body: order(index) };
+      known.status = state.validation === 'manual' ? 'processing' : 'valid';
+      return { status: 200, headers: state.orderHeaders, body: order(index) };
     }
     return { status: 200, headers: { 'content-type': 'application/pem-certificate-chain' }, body: state.certificate };
   }
@@ -152,7 +166,7 @@ export async function fakeAuthority() {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
-  return {
+  const fake = {
     directory: `${base}/directory`,
     received,
     orders,
@@ -168,7 +182,10 @@ export async function fakeAuthority() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
+    /** Called before an order is told. */
+    onOrder: (_order: { names: string[]; status: string }): void => undefined,
   };
+  return fake;
 }
 
 export type FakeAuthority = Awaited<ReturnType<typeof fakeAuthority>>;

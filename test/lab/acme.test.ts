@@ -22,33 +22,30 @@ import { startEnvironment, type WorkflowEnvironment } from '../workflows/environ
 import { ask, make, ready, type ReadyHost } from './on-host.js';
 
 let lab: Lab;
-let web: ReadyHost;
+const NAMES = ['web13', 'web12'] as const;
+const webs = new Map<string, ReadyHost>();
 let chom: WorkflowEnvironment;
 let hosts: Hosts;
 
 beforeAll(async () => {
   [lab, chom] = await Promise.all([
-    startLab({ hosts: [{ name: 'web1' }], acme: true }),
+    startLab({ hosts: [{ name: 'web13' }, { name: 'web12', debian: 12 }], acme: true }),
     startEnvironment(inject('workflowBundle')),
   ]);
-  web = await ready(lab.host('web1'));
   const { inventory, keyring } = chom;
   hosts = createHosts({ resolve: async (id) => await serverLogin(inventory.db, keyring, id), log: chom.deps.log });
-  const { address, sshPort: port, user, hostKey, privateKey } = web.host;
-  await inventory.transaction(async (trx) => {
-    await servers.add(trx, { id: 'web1', tenant: 'default', name: 'web1', address, port, user });
-    await servers.pinHostKey(trx, 'web1', { hostKey, fingerprint: hostKey });
+  await Promise.all(NAMES.map(async (name) => webs.set(name, await ready(lab.host(name)))));
+  for (const id of NAMES) {
+    const { address, sshPort: port, user, hostKey, privateKey } = lab.host(id);
     const secret = Buffer.from(privateKey);
-    await credentials.put(trx, keyring, {
-      id: 'key',
-      server: 'web1',
-      kind: 'server-key',
-      public: null,
-      secret,
-      state: 'current',
+    await inventory.transaction(async (trx) => {
+      await servers.add(trx, { id, tenant: 'default', name: id, address, port, user });
+      await servers.pinHostKey(trx, id, { hostKey, fingerprint: hostKey });
+      const key = { id: `key-${id}`, server: id, kind: 'server-key', public: null, secret, state: 'current' } as const;
+      await credentials.put(trx, keyring, key);
+      await servers.setStatus(trx, id, 'active');
     });
-    await servers.setStatus(trx, 'web1', 'active');
-  });
+  }
 }, 600_000);
 
 afterAll(async () => {
@@ -60,13 +57,18 @@ afterAll(async () => {
 interface LiveSite {
   plan: CertificatePlan;
   domain: string;
+  web: ReadyHost;
 }
 
 /** A site that is served over HTTP, under a name that leads to its server. */
-async function liveSite(suffix = 'example.org', aliases: string[] = []): Promise<LiveSite> {
+async function liveSite(wanted: { on?: string; domain?: string; aliases?: string[] } = {}): Promise<LiveSite> {
+  const { on = 'web13', aliases = [] } = wanted;
+  const web = webs.get(on);
+  if (!web) throw new Error(`${on} is not ready`);
   const site = `s${Array.from({ length: 9 }, () => 'abcdefghijklmnopqrstuvwxyz234567'[randomInt(32)]).join('')}`;
-  const domain = suffix === 'example.org' ? `${site}.${suffix}` : suffix;
-  const plan = sitePlan(site, domain, { aliases: aliases.map((alias) => `${alias}.${domain}`) });
+  const domain = wanted.domain ?? `${site}.example.org`;
+  const over = { server: on, serverName: on, aliases: aliases.map((alias) => `${alias}.${domain}`) };
+  const plan = sitePlan(site, domain, over);
   await lab.acme.setAddress(domain, { a: [web.host.address] });
   const { uid } = await chom.inventory.transaction(async (trx) => {
     const reserved = await sites.reserve(trx, plan, `provision-${site}`);
@@ -78,7 +80,7 @@ async function liveSite(suffix = 'example.org', aliases: string[] = []): Promise
   await make(web.host, installSource({ ...plan, source: placeholder }, placeholder));
   await make(web.host, publishSite({ ...plan, certificate: false }, web.facts));
   const { tenant, server, serverName } = plan;
-  return { domain, plan: { site, tenant, server, serverName, names: [domain, ...plan.aliases] } };
+  return { domain, web, plan: { site, tenant, server, serverName, names: [domain, ...plan.aliases] } };
 }
 
 /** Runs the product's operation to its end; returns its row. */
@@ -104,8 +106,8 @@ async function issue({ plan, domain }: LiveSite, over: Partial<CertificatePlan> 
   return await operations.byId(chom.inventory.db, id);
 }
 
-async function served({ domain }: LiveSite) {
-  return await servedCertificate({ address: web.host.address, name: domain, server: 'web1' });
+async function served({ domain, web }: LiveSite) {
+  return await servedCertificate({ address: web.host.address, name: domain, server: web.host.name });
 }
 
 const installed = async ({ plan }: LiveSite) => await certificates.installed(chom.inventory.db, plan.site);
@@ -113,7 +115,7 @@ const eventTypes = async (operation: string) =>
   (await events.list(chom.inventory.db, { operation })).map(({ type }) => type);
 
 /** What no operation may leave on the server: challenge files, keys in the making. */
-async function leftovers({ plan }: LiveSite): Promise<string> {
+async function leftovers({ plan, web }: LiveSite): Promise<string> {
   return await ask(
     web.host,
     sh`find /var/lib/chom/acme/.well-known/acme-challenge ${`/var/lib/chom/tls/${plan.site}/next`} -mindepth 1 2>/dev/null || true`,
@@ -121,8 +123,9 @@ async function leftovers({ plan }: LiveSite): Promise<string> {
 }
 
 describe('a certificate', () => {
-  test('is issued, installed and served, and the key never left the server', async () => {
-    const site = await liveSite();
+  test.each(NAMES)('[IS-03] is issued, installed and served on %s, and the key never left the server', async (on) => {
+    const site = await liveSite({ on });
+    const { web } = site;
     const operation = await issue(site);
     expect(operation).toMatchObject({ outcome: 'succeeded', warnings: [], reason: null });
     const now = await served(site);
@@ -157,8 +160,8 @@ describe('a certificate', () => {
   });
 
   test('leaves out an alias that does not resolve, and holds the others', async () => {
-    const site = await liveSite('example.org', ['www', 'dead']);
-    await lab.acme.setAddress(`www.${site.domain}`, { a: [web.host.address] });
+    const site = await liveSite({ aliases: ['www', 'dead'] });
+    await lab.acme.setAddress(`www.${site.domain}`, { a: [site.web.host.address] });
     const { outcome, warnings } = await issue(site);
     expect(outcome).toBe('succeeded');
     expect(warnings).toEqual([expect.stringContaining(`dead.${site.domain} does not resolve`)]);
@@ -166,10 +169,10 @@ describe('a certificate', () => {
   });
 });
 
-describe('a site whose certificate cannot be issued', () => {
+describe('[IS-05] a site whose certificate cannot be issued', () => {
   test('because its AAAA record leads elsewhere is told so before any order, and stays up', async () => {
     const site = await liveSite();
-    await lab.acme.setAddress(site.domain, { a: [web.host.address], aaaa: ['2001:db8::bad'] });
+    await lab.acme.setAddress(site.domain, { a: [site.web.host.address], aaaa: ['2001:db8::bad'] });
     const operation = await issue(site);
     expect(operation).toMatchObject({ outcome: 'failed', failureType: 'DomainNotPointed' });
     expect(operation.reason).toContain('AAAA record 2001:db8::bad');
@@ -179,7 +182,7 @@ describe('a site whose certificate cannot be issued', () => {
   });
 
   test('because the authority refuses the name is as it was, with nothing left behind', async () => {
-    const site = await liveSite('blocked-domain.example');
+    const site = await liveSite({ domain: 'blocked-domain.example' });
     const operation = await issue(site);
     expect(operation).toMatchObject({ outcome: 'failed', failureType: 'CertificateRefused' });
     await expectPlainHttp(site);
@@ -188,11 +191,14 @@ describe('a site whose certificate cannot be issued', () => {
   test('because the authority is away gets its attempts, and afterwards one account again', async () => {
     const site = await liveSite();
     await lab.acme.stop();
-    const operation = await issue(site);
+    const operation = await issue(site).catch(async (error: unknown) => {
+      await lab.acme.start();
+      throw error;
+    });
+    await lab.acme.start();
     expect(operation).toMatchObject({ outcome: 'failed', failureType: 'AuthorityUnreachable' });
     expect(operation.steps.at(-1)).toMatchObject({ attempt: 3 });
     await expectPlainHttp(site);
-    await lab.acme.start();
     const { outcome, warnings } = await issue(site);
     expect(outcome).toBe('succeeded');
     expect(warnings).toEqual([expect.stringContaining('had forgotten our account')]);
@@ -200,6 +206,7 @@ describe('a site whose certificate cannot be issued', () => {
 
   test('keeps the certificate it has, when the new one is not what is served', async () => {
     const site = await liveSite();
+    const { web } = site;
     await issue(site);
     const before = await served(site);
     const stuck = '/etc/systemd/system/nginx.service.d/stuck.conf';
@@ -229,12 +236,12 @@ systemctl daemon-reload`,
     expect(page).toMatch(/^HTTP\/1\.1 200/);
     await expect(served(site)).rejects.toMatchObject({ type: 'ProbeFailed' });
     expect(await leftovers(site)).toBe('');
-    expect(await ask(web.host, sh`ls ${`/var/lib/chom/tls/${site.plan.site}`} 2>/dev/null || true`)).not.toContain(
+    expect(await ask(site.web.host, sh`ls ${`/var/lib/chom/tls/${site.plan.site}`} 2>/dev/null || true`)).not.toContain(
       'pem',
     );
   }
 });
 
-async function fetchPage({ domain }: LiveSite): Promise<string> {
+async function fetchPage({ domain, web }: LiveSite): Promise<string> {
   return await ask(web.host, sh`curl -si --resolve ${`${domain}:80:${web.host.address}`} ${`http://${domain}/`}`);
 }

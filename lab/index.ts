@@ -18,7 +18,6 @@ import { sweep } from './sweep.js';
 export type { LabAcme } from './acme.js';
 export type { DebianRelease } from './base.js';
 export type { LabHost } from './host.js';
-export { timeSkippingServer } from './programs.js';
 
 /** A host to make. */
 export interface HostOrder {

@@ -35,8 +35,3 @@ export const EXIT_TYPES: Readonly<Record<(typeof EXIT)[keyof typeof EXIT], Failu
   [EXIT.sourceUnavailable]: 'SourceUnavailable',
   [EXIT.packageManagerBusy]: 'PackageManagerBusy',
 };
-
-/** The failure type that an exit code of our scripts stands for; `CommandFailed` for one that none of them uses. */
-export function failureTypeOf(exit: number): FailureType {
-  return (EXIT_TYPES as Partial<Record<number, FailureType>>)[exit] ?? 'CommandFailed';
-}

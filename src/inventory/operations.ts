@@ -8,7 +8,7 @@ import * as places from './places.js';
 import type { OperationsTable, OperationState, Outcome, Priority } from './schema.js';
 import { seal } from './sealing.js';
 
-export { conclude, type Conclusion } from './conclusion.js';
+export { conclude } from './conclusion.js';
 export { begin, commitOperation, enterStep, markUndone, turnBack } from './lifecycle.js';
 
 type Parsed = 'kind' | 'committed' | 'undoing' | 'details' | 'warnings' | 'steps';

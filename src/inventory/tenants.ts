@@ -3,9 +3,6 @@ import { now } from './clock.js';
 import type { Db, Trx } from './database.js';
 import type { TenantsTable } from './schema.js';
 
-/** The tenant of whoever names none; made with the inventory. */
-export const DEFAULT_TENANT = 'default';
-
 export type Tenant = TenantsTable;
 
 /** @throws Conflict when another tenant has that name */

@@ -6,7 +6,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { text } from 'node:stream/consumers';
+import { text as readText } from 'node:stream/consumers';
 import type { TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { startLab, type Lab } from './index.js';
@@ -135,7 +135,10 @@ async function visit(lab: Lab, domain: string): Promise<[seconds: number, seen: 
     const asked = request({ host: address, servername: domain, headers: { host: domain }, ca, timeout: 10_000 });
     asked.once('response', (response) => {
       const certificate = (response.socket as TLSSocket).getPeerCertificate();
-      text(response).then((body) => resolve([response.statusCode ?? 0, body, String(certificate.issuer.CN)]), reject);
+      readText(response).then(
+        (page) => resolve([response.statusCode ?? 0, page, String(certificate.issuer.CN)]),
+        reject,
+      );
     });
     asked.once('timeout', () => asked.destroy(new Error(`${domain} does not answer`)));
     asked.once('error', reject);

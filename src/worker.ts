@@ -55,6 +55,8 @@ async function main(config: Config): Promise<void> {
     await inventory.close();
   }
   log.info('worker ended');
+  // A channel that is listened to would keep this process alive.
+  if (process.connected) process.disconnect();
 }
 
 /** Every minute: what was asked for and never started. A sweep that fails is followed by the next one. */

@@ -18,23 +18,24 @@ export async function askYesNo(
   { signal, interrupted }: { signal?: AbortSignal; interrupted?: () => void } = {},
 ): Promise<boolean | null> {
   if (!interactive(cli)) throw failure('InvalidInput', `Without a terminal nobody can be asked: ${question}`);
-  const terminal = createInterface({ input: cli.stdin, output: cli.stderr, terminal: true });
   const closed = new AbortController();
+  const left = signal ? AbortSignal.any([signal, closed.signal]) : closed.signal;
+  const terminal = createInterface({ input: cli.stdin, output: cli.stderr, terminal: true, signal: left });
   terminal.once('SIGINT', () => {
     interrupted?.();
-    terminal.close();
+    closed.abort();
   });
-  terminal.once('close', () => closed.abort());
-  const left = signal ? AbortSignal.any([signal, closed.signal]) : closed.signal;
   try {
-    for (let prompt = `${question} [yes/no] `; ; prompt = 'Please answer yes or no: ') {
-      const answer = (await terminal.question(prompt, { signal: left })).trim().toLowerCase();
+    terminal.setPrompt(`${question} [yes/no] `);
+    terminal.prompt();
+    for await (const line of terminal) {
+      const answer = line.trim().toLowerCase();
       if (['yes', 'y'].includes(answer)) return true;
       if (['no', 'n'].includes(answer)) return false;
+      terminal.setPrompt('Please answer yes or no: ');
+      terminal.prompt();
     }
-  } catch (error) {
-    if (left.aborted) return null;
-    throw error;
+    return null;
   } finally {
     terminal.close();
   }

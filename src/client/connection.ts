@@ -21,9 +21,12 @@ export function sealedDataConverter(keyring: Keyring): DataConverter {
   };
 }
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** Connection settings as every Temporal tool reads them: `TEMPORAL_*`, else the profile, else localhost:7233. */
-export function temporalSettings(profile?: string) {
-  const settings = loadClientConnectConfig(profile === undefined ? {} : { profile });
+export function temporalSettings(environment: Environment = process.env) {
+  const variables = Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  const settings = loadClientConnectConfig({ overrideEnvVars: Object.fromEntries(variables) });
   return {
     connectionOptions: {
       ...settings.connectionOptions,
@@ -34,8 +37,8 @@ export function temporalSettings(profile?: string) {
 }
 
 /** Connects within 5 s. Throws `TemporalUnavailable` naming the address. */
-export async function connectTemporal(keyring: Keyring, profile?: string): Promise<Client & TemporalAddress> {
-  const { connectionOptions, namespace } = temporalSettings(profile);
+export async function connectTemporal(keyring: Keyring, environment?: Environment): Promise<Client & TemporalAddress> {
+  const { connectionOptions, namespace } = temporalSettings(environment);
   const { address } = connectionOptions;
   try {
     const connection = await Connection.connect({ ...connectionOptions, connectTimeout: '5 seconds' });

@@ -61,8 +61,8 @@ function liveTree(stream: Cli['stderr'], colour: boolean): Display {
     const now = Date.now();
     const whole = describeTree(last, { colour, now, ...style }, changedAt);
     // What has left the screen at the top cannot be drawn over.
-    const room = 'frame' in style ? Math.max(1, (stream.rows ?? 24) - 1) : whole.length;
-    const lines = whole.slice(-room).map((line) => cut(line, (stream.columns ?? 80) - 1));
+    const room = 'frame' in style ? Math.max(1, (stream.rows || 24) - 1) : whole.length;
+    const lines = whole.slice(-room).map((line) => cut(line, (stream.columns || 80) - 1));
     erase();
     stream.write(lines.map((line) => `${line}\n`).join(''));
     drawn = lines.length;

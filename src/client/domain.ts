@@ -18,6 +18,8 @@ export function parseDomain(text: string, what = 'domain'): string {
   if (text.trim() === '') throw failure('InvalidInput', `The ${what} is empty`);
   if (/^[a-z]+:\/\//i.test(text)) throw refuse('it is a URL', `write the name alone`);
   if (isIP(text) !== 0) throw refuse('it is an IP address, for which no site can be made');
+  if (/(^|\.)(\d+|0x[\da-f]*)\.?$/i.test(text))
+    throw refuse('its last part is a number, and no top-level domain is one');
   if (!NAME_CHARACTERS.test(text)) {
     const [character = ''] = Array.from(text).filter((one) => !NAME_CHARACTERS.test(one));
     throw refuse(`it holds ${quoted(character)}, and a name is made of letters, digits, hyphens and dots`);

@@ -5,8 +5,8 @@ import { askYesNo, interactive } from './ask.js';
 import type { Session } from './cli.js';
 import { openDisplay, type Display } from './display.js';
 import type { Chom } from './open.js';
-import { EXIT, problemDocument, problemOf, problemOfOperation } from './problem.js';
-import { duration } from './text.js';
+import { EXIT, problemOf, problemOfOperation } from './problem.js';
+import { duration, printable } from './text.js';
 import { answer, watch, type Seen } from './watch.js';
 
 /** What is told of the thing that the operation was for, beside the operation itself. */
@@ -95,10 +95,8 @@ async function conclude(session: Session, seen: Seen, tell: FollowOptions['tell'
   const { operation, warnings } = seen;
   const { id, kind, outcome, startedAt, askedAt, endedAt } = operation;
   if (outcome !== 'succeeded') {
-    const problem = problemOfOperation(operation);
     const status = outcome === 'cancelled' ? 'cancelled' : 'failed';
-    if (output.json) output.data({ ...problemDocument(problem, status), warnings }, '');
-    return { ...output, json: false }.problem(problem, status);
+    return output.problem(problemOfOperation(operation), status, { warnings });
   }
   const took = duration(Date.parse(endedAt ?? askedAt) - Date.parse(startedAt ?? askedAt));
   output.say(`${kind} succeeded${warnings.length > 0 ? ' with warnings' : ''} (${took})`);
@@ -114,9 +112,9 @@ function answerQuestions(session: Session, chom: Chom, id: string, display: Disp
   let asking: Promise<void> | null = null;
   const ask = async (question: Question) => {
     display.pause();
-    output.say(`\n${question.prompt}\n\n    ${question.value}\n`);
+    output.say(`\n    ${printable(question.value)}\n`);
     const interrupted = () => left.abort('interrupted');
-    const yes = await askYesNo(cli, 'Is that so?', { signal: left.signal, interrupted });
+    const yes = await askYesNo(cli, printable(question.prompt), { signal: left.signal, interrupted });
     // Left open: the operation goes on waiting, and can be watched and answered again.
     if (yes === null) return left.abort('interrupted');
     await answer(chom, id, question, yes ? question.value : 'no');
@@ -127,7 +125,7 @@ function answerQuestions(session: Session, chom: Chom, id: string, display: Disp
       if (question === null || put.has(question.name)) return asking !== null;
       put.add(question.name);
       if (!interactive(cli)) {
-        output.say(`It asks: ${question.prompt} ${question.value}`);
+        output.say(`It asks: ${printable(question.prompt)} ${printable(question.value)}`);
         output.say(`Answer on a terminal, with: chom op watch ${id}`);
         return false;
       }

@@ -9,7 +9,7 @@ import type { Chom } from './open.js';
 
 /**
  * Asks for a certificate for a live site, over its domain and aliases.
- * @throws InvalidInput; NotFound no such site; Conflict the site is not live; Busy; TemporalUnavailable
+ * @throws InvalidInput; NotFound no such site; Conflict the site is not live, or its server is gone; Busy; TemporalUnavailable
  */
 export async function issueCertificate(chom: Chom, domain: string): Promise<{ operation: string; site: Site }> {
   const { tenant, inventory } = chom;
@@ -20,7 +20,14 @@ export async function issueCertificate(chom: Chom, domain: string): Promise<{ op
       next: `chom site show ${site.domain}`,
     });
   }
-  const { id: server, name: serverName } = await servers.byId(inventory.db, site.server);
+  const { id: server, name: serverName, status } = await servers.byId(inventory.db, site.server);
+  if (status === 'removed') {
+    throw failure('Conflict', `Site ${site.domain} has no server`, {
+      server: serverName,
+      cause: `${serverName}, which it was made on, was removed`,
+      next: `chom site show ${site.domain}`,
+    });
+  }
   const names = [site.domain, ...site.aliases];
   const plan = certificatePlan.parse({ site: site.id, tenant, server, serverName, names });
   const operation = await askFor(chom, {

@@ -2,9 +2,10 @@ import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { readConfig, type Config } from '../config.js';
-import { openInventory, type Inventory } from '../inventory/database.js';
+import { openInventory, type Inventory, type InventoryLocation } from '../inventory/database.js';
 import { openKeyring } from '../inventory/keyring-file.js';
 import type { Keyring } from '../inventory/keyring.js';
+import { refuseMissingKeys } from '../inventory/keys.js';
 import * as tenants from '../inventory/tenants.js';
 import { failure } from '../workflows/failures.js';
 import type { TemporalAddress } from './connection.js';
@@ -29,15 +30,25 @@ export interface Chom extends Stores {
 
 /**
  * Opens the inventory and the keyring, which are made when there are none.
- * @throws InvalidInput settings that are wrong; Forbidden files that others may change; InventoryUnavailable
+ * @throws InvalidInput settings that are wrong; InventoryUnavailable
+ * @throws Forbidden others may change the files, or the keyring is not the inventory's
  */
 export async function openStores(environment: Environment): Promise<Stores> {
   const config = readConfig(environment);
   await prepareHome(config.home);
   const keyring = await openKeyring(config.home);
-  const where =
-    config.databaseUrl === undefined ? { file: join(config.home, 'inventory.db') } : { url: config.databaseUrl };
-  return { config, keyring, inventory: await openInventory(where) };
+  const inventory = await openInventory(inventoryLocation(config));
+  try {
+    await refuseMissingKeys(inventory, keyring);
+    return { config, keyring, inventory };
+  } catch (error) {
+    await inventory.close();
+    throw error;
+  }
+}
+
+function inventoryLocation({ home, databaseUrl }: Config): InventoryLocation {
+  return databaseUrl === undefined ? { file: join(home, 'inventory.db') } : { url: databaseUrl };
 }
 
 /** The same, with a Temporal connection as soon as it is needed. @throws NotFound the tenant is unknown */
@@ -52,7 +63,7 @@ export async function openChom(environment: Environment = process.env): Promise<
       tenant,
       async temporal() {
         // Loading Temporal's client takes longer than most commands that do not need it.
-        client ??= import('./connection.js').then(({ connectTemporal }) => connectTemporal(keyring));
+        client ??= import('./connection.js').then(({ connectTemporal }) => connectTemporal(keyring, environment));
         return await client.catch((error: unknown) => {
           client = undefined;
           throw error;

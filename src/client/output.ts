@@ -8,8 +8,8 @@ export interface Output {
   data(document: object, text: string): void;
   /** A line for whoever watches. */
   say(text: string): void;
-  /** What went wrong: text to stderr, and with --json the document to stdout. Returns the exit status. */
-  problem(problem: Problem, status?: 'failed' | 'cancelled' | 'running'): number;
+  /** What went wrong: text to stderr, and with --json the document to stdout, with `more`. Returns the exit status. */
+  problem(problem: Problem, status?: 'failed' | 'cancelled' | 'running', more?: object): number;
 }
 
 export function openOutput(cli: Pick<Cli, 'stdout' | 'stderr'>, json: boolean): Output {
@@ -22,9 +22,9 @@ export function openOutput(cli: Pick<Cli, 'stdout' | 'stderr'>, json: boolean): 
     say(text) {
       cli.stderr.write(`${text}\n`);
     },
-    problem(problem, status = 'failed') {
+    problem(problem, status = 'failed', more = {}) {
       cli.stderr.write(`${describeProblem(problem)}\n`);
-      if (json) output.data(problemDocument(problem, status), '');
+      if (json) output.data({ ...problemDocument(problem, status), ...more }, '');
       return problem.exitStatus;
     },
   };

@@ -20,11 +20,12 @@ import * as operations from '../../src/inventory/operations.js';
 import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
 import type { StepContext } from '../../src/workflows/step.js';
+import { runHere, type Ran } from '../client/command-line.js';
 import type { FollowedActivities } from './followed.js';
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
-/** A `chom` that runs in a process of its own. */
+/** The built `chom`, in a process of its own. */
 export interface Running {
   process: ChildProcess;
   stdout: string;
@@ -38,7 +39,8 @@ export interface Following {
   start(...words: string[]): Running;
   /** The same on a terminal of its own, whose input is the process's standard input. */
   startOnTerminal(...words: string[]): Running;
-  run(...words: string[]): Promise<{ status: number | null; stdout: string; stderr: string }>;
+  /** Without a process, which would cost most of the time. */
+  run(...words: string[]): Promise<Ran>;
   /** Until its function is called, steps for that target wait. */
   hold(target: string): () => void;
   fails: Map<string, Error>;
@@ -85,7 +87,7 @@ export async function startFollowing(): Promise<Following> {
     started.add(running);
     return running;
   };
-  const chomWords = (words: string[]) => ['--import', 'tsx', 'src/client/chom.ts', ...words];
+  const chomWords = (words: string[]) => ['dist/client/chom.js', ...words];
   const self: Following = {
     ...{ chom, fails },
     start: (...words) => spawned(process.execPath, chomWords(words)),
@@ -93,11 +95,7 @@ export async function startFollowing(): Promise<Following> {
       const command = [process.execPath, ...chomWords(words)].map((word) => `'${word}'`).join(' ');
       return spawned('script', ['-qec', command, '/dev/null'], { TERM: 'xterm' });
     },
-    async run(...words) {
-      const running = self.start(...words);
-      const status = await running.ended;
-      return { status, stdout: running.stdout, stderr: running.stderr };
-    },
+    run: async (...words) => await runHere(words, environment),
     hold(target) {
       let release = () => {};
       held.set(target, new Promise((resolve) => (release = resolve)));

@@ -30,7 +30,7 @@ export interface Base {
 }
 
 /**
- * The base of a release, made when it is not in the cache (about a minute). `bare` has only what a hoster's image has;
+ * The base of a release, made when it is not in the cache (1 to 2 minutes). `bare` has only what a hoster's image has;
  * the packages that enrolment wants then come from the repository.
  */
 export async function base(release: DebianRelease, bare: boolean): Promise<Base> {
@@ -59,7 +59,7 @@ async function image(name: string, packages: string[], make: (directory: string)
 
 async function makeFull(directory: string, suite: string, packages: string[]): Promise<void> {
   await installPackages({ mmdebstrap: 'mmdebstrap', 'dpkg-deb': 'dpkg' });
-  process.stderr.write(`lab: making a Debian ${suite} base (about a minute, once)\n`);
+  process.stderr.write(`lab: making a Debian ${suite} base (1 to 2 minutes, once)\n`);
   const repository = join(directory, 'repository');
   await mkdir(repository);
   const keep = ['--skip=essential/unlink', `--customize-hook=sync-out /var/cache/apt/archives ${repository}`];
@@ -82,7 +82,9 @@ async function makeRoot(
     ...['man', 'doc', 'info', 'locale'].map((part) => `--dpkgopt=path-exclude=/usr/share/${part}/*`),
     ...more,
   ];
-  await run('mmdebstrap', ...options, suite, root, source);
+  // All that it starts ends with this process, also when this is killed, and its mounts with it.
+  const enclosed = ['--pdeathsig', 'KILL', 'unshare', '--mount', '--pid', '--mount-proc', '--fork', '--kill-child'];
+  await run('setpriv', ...enclosed, 'mmdebstrap', ...options, suite, root, source);
   // Each host has its own.
   for (const name of await readdir(join(root, 'etc/ssh'))) {
     if (name.startsWith('ssh_host_')) await rm(join(root, 'etc/ssh', name));

@@ -65,12 +65,15 @@ async function siteOnHost(id: string, domain: string): Promise<string> {
     systemctl list-units --all --no-legend --plain 'chom-*.service' | grep -c -v chom-php
     true`);
   if (exit !== 0) throw new Error(stderr);
-  const numbers = /chom-version|return 200|:2\d{4}:2\d{4}:/;
+  // Hashes and numbers that two sites cannot share: of the configuration's text, of the key pair, of the user.
+  const version = /chom-version|return 200/;
   return stdout
     .replaceAll(id, '<site>')
     .replaceAll(domain, '<domain>')
+    .replaceAll(/\/pairs\/[0-9a-f]{16}/g, '/pairs/<pair>')
+    .replaceAll(/\b2\d{4}\b/g, '<uid>')
     .split('\n')
-    .filter((line) => !numbers.test(line))
+    .filter((line) => !version.test(line))
     .join('\n');
 }
 

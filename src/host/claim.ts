@@ -128,7 +128,8 @@ export function claimFailure(kind: Exclude<ClaimState, 'ok'>, holder: string, se
       next: `chom op watch ${holder}`,
     });
   }
-  return failure('StaleClaim', `Operation ${claim.root} no longer holds the ${what}: ${holder} does`, {
+  const since = holder === claim.root ? 'a later run of it does' : `${holder} does`;
+  return failure('StaleClaim', `This run of operation ${claim.root} no longer holds the ${what}: ${since}`, {
     server,
     holder,
     cause: 'This run was settled, reset or overtaken while it could not be reached',

@@ -50,17 +50,18 @@ export function readEnd(result: Result, job: Job, server: string): Output {
   const { milliseconds } = result;
   const step = `Step ${job.step} of ${job.operation}`;
   if (word === 'already') return { exit: 0, stdout, stderr, already: true, milliseconds };
-  if (word === 'exited' && rest[1] !== 'full')
-    return { exit: Number(rest[0]), stdout, stderr, already: false, milliseconds };
+  const ended = word === 'exited' && /^\d+$/.test(rest[0] ?? '');
+  const full = rest[1] === 'full';
+  if (ended && !full) return { exit: Number(rest[0]), stdout, stderr, already: false, milliseconds };
   if (isClaimRefusal(word)) throw claimFailure(word, rest.join(' '), server, job.claim);
   const details = { server, step: job.step, next: `chom op show ${job.claim.root}`, output: tail(stderr) };
-  if (word === 'exited' || isDiskFull(stderr)) {
+  const end = ENDS[word];
+  if (ended || ((end === undefined || word === 'unstarted') && isDiskFull(stderr))) {
     throw failure('DiskFull', `${step} failed on ${server}: its disk is full`, {
       ...details,
       next: `df -h (on ${server})`,
     });
   }
-  const end = ENDS[word];
   if (end === undefined) {
     throw failure('CommandFailed', `${step} has no readable end on ${server}`, {
       ...details,

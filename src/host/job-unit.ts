@@ -92,7 +92,8 @@ flock 9
 : >"$r/held.$1"
 hold_claim
 if [ "$claim" != ok ]; then
-  record "$claim" "$holder"
+  # Where it was begun before, the outcome stays unknown.
+  [ "$1" != main ] || record "$claim" "$holder"
   exit 0
 fi
 ${boxed ? sh`:` : forget}

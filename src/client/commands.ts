@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { certificateCommand } from './certificate.js';
 import type { Cli } from './cli.js';
-import { runningCommands } from './dev.js';
+import { foregroundCommands } from './foreground.js';
 import { opCommand } from './op.js';
 import { openOutput } from './output.js';
 import { EXIT, problemOf } from './problem.js';
@@ -54,7 +54,7 @@ Examples:
   siteCommand(program, cli);
   certificateCommand(program, cli);
   opCommand(program, cli);
-  runningCommands(program);
+  foregroundCommands(program);
   return program;
 }
 

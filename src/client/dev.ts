@@ -2,7 +2,6 @@ import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
-import type { Command } from 'commander';
 import { startCodecServer } from './codec-server.js';
 import { temporalSettings } from './connection.js';
 import { failure } from '../workflows/failures.js';
@@ -13,38 +12,15 @@ import { temporalCli } from './programs/temporal.js';
 import { keepHistories, prepareNamespace, startTemporal, type TemporalServer } from './temporal-server.js';
 import { ended, startWorker } from './worker-process.js';
 
-interface DevOptions {
+/** Settings of `chom dev`, as they were given. */
+export interface DevOptions {
   port: string;
   uiPort: string;
   codecPort: string;
 }
 
-/** `chom dev`, `chom worker`, `chom codec-server`: what runs in the foreground until Ctrl-C. */
-export function runningCommands(program: Command): void {
-  program
-    .command('worker')
-    .description('run a worker against the configured Temporal, until Ctrl-C')
-    .addHelpText('after', '\nExample:\n  TEMPORAL_ADDRESS=temporal.internal:7233 chom worker')
-    .action(async () => await runWorker());
-  program
-    .command('codec-server')
-    .description('open sealed payloads for the Temporal UI, on loopback, until Ctrl-C')
-    .option('--port <port>', 'port to listen on', '8234')
-    .option('--ui <origin...>', 'addresses of the Temporal UI', ['http://localhost:8233', 'http://127.0.0.1:8233'])
-    .addHelpText('after', '\nExample:\n  chom codec-server --ui http://localhost:8080')
-    .action(async (options: { port: string; ui: string[] }) => await runCodecServer(options));
-
-  program
-    .command('dev')
-    .description('run Temporal, the codec server and a worker on this machine, until Ctrl-C')
-    .option('--port <port>', 'port of the Temporal server', '7233')
-    .option('--ui-port <port>', 'port of the Temporal UI', '8233')
-    .option('--codec-port <port>', 'port of the codec server, which opens payloads for the UI', '8234')
-    .addHelpText('after', '\nExample:\n  chom dev            then, in another terminal: chom server add web1 --host …')
-    .action(async (options: DevOptions) => await runDev(options));
-}
-
-async function runWorker(): Promise<void> {
+/** `chom worker` */
+export async function runWorker(): Promise<void> {
   const interrupted = interruption();
   const worker = startWorker(process.env);
   const died = ended(worker).then((status) => ({ status }));
@@ -54,7 +30,8 @@ async function runWorker(): Promise<void> {
   await died;
 }
 
-async function runCodecServer({ port, ui }: { port: string; ui: string[] }): Promise<void> {
+/** `chom codec-server` */
+export async function runCodecServer({ port, ui }: { port: string; ui: string[] }): Promise<void> {
   const interrupted = interruption();
   const { keyring, inventory } = await openStores(process.env);
   await inventory.close();
@@ -64,7 +41,8 @@ async function runCodecServer({ port, ui }: { port: string; ui: string[] }): Pro
   server.close();
 }
 
-async function runDev(options: DevOptions): Promise<void> {
+/** `chom dev` */
+export async function runDev(options: DevOptions): Promise<void> {
   const say = (text: string) => process.stderr.write(`${text}\n`);
   const stores = await openStores(process.env);
   const { config, keyring, inventory } = stores;

@@ -12,6 +12,7 @@ import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './foll
 import { parseOperationId } from './names.js';
 import { operationDocument, statusOf, targetOf, tookOf } from './operation.js';
 import { describeProblem, problemOfOperation } from './problem.js';
+import { askProgress } from './progress-probe.js';
 import { describeStep, shownSteps } from './step-tree.js';
 import { facts, quoted, table } from './text.js';
 
@@ -101,10 +102,14 @@ async function matching(
 
 async function show(session: Session, text: string): Promise<void> {
   const id = parseOperationId(text);
-  const { inventory } = await session.open();
+  const chom = await session.open();
+  const { inventory } = chom;
   const operation = await operations.byId(inventory.db, id);
-  const { parent, askedAt, startedAt, endedAt, outcome, warnings } = operation;
-  const steps = operation.steps as StepProgress[];
+  const { parent, askedAt, startedAt, endedAt, outcome } = operation;
+  // The row gets its steps when the operation ends.
+  const live = outcome === null ? await askProgress(chom, id) : null;
+  const steps = live?.progress?.steps ?? (operation.steps as StepProgress[]);
+  const warnings = live?.progress?.warnings ?? operation.warnings;
   const seen = { operation, steps, warnings, question: null, silence: null, children: [] };
   const lines = [
     facts([
@@ -120,10 +125,10 @@ async function show(session: Session, text: string): Promise<void> {
     ]),
     ...shownSteps(seen).map((shown) => describeStep(shown, { colour: false, now: Date.now() })),
     ...warnings.map((warning) => `⚠ ${warning}`),
-    ...(outcome === null ? [`(its steps: chom op watch ${id})`] : []),
+    ...(live?.silence ? [`How far it is cannot be said now: ${live.silence}`] : []),
     ...(outcome === 'failed' ? [describeProblem(problemOfOperation(operation))] : []),
   ];
-  session.output.data({ ...operationDocument(operation), steps }, lines.join('\n'));
+  session.output.data({ ...operationDocument(operation), warnings, steps }, lines.join('\n'));
 }
 
 async function watchToTheEnd(session: Session, text: string, options: Pick<FollowOptions, 'timeout'>): Promise<number> {

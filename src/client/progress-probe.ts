@@ -47,7 +47,8 @@ export function probeProgress(chom: Chom, id: string): ProgressProbe {
   return probe;
 }
 
-async function askProgress(chom: Chom, id: string): Promise<Partial<ProgressProbe>> {
+/** What the workflow says now, or why it says nothing. */
+export async function askProgress(chom: Chom, id: string): Promise<Partial<ProgressProbe>> {
   try {
     const temporal = await chom.temporal();
     const answered: unknown = await temporal.withDeadline(

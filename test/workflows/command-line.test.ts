@@ -145,6 +145,7 @@ describe('with a worker', () => {
     expect(await running.ended).toBe(130);
     const operation = idIn(running.stderr) ?? '';
     expect(running.stderr).toContain(`chom op watch ${operation}`);
+    expect((await following.run('op', 'show', operation)).stdout).toContain('▶ Create the user');
     expect(await following.run('op', 'watch', operation, '--timeout', '0.5', '--json')).toMatchObject({
       status: 124,
       stdout: `{"operation":"${operation}","status":"running"}\n`,

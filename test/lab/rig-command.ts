@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { PRODUCT } from './built.js';
+import { PRODUCT } from './product.js';
 
 /** What a command gave back. */
 export interface Ran {

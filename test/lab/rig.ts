@@ -11,7 +11,7 @@ import { openStores, type Stores } from '../../src/client/open.js';
 import { findProgram } from '../../src/client/program.js';
 import { temporalCli } from '../../src/client/programs/temporal.js';
 import { startTemporal, type TemporalServer } from '../../src/client/temporal-server.js';
-import { built, PRODUCT } from './built.js';
+import { PRODUCT } from './product.js';
 import { type Chom, chomCommand, type Ran, type Running } from './rig-command.js';
 import { visit, type Visit, type VisitOptions } from './rig-visit.js';
 
@@ -56,7 +56,6 @@ export interface RigOptions {
 
 /** Starts a rig; call `down` when done with it. No worker runs yet. */
 export async function startRig({ hosts, acme = false, environment: more = {} }: RigOptions): Promise<Rig> {
-  await built();
   const undo: (() => Promise<unknown>)[] = [];
   const down = async () => {
     const problems: unknown[] = [];

@@ -35,8 +35,8 @@ async function chom(environment: NodeJS.ProcessEnv, words: string[], onLine?: (l
 async function main(): Promise<void> {
   const home = await mkdtemp(join(tmpdir(), 'chom-demo-'));
   undo.push(() => rm(home, { recursive: true, force: true }));
-  const lab = await timed('a bare Debian 13 server boots', 'real sshd, systemd, nginx, PHP', async () => {
-    const started = await startLab({ hosts: [{ name: 'web1' }], acme: true });
+  const lab = await timed('a bare Debian 13 server boots', 'real systemd and sshd, nothing else', async () => {
+    const started = await startLab({ hosts: [{ name: 'web1', bare: true }], acme: true });
     undo.push(() => started.down());
     await started.host('web1').waitForSsh();
     return started;
@@ -47,7 +47,7 @@ async function main(): Promise<void> {
   const key = join(home, 'operator-key');
   await writeFile(key, web1.privateKey, { mode: 0o600 });
   const at = ['--host', web1.address, '--key', key, '--host-key', web1.hostKey];
-  await timed('chom server add web1', 'enrolled', () => chom(environment, ['server', 'add', 'web1', ...at]));
+  await timed('chom server add web1', 'nginx, PHP, MariaDB installed', () => chom(environment, ['server', 'add', 'web1', ...at]));
 
   const [files, php] = await contents(home);
   await timed('chom site create static.demo.test', 'with certificate', () =>

@@ -33,6 +33,8 @@ export async function workplace(deps: Deps, step: StepContext, server: string, s
   const stop = stopSignal();
   const claim = { controller: deps.controller, scope, root: step.root, epoch: step.epoch };
   const { run } = fence(step);
+  // What is taken back may still be at work, where its worker died or its time was up: nothing runs beside an undo.
+  if (step.undoes !== undefined) await host.stop(step.root, { signal });
   return {
     name: host.name,
     read: async (script, options) => await host.read(script, { ...options, signal }),

@@ -30,10 +30,15 @@ export function temporalSettings(environment: Environment = process.env) {
   return {
     connectionOptions: {
       ...settings.connectionOptions,
-      address: settings.connectionOptions.address ?? 'localhost:7233',
+      address: loopback(settings.connectionOptions.address ?? 'localhost:7233'),
     },
     namespace: settings.namespace ?? 'default',
   };
+}
+
+/** One spelling of this machine: an operation's row remembers the address, and is looked for only there. */
+function loopback(address: string): string {
+  return address.replace(/^localhost:/, '127.0.0.1:');
 }
 
 /** Connects within 5 s. Throws `TemporalUnavailable` naming the address. */

@@ -117,7 +117,7 @@ export function claimFailure(kind: Exclude<ClaimState, 'ok'>, holder: string, se
       server,
       holder,
       cause: 'Another installation of CHOM has taken this server over, or this one works on a copy of its inventory',
-      next: `chom server adopt ${server}`,
+      next: `work from the installation that ${server} belongs to, or restore its inventory here`,
     });
   }
   if (kind === 'busy') {

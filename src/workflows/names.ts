@@ -1,7 +1,7 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import type { OperationKind } from './step.js';
 
-/** Search attributes of every operation; registered by `chom dev` and checked by `chom doctor`. */
+/** Search attributes of every operation; registered by `chom dev`. */
 export const SEARCH_ATTRIBUTES = {
   tenant: defineSearchAttributeKey('Tenant', SearchAttributeType.KEYWORD),
   server: defineSearchAttributeKey('Server', SearchAttributeType.KEYWORD),

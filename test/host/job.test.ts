@@ -106,6 +106,9 @@ describe('readEnd', () => {
 
   it('names who is in the way', () => {
     expect(end('busy holder\n')).toMatchObject({ holder: 'holder', next: 'chom op watch holder' });
-    expect(end('controller c2\n')).toMatchObject({ holder: 'c2', next: 'chom server adopt web1' });
+    expect(end('controller c2\n')).toMatchObject({
+      holder: 'c2',
+      next: 'work from the installation that web1 belongs to, or restore its inventory here',
+    });
   });
 });

@@ -37,7 +37,15 @@ describe('the claim of a site', () => {
   it('refuses another controller, also on a site that is new to it, and says how to take over', async () => {
     const scope = 'site/controller';
     await step({ scope, root: 'a' });
-    const refused = { type: 'StaleClaim', details: [{ next: 'chom server adopt web1', holder: 'controller-1' }] };
+    const refused = {
+      type: 'StaleClaim',
+      details: [
+        {
+          next: 'work from the installation that web1 belongs to, or restore its inventory here',
+          holder: 'controller-1',
+        },
+      ],
+    };
     await expect(step({ scope, root: 'b', controller: 'controller-2' })).rejects.toMatchObject(refused);
     await step({ scope: 'server', root: 'a' });
     await expect(step({ scope: 'site/new', root: 'b', controller: 'controller-2' })).rejects.toMatchObject(refused);

@@ -32,7 +32,7 @@ export async function makeGroup(lab: string, program: string): Promise<string> {
 export async function emptyGroup(lab: string, program = ''): Promise<void> {
   for (const tree of (await trees()).all) {
     const top = join(tree, `chom-${lab}`, program);
-    for (const deadline = Date.now() + 20_000; ; await sleep(10)) {
+    for (const deadline = Date.now() + 60_000; ; await sleep(10)) {
       const groups = await below(top);
       const processes = (await Promise.all(groups.map((group) => members(group)))).flat();
       // A process that has ended meanwhile is no error. 0 is one of another pid namespace: its init dies with it.

@@ -18,6 +18,8 @@ export async function attempt(program: string, arguments_: readonly string[]): P
       if (error && typeof error.code === 'string') reject(error);
       else resolve({ exit: child.exitCode, stdout, stderr });
     });
+    // Nothing comes: what reads it must not wait.
+    child.stdin?.end();
   });
 }
 

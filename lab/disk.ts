@@ -36,6 +36,6 @@ export async function onDisk(lab: string, host: string, base: string, command: r
   const { image, disk, root } = diskPaths(lab, host);
   // The kernel drops the namespaces of dead processes a little later. Until then a mount would give the old file
   // system again, and after a power cut that one is dead.
-  await poll(`${image} is free`, 20_000, async () => (await run('losetup', '--associated', image)) === '');
+  await poll(`${image} is free`, 60_000, async () => (await run('losetup', '--associated', image)) === '');
   return ['unshare', '--mount', 'sh', '-c', MOUNT, 'sh', image, disk, base, root, ...command];
 }

@@ -7,7 +7,7 @@ import { address, cable } from './network.js';
 import { poll } from './poll.js';
 import type { HostState, LabState } from './state.js';
 
-const BOOT_MS = 60_000;
+const BOOT_MS = 120_000;
 const FILLER = '/chom-lab-filler';
 
 /** A Debian machine of the lab. */
@@ -62,10 +62,9 @@ export async function labHost(lab: LabState, host: HostState): Promise<LabHost> 
     return attempt('nsenter', [...enter, 'env', '-i', '-C', '/', path, 'HOME=/root', 'LC_ALL=C', 'sh', '-c', script]);
   }
 
-  async function mustExec(script: string): Promise<string> {
-    const { exit, stdout, stderr } = await exec(script);
+  async function mustExec(script: string): Promise<void> {
+    const { exit, stderr } = await exec(script);
     if (exit !== 0) throw new Error(`on ${host.name}: ${script}: ${stderr.trim() || `exit status ${exit}`}`);
-    return stdout;
   }
 
   async function waitForSsh(): Promise<void> {

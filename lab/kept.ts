@@ -74,7 +74,7 @@ export async function processOf(lab: Lab, name: string): Promise<ProcessIdentity
 export async function hold(lab: Lab, name: string): Promise<void> {
   await writeFile(holdFile(lab, name), '');
   await kill(lab, name);
-  await poll(`${name} is off`, 20_000, async () => !(await exists(processFile(lab, name))));
+  await poll(`${name} is off`, 90_000, async () => !(await exists(processFile(lab, name))));
 }
 
 /** Lets a held program start again. */

@@ -119,7 +119,7 @@ describe('a lab', () => {
     await second.down();
     expect(traces(state)).toEqual([]);
     expect(await ssh(web1, 'echo there')).toBe('there');
-  }, 60_000);
+  });
 
   test('leaves nothing behind, and is removed only once', async () => {
     const state = await stateOf(lab.name);
@@ -128,7 +128,7 @@ describe('a lab', () => {
     expect(traces(state)).toEqual([]);
     await lab.down();
   });
-}, 60_000);
+});
 
 describe('a lab whose end nobody ordered', () => {
   /** A process that starts a lab and then waits. */
@@ -166,7 +166,32 @@ describe('a lab whose end nobody ordered', () => {
     await sweep();
     expect(traces(state)).toEqual([]);
   });
-}, 60_000);
+});
+
+describe('the command line', () => {
+  const name = `c${process.pid}`;
+  const command = (...words: string[]) =>
+    run(process.execPath, ['--import', 'tsx', 'lab/cli.ts', ...words, '--name', name], { cwd: root });
+
+  afterAll(() => command('down'));
+
+  test('makes a lab that stays, and removes it', async () => {
+    const { stdout } = await command('up', '--hosts', 'one,two', '--disk', '512');
+    expect(stdout).toMatch(/ two {2}198\.1[89]\.\d+\.11 {2}SHA256:/);
+    expect((await run(process.execPath, ['--import', 'tsx', 'lab/cli.ts', 'status'], { cwd: root })).stdout).toContain(
+      name,
+    );
+    expect((await command('ssh', 'two', 'hostname')).stdout).toBe('two\n');
+    await command('power-cut', 'two');
+    const state = await stateOf(name);
+    await command('down');
+    expect(traces(state)).toEqual([]);
+    await expect(command('reboot', 'two')).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/No lab .* is up\nnext: npm run lab -- up/) as string,
+    });
+  });
+});
 
 describe('a machine that cannot have a lab', () => {
   test('says what is missing and what still works', async () => {

@@ -47,14 +47,23 @@ esac`,
     after: sh`rm -rf ${paths.logs(site.site)} "$kept"/${path(site.site)}
 find "$kept" -depth -mindepth 1 -type d -empty -delete`,
   });
-  const gone = sh`[ ! -e ${paths.logs(site.site)} ] || exit 1
+  // A server that answers for the name with a version still has the file in memory.
+  const unpublished = sh`${check}
 version=$(${ask(site.domain, 'http')})
 case "$version" in
-  '' | *[!0-9a-f]*) ;;
-  *) exit 1 ;;
+  '' | *[!0-9a-f]*) exit 0 ;;
 esac
-${check}`;
-  return { check: gone, act };
+exit 1`;
+  return {
+    check: sh`[ ! -e ${paths.logs(site.site)} ] || exit 1
+${unpublished}`,
+    // What was never published is not taken back through nginx, which may be broken by then.
+    act: sh`if ( ${unpublished} ); then
+  rm -rf ${paths.logs(site.site)}
+  exit 0
+fi
+${act}`,
+  };
 }
 
 /** What every publication to nginx has in common. `names` must not be served by anybody else. */

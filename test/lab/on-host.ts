@@ -53,14 +53,14 @@ export async function ready(host: LabHost): Promise<ReadyHost> {
   return { host, facts, php: support.php };
 }
 
-/** Everything that a change could leave behind: files by content, users, units, processes. */
+/** Everything that a change could leave behind: files by content, users, units, processes; not the records of jobs. */
 export async function snapshot(host: LabHost): Promise<string> {
   return await ask(
     host,
-    sh`find /etc /srv /usr/local /var/lib/chom /var/log/nginx /run/chom-php/ /var/spool/cron -printf '%p %y %m %u:%g %l\n' 2>/dev/null | grep -v -e '^/var/lib/chom/locks' -e '[.]log ' -e '^/run/chom-php/ ' | sort
+    sh`find /etc /srv /usr/local /var/lib/chom /var/log/nginx /run/chom-php/ /var/spool/cron -printf '%p %y %m %u:%g %l\n' 2>/dev/null | grep -v -E -e '^/var/lib/chom/(locks|jobs|claims)' -e '[.]log ' -e '^/run/chom-php/ ' | sort
 find /etc /srv /usr/local -type f ! -name '*-' ! -name .updated -exec sha256sum {} + | sort -k 2
 cat /etc/passwd /etc/group
-systemctl list-units --no-legend --plain 'chom-*' 'nginx*' 'php*' | awk '{ print $1, $3, $4 }'
+systemctl list-units --no-legend --plain 'chom-*.service' 'nginx*' 'php*' | awk '{ print $1, $3, $4 }'
 ps -eo user= -o comm= | sort -u | grep -E '^s[a-z2-7]{9} ' || true`,
   );
 }

@@ -1,4 +1,3 @@
-import { ApplicationFailure } from '@temporalio/common';
 import * as servers from '../inventory/servers.js';
 import type { Server } from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
@@ -117,7 +116,7 @@ function choosePhp(checked: Checked, server: Server): string | null {
 
 async function refuseTaken(chom: Chom, names: readonly string[]): Promise<void> {
   for (const name of names) {
-    const holder = await sites.byDomain(chom.inventory.db, name).catch(nullIfNotFound);
+    const holder = await sites.holding(chom.inventory.db, name);
     if (!holder) continue;
     // To another tenant the holder is nobody's business.
     if (holder.tenant !== chom.tenant) throw failure('Conflict', `${name} is taken`);
@@ -128,11 +127,6 @@ async function refuseTaken(chom: Chom, names: readonly string[]): Promise<void> 
       next: `chom site show ${holder.domain}`,
     });
   }
-}
-
-function nullIfNotFound(error: unknown): null {
-  if (error instanceof ApplicationFailure && error.type === 'NotFound') return null;
-  throw error;
 }
 
 async function keep({ inventory }: Chom, source: SiteSource, operation: string): Promise<Source> {

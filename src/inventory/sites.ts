@@ -88,18 +88,24 @@ export async function byId(db: Db, id: string): Promise<Site> {
   return site;
 }
 
+/** The site that holds this name as its domain or alias, whosever it is; null when the name is free. */
+export async function holding(db: Db, name: string): Promise<Site | null> {
+  const row = await db
+    .selectFrom('siteNames')
+    .innerJoin('sites', 'sites.id', 'siteNames.site')
+    .selectAll('sites')
+    .where('siteNames.name', '=', name)
+    .executeTakeFirst();
+  return row ? fromRow(row) : null;
+}
+
 /**
  * The site that holds this name as its domain or alias; where none does, the latest that failed to get it.
  * @throws NotFound also when it is another tenant's
  */
 export async function byDomain(db: Db, domain: string, filter: { tenant?: string } = {}): Promise<Site> {
-  const holder = await db
-    .selectFrom('siteNames')
-    .innerJoin('sites', 'sites.id', 'siteNames.site')
-    .selectAll('sites')
-    .where('siteNames.name', '=', domain)
-    .executeTakeFirst();
-  if (holder && (filter.tenant === undefined || holder.tenant === filter.tenant)) return fromRow(holder);
+  const holder = await holding(db, domain);
+  if (holder && (filter.tenant === undefined || holder.tenant === filter.tenant)) return holder;
   const failed = (await list(db, filter)).find((site) => site.domain === domain);
   if (!failed) throw unknown(domain);
   return failed;

@@ -54,7 +54,7 @@ export async function runDev(options: DevOptions): Promise<void> {
     const uiOrigins = ['localhost', '127.0.0.1'].map((host) => `http://${host}:${options.uiPort}`);
     const codec = await startCodecServer(keyring, Number(options.codecPort), uiOrigins);
     undo.push(async () => codec.close());
-    const own = await ownServer(options, join(config.home, 'temporal.db'));
+    const own = await ownServer(options, config.home);
     if (own) undo.push(own.stop);
     const address = own?.address ?? temporalSettings().connectionOptions.address;
     const environment = { ...process.env, ...(own && { TEMPORAL_ADDRESS: own.address }) };
@@ -66,7 +66,7 @@ export async function runDev(options: DevOptions): Promise<void> {
     say(`Data        ${config.home}`);
     if (own && own.address !== '127.0.0.1:7233') say(`Set         TEMPORAL_ADDRESS=${own.address}`);
     say('Next        chom server add NAME --host ADDRESS --key FILE');
-    await Promise.race([interrupted.promise, own ? serverDied(own, interrupted) : interrupted.promise]);
+    await Promise.race([interrupted.promise, ...(own ? [serverDied(own, interrupted)] : [])]);
   } finally {
     await endAll(undo.toReversed());
   }
@@ -80,13 +80,14 @@ async function endAll(ends: readonly (() => Promise<unknown>)[]): Promise<void> 
 }
 
 /** Temporal's development server, unless another Temporal is configured. */
-async function ownServer(options: DevOptions, file: string): Promise<TemporalServer | null> {
+async function ownServer(options: DevOptions, home: string): Promise<TemporalServer | null> {
   if (process.env['TEMPORAL_ADDRESS'] || process.env['TEMPORAL_PROFILE']) return null;
   return await startTemporal({
     program: await findProgram(temporalCli),
     port: Number(options.port),
     uiPort: Number(options.uiPort),
-    file,
+    file: join(home, 'temporal.db'),
+    logFile: join(home, 'temporal.log'),
     codecEndpoint: `http://127.0.0.1:${options.codecPort}`,
   });
 }
@@ -122,9 +123,13 @@ function keepWorker(environment: NodeJS.ProcessEnv, say: (text: string) => void,
 }
 
 async function serverDied(server: TemporalServer, interrupted: Interruption): Promise<void> {
-  await ended(server.process);
-  if (!interrupted.happened) process.stderr.write('The Temporal server ended by itself.\n');
+  const status = await ended(server.process);
+  if (interrupted.happened) return;
+  // Nothing is started any more: what follows is the end.
   interrupted.interrupt();
+  throw failure('TemporalUnavailable', `The Temporal server ended by itself (${status ?? server.process.signalCode})`, {
+    next: 'look into temporal.log beside its database, and start chom dev again: operations go on where they were',
+  });
 }
 
 interface Interruption {

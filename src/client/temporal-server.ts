@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
@@ -24,6 +25,8 @@ export interface TemporalServerOptions {
   uiPort: number;
   /** SQLite file that keeps everything over restarts. */
   file: string;
+  /** Where its log is written: it speaks of errors whenever it ends. */
+  logFile: string;
   codecEndpoint?: string;
   /** `full` survives a power cut; `normal` is faster, for tests. */
   synchronous?: 'full' | 'normal';
@@ -49,7 +52,7 @@ export function temporalArguments(options: TemporalServerOptions): string[] {
   return [
     ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(options.port)],
     ...['--ui-ip', '127.0.0.1', '--ui-port', String(options.uiPort)],
-    ...['--db-filename', options.file, '--log-level', 'error'],
+    ...['--db-filename', options.file, '--log-level', 'warn'],
     ...['--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', `synchronous=${options.synchronous ?? 'full'}`],
     ...(options.codecEndpoint === undefined ? [] : ['--ui-codec-endpoint', options.codecEndpoint]),
     ...Object.values(SEARCH_ATTRIBUTES).flatMap(({ name }) => ['--search-attribute', `${name}=Keyword`]),
@@ -65,10 +68,9 @@ export async function startTemporal(options: TemporalServerOptions): Promise<Tem
   await refusePortInUse(options.port, '--port');
   await refusePortInUse(options.uiPort, '--ui-port');
   // A process group of its own: Ctrl-C is ours to hand on, after the worker has ended.
-  const server = spawn(options.program, temporalArguments(options), {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    detached: true,
-  });
+  const log = openSync(options.logFile, 'a', 0o600);
+  const server = spawn(options.program, temporalArguments(options), { stdio: ['ignore', log, log], detached: true });
+  closeSync(log);
   const address = `127.0.0.1:${options.port}`;
   const stop = async () => {
     server.kill('SIGINT');
@@ -77,7 +79,7 @@ export async function startTemporal(options: TemporalServerOptions): Promise<Tem
     await ended(server);
   };
   try {
-    await answers(server, address);
+    await answers(server, address, options.logFile);
   } catch (error) {
     await stop();
     throw error;
@@ -85,7 +87,7 @@ export async function startTemporal(options: TemporalServerOptions): Promise<Tem
   return { address, uiAddress: `http://127.0.0.1:${options.uiPort}`, process: server, stop };
 }
 
-async function answers(server: ChildProcess, address: string): Promise<void> {
+async function answers(server: ChildProcess, address: string, logFile: string): Promise<void> {
   const deadline = Date.now() + 30_000;
   for (;;) {
     try {
@@ -96,6 +98,7 @@ async function answers(server: ChildProcess, address: string): Promise<void> {
       if (server.exitCode !== null || Date.now() > deadline) {
         throw failure('TemporalUnavailable', `The Temporal development server did not start at ${address}`, {
           cause: error instanceof Error ? error.message : String(error),
+          next: `look into ${logFile}`,
         });
       }
       await sleep(100);

@@ -148,7 +148,7 @@ async function keepTemporal(home: string) {
   const kill = () => server?.process.kill('SIGKILL');
   process.once('exit', kill);
   const start = async () => {
-    server = await startTemporal({ program, port, uiPort, file, synchronous: 'normal' });
+    server = await startTemporal({ program, port, uiPort, file, logFile: `${file}.log`, synchronous: 'normal' });
   };
   await start();
   return {

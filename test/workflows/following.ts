@@ -53,7 +53,8 @@ export async function startFollowing(): Promise<Following> {
   const home = await mkdtemp(join(tmpdir(), 'chom-test-'));
   const [port, uiPort] = [await freePort(), await freePort()];
   const program = await findProgram(temporalCli);
-  const server = await startTemporal({ program, port, uiPort, file: join(home, 'temporal.db'), synchronous: 'normal' });
+  const [file, logFile] = [join(home, 'temporal.db'), join(home, 'temporal.log')];
+  const server = await startTemporal({ program, port, uiPort, file, logFile, synchronous: 'normal' });
   const environment = { CHOM_HOME: home, TEMPORAL_ADDRESS: server.address, TEMPORAL_CONFIG_FILE: join(home, 'none') };
   const chom = await openChom(environment);
   await addServer(chom, 'web1');

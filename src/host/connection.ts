@@ -27,6 +27,8 @@ export interface ConnectionOptions {
   log: ConnectionLog;
   /** Without a command for so long, the connection is closed. */
   idleMilliseconds: number;
+  /** Told then, so that keys which are no longer used do not stay in memory. */
+  onIdle: () => void;
 }
 
 /** sshd allows ten (MaxSessions); each channel is one. */
@@ -35,7 +37,7 @@ const CHANNELS = 8;
 const LONG_CHANNELS = 5;
 
 /** Failures of its runs: those of `logIn`, of `runScript`, and ConnectionLost after `close`. */
-export function createConnection(login: Login, { gate, log, idleMilliseconds }: ConnectionOptions): Connection {
+export function createConnection(login: Login, { gate, log, idleMilliseconds, onIdle }: ConnectionOptions): Connection {
   const channels = createSemaphore(CHANNELS);
   const long = createSemaphore(LONG_CHANNELS);
   const server = login.name;
@@ -71,6 +73,7 @@ export function createConnection(login: Login, { gate, log, idleMilliseconds }: 
       const open = client;
       client = null;
       void open?.then(end);
+      onIdle();
     }, idleMilliseconds);
     idle.unref();
   }

@@ -37,13 +37,20 @@ export function createHosts({ resolve, log }: HostsOptions): Hosts {
       const login = await resolve(server);
       // Everything that makes a connection what it is: after a change of any of it the old one is never used again.
       const key = JSON.stringify([login.address, login.port, login.user, login.hostKey, login.keyId]);
-      const connection = pooled.get(key) ?? createConnection(login, { gate, log, idleMilliseconds: IDLE_MILLISECONDS });
+      const connection =
+        pooled.get(key) ??
+        createConnection(login, { gate, log, idleMilliseconds: IDLE_MILLISECONDS, onIdle: () => pooled.delete(key) });
       pooled.set(key, connection);
       return hostOver(connection);
     },
     async withKey(server, key) {
       const login = { ...(await resolve(server)), ...key };
-      const connection = createConnection(login, { gate, log, idleMilliseconds: PROOF_IDLE_MILLISECONDS });
+      const connection: Connection = createConnection(login, {
+        gate,
+        log,
+        idleMilliseconds: PROOF_IDLE_MILLISECONDS,
+        onIdle: () => proofs.delete(connection),
+      });
       await connection.open();
       proofs.add(connection);
       return hostOver(connection);

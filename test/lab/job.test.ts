@@ -216,7 +216,7 @@ describe('an attempt that was given up', () => {
 });
 
 describe('a cable that is cut in the middle', () => {
-  it('[CH-03/cut] lets the job run on, and its controller follow it again', async () => {
+  it('lets the job run on, and its controller follow it again', async () => {
     const { machine, host } = await server();
     const { act, begun, letGo, count } = effects(machine, 'cut');
     const job = jobOf({ act, limitSeconds: 120 });
@@ -263,7 +263,7 @@ describe.each(['reboot', 'crash', 'powerCut'] as const)('a %s of the host', (dis
     expect(await count()).toBe(1);
   });
 
-  it('[CH-03/reboot] with the controller watching: it logs in again and has the answer', async () => {
+  it('with the controller watching: it logs in again and has the answer', async () => {
     const { machine, host } = await server();
     const { act, check, begun, count } = effects(machine, `${disaster}-watched`);
     const running = host.job(jobOf({ act, check }));

@@ -10,6 +10,7 @@ import { readConfig, type Config } from './config.js';
 import { createHosts } from './host/pool.js';
 import { refuseMissingKeys, controllerId } from './inventory/keys.js';
 import { serverLogin } from './inventory/logins.js';
+import * as uploads from './inventory/uploads.js';
 
 /** The composition root: settings → dependencies → activities → worker → graceful shutdown. */
 async function main(config: Config): Promise<void> {
@@ -59,15 +60,21 @@ async function main(config: Config): Promise<void> {
   if (process.connected) process.disconnect();
 }
 
-/** Every minute: what was asked for and never started. A sweep that fails is followed by the next one. */
+/** Every minute: starts what was asked for and never started, drops uploads that nobody asked for. A sweep that fails is followed by the next one. */
 async function sweep(stores: Stores, log: pino.Logger, end: AbortSignal): Promise<void> {
   const temporal = await connectTemporal(stores.keyring);
   try {
     while (!end.aborted) {
-      const started = await startLost({ ...stores, temporal }).catch((error: unknown) => {
-        log.warn({ err: error }, 'the sweep failed');
-        return [];
-      });
+      const hourAgo = new Date(Date.now() - 3_600_000).toISOString();
+      const started = await startLost({ ...stores, temporal })
+        .then(async (ids) => {
+          await stores.inventory.transaction(async (trx) => await uploads.sweep(trx, hourAgo));
+          return ids;
+        })
+        .catch((error: unknown) => {
+          log.warn({ err: error }, 'the sweep failed');
+          return [];
+        });
       if (started.length > 0) log.info({ operations: started }, 'started what had been asked for');
       await sleep(60_000, undefined, { signal: end }).catch(() => undefined);
     }

@@ -17,7 +17,7 @@ import { fence, workplace, type Workplace } from './workplace.js';
 
 /** The steps that make a site on its server, and take it away again. */
 export function siteActivities(deps: Deps) {
-  const { config, inventory } = deps;
+  const { config, inventory, keyring } = deps;
 
   async function siteServer(step: StepContext, plan: SitePlan): Promise<Workplace> {
     return await workplace(deps, step, plan.server, `site/${plan.site}`);
@@ -56,7 +56,7 @@ export function siteActivities(deps: Deps) {
     async installFiles(step: StepContext, plan: SitePlan): Promise<void> {
       const place = await siteServer(step, plan);
       if ((await place.read(sourceInstalled(plan))).exit === 0) return;
-      const source = await fetchable(place, plan);
+      const source = await fetchable(place, step, plan);
       const limitSeconds = source.kind === 'placeholder' ? 60 : 1800;
       const what = `Installing the files of ${plan.domain}`;
       await change(place, 'install-files', what, installSource(plan, source), limitSeconds);
@@ -109,13 +109,13 @@ export function siteActivities(deps: Deps) {
   };
 
   /** Brings what the source needs to the server: an archive, or the addresses that git may connect to. */
-  async function fetchable(place: Workplace, plan: SitePlan): Promise<SiteSource> {
+  async function fetchable(place: Workplace, step: StepContext, plan: SitePlan): Promise<SiteSource> {
     const { source } = plan;
     if (source.kind === 'placeholder') return source;
     if (source.kind === 'upload') {
       const { sha256 } = source;
       const archive = archivePath(plan);
-      await place.upload(archive, sha256, uploads.read(inventory.db, sha256));
+      await place.upload(archive, sha256, uploads.read(inventory.db, keyring, step.operation));
       return { kind: 'upload', sha256, archive };
     }
     const remote = parseRemote(source.url);

@@ -129,8 +129,8 @@ async function refuseTaken(chom: Chom, names: readonly string[]): Promise<void> 
   }
 }
 
-async function keep({ inventory }: Chom, source: SiteSource, operation: string): Promise<Source> {
+async function keep(chom: Chom, source: SiteSource, operation: string): Promise<Source> {
   if (source.kind === 'plan') return source.plan;
-  const kept = await uploads.put(inventory, source.content(), { limitBytes: UPLOAD_LIMIT_BYTES, operation });
+  const kept = await uploads.put(chom, operation, source.content(), { limitBytes: UPLOAD_LIMIT_BYTES });
   return { kind: 'upload', ...kept };
 }

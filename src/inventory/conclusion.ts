@@ -8,6 +8,7 @@ import type { Outcome, ServerStatus, SiteStatus } from './schema.js';
 import * as servers from './servers.js';
 import * as sites from './sites.js';
 import * as undos from './undos.js';
+import * as uploads from './uploads.js';
 
 /** How an operation ended, and all that goes with it. */
 export interface Conclusion {
@@ -68,6 +69,7 @@ export async function conclude(
   for (const obligation of conclusion.obligations ?? []) await obligations.add(trx, { operation: id, ...obligation });
   if (site !== null && conclusion.siteStatus) await settleSite(trx, id, site, conclusion.siteStatus);
   if (server !== null && conclusion.serverStatus) await settleServer(trx, server, conclusion.serverStatus);
+  await uploads.remove(trx, id);
   // A child works in its root's place, which is not its to give back.
   if (row.root === id) await places.release(trx, id);
   return { outcome, recorded: true };

@@ -199,18 +199,19 @@ export interface EventsTable {
   deliveredAt: string | null;
 }
 
+/** One per operation. */
 export interface UploadsTable {
-  id: string;
+  operation: string;
   /** Null while bytes are still arriving. */
   sha256: string | null;
   size: number;
   createdAt: string;
-  operation: string | null;
 }
 
 export interface UploadChunksTable {
-  upload: string;
+  operation: string;
   n: number;
+  /** Sealed. */
   bytes: Buffer;
 }
 

@@ -1,7 +1,9 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { failure } from '../workflows/failures.js';
 import { now } from './clock.js';
 import type { Db, Inventory, Trx } from './database.js';
+import type { Keyring } from './keyring.js';
+import { noteKey } from './sealing.js';
 
 /** Small enough that writing one holds SQLite's lock for milliseconds. */
 const CHUNK_BYTES = 1024 * 1024;
@@ -13,20 +15,20 @@ export interface Upload {
 }
 
 /**
- * Keeps a stream of bytes until it is installed. Each chunk is its own transaction; the upload counts only once it is
- * whole. The same bytes are kept once.
+ * Keeps a stream of bytes, sealed, until the operation that will install it has ended. Each chunk is its own
+ * transaction; the upload counts only once it is whole.
  * @throws InvalidInput more than `limitBytes`, or nothing at all
  */
 export async function put(
-  inventory: Inventory,
+  { inventory, keyring }: { inventory: Inventory; keyring: Keyring },
+  operation: string,
   content: AsyncIterable<Uint8Array>,
-  { limitBytes, operation = null }: { limitBytes: number; operation?: string | null },
+  { limitBytes }: { limitBytes: number },
 ): Promise<Upload> {
-  const id = randomUUID();
   const hash = createHash('sha256');
   let size = 0;
   try {
-    await inventory.transaction((trx) => create(trx, id, operation));
+    await inventory.transaction((trx) => create(trx, operation));
     let n = 0;
     for await (const bytes of chunked(content)) {
       size += bytes.length;
@@ -36,73 +38,74 @@ export async function put(
         });
       }
       hash.update(bytes);
-      const chunk = { upload: id, n, bytes };
-      // Run again after a commit of unknown effect, it finds its own chunk.
-      await inventory.transaction((trx) =>
-        trx
-          .insertInto('uploadChunks')
-          .values(chunk)
-          .onConflict((conflict) => conflict.columns(['upload', 'n']).doNothing())
-          .execute(),
-      );
+      const part = n;
+      await inventory.transaction((trx) => keep(trx, keyring, { operation, n: part, bytes }));
       n += 1;
     }
     if (size === 0) throw failure('InvalidInput', 'The upload is empty');
     const sha256 = hash.digest('hex');
-    await inventory.transaction((trx) => complete(trx, id, sha256, size));
+    await inventory.transaction((trx) =>
+      trx.updateTable('uploads').set({ sha256, size }).where('operation', '=', operation).execute(),
+    );
     return { sha256, bytes: size };
   } catch (error) {
     // Should this fail too, `sweep` takes it away.
-    await inventory.transaction((trx) => discard(trx, id)).catch(() => undefined);
+    await inventory.transaction((trx) => remove(trx, operation)).catch(() => undefined);
     throw error;
   }
 }
 
-/** The bytes, chunk by chunk. @throws NotFound before the first chunk */
-export async function* read(db: Db, sha256: string): AsyncIterable<Buffer> {
-  const upload = await db.selectFrom('uploads').select('id').where('sha256', '=', sha256).executeTakeFirst();
-  if (!upload) {
-    throw failure('NotFound', `There is no upload ${sha256}`, { cause: 'it was installed or removed already' });
+/** The bytes, chunk by chunk. @throws NotFound before the first chunk; Forbidden as `Keyring.open` */
+export async function* read(db: Db, keyring: Keyring, operation: string): AsyncIterable<Buffer> {
+  const upload = await db.selectFrom('uploads').select('sha256').where('operation', '=', operation).executeTakeFirst();
+  if (!upload?.sha256) {
+    throw failure('NotFound', `There is no upload for operation ${operation}`, { cause: 'it never became whole' });
   }
   for (let n = 0; ; n += 1) {
     const chunk = await db
       .selectFrom('uploadChunks')
       .select('bytes')
-      .where('upload', '=', upload.id)
+      .where('operation', '=', operation)
       .where('n', '=', n)
       .executeTakeFirst();
     if (!chunk) return;
-    yield chunk.bytes;
+    yield keyring.openBytes(chunk.bytes, context(operation, n));
   }
 }
 
 /** None is no error. */
-export async function remove(trx: Trx, sha256: string): Promise<void> {
-  await trx.deleteFrom('uploads').where('sha256', '=', sha256).execute();
+export async function remove(trx: Trx, operation: string): Promise<void> {
+  await trx.deleteFrom('uploads').where('operation', '=', operation).execute();
 }
 
-/** Removes those that began before `olderThan` (ISO-8601 UTC) and never became whole. Returns how many. */
+/** Removes those that began before `olderThan` (ISO-8601 UTC) and whose operation nobody asked for. Returns how many. */
 export async function sweep(trx: Trx, olderThan: string): Promise<number> {
-  const unfinished = trx.deleteFrom('uploads').where('sha256', 'is', null).where('createdAt', '<', olderThan);
-  return Number((await unfinished.executeTakeFirst()).numDeletedRows);
+  const abandoned = trx
+    .deleteFrom('uploads')
+    .where('createdAt', '<', olderThan)
+    .where('operation', 'not in', (asked) => asked.selectFrom('operations').select('id'));
+  return Number((await abandoned.executeTakeFirst()).numDeletedRows);
 }
 
-async function create(trx: Trx, id: string, operation: string | null): Promise<void> {
+async function create(trx: Trx, operation: string): Promise<void> {
+  await remove(trx, operation);
+  await trx.insertInto('uploads').values({ operation, sha256: null, size: 0, createdAt: now() }).execute();
+}
+
+async function keep(trx: Trx, keyring: Keyring, chunk: { operation: string; n: number; bytes: Buffer }): Promise<void> {
+  const { operation, n } = chunk;
+  await noteKey(trx, keyring);
+  const bytes = Buffer.from(keyring.sealBytes(chunk.bytes, context(operation, n)));
+  // Run again after a commit of unknown effect, it finds its own chunk.
   await trx
-    .insertInto('uploads')
-    .values({ id, sha256: null, size: 0, createdAt: now(), operation })
-    .onConflict((conflict) => conflict.column('id').doNothing())
+    .insertInto('uploadChunks')
+    .values({ operation, n, bytes })
+    .onConflict((conflict) => conflict.columns(['operation', 'n']).doNothing())
     .execute();
 }
 
-async function complete(trx: Trx, id: string, sha256: string, size: number): Promise<void> {
-  const known = await trx.selectFrom('uploads').select('id').where('sha256', '=', sha256).executeTakeFirst();
-  if (known) return await discard(trx, id);
-  await trx.updateTable('uploads').set({ sha256, size }).where('id', '=', id).execute();
-}
-
-async function discard(trx: Trx, id: string): Promise<void> {
-  await trx.deleteFrom('uploads').where('id', '=', id).where('sha256', 'is', null).execute();
+function context(operation: string, n: number): string {
+  return `upload/${operation}/${n}`;
 }
 
 /** Cuts and gathers, since what arrives may be single bytes or everything at once. */

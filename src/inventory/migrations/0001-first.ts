@@ -154,16 +154,15 @@ export const first: Migration = {
     `create index events_pending on events (seq) where delivered_at is null`,
 
     `create table uploads (
-      id text primary key,
-      sha256 text unique,
+      operation text primary key,
+      sha256 text,
       size ${big} not null,
-      created_at text not null,
-      operation text)`,
+      created_at text not null)`,
     `create table upload_chunks (
-      upload text not null references uploads (id) on delete cascade,
+      operation text not null references uploads (operation) on delete cascade,
       n integer not null,
       bytes ${bytes} not null,
-      primary key (upload, n))`,
+      primary key (operation, n))`,
 
     `create table accounts (
       directory text primary key,

@@ -6,6 +6,7 @@ import type { Keyring } from '../inventory/keyring.js';
 import * as operations from '../inventory/operations.js';
 import * as places from '../inventory/places.js';
 import type { Priority } from '../inventory/schema.js';
+import { failure } from '../workflows/failures.js';
 import { PRIORITY_KEYS, SEARCH_ATTRIBUTES, workflowType } from '../workflows/names.js';
 import type { OperationKind } from '../workflows/step.js';
 import type { TemporalAddress } from './connection.js';
@@ -35,6 +36,12 @@ export interface Request {
   exclusive?: boolean;
 }
 
+/**
+ * What an operation's input may be as JSON: a plan is some hundred bytes, and Temporal warns at 512 KiB and refuses at
+ * 2 MiB (https://docs.temporal.io/cloud/limits, 2026-11). Bulk travels as an upload.
+ */
+const INPUT_LIMIT_BYTES = 256 * 1024;
+
 /** A new operation id: its kind, and 60 random bits. */
 export function newOperationId(kind: OperationKind): string {
   return `${kind}-${randomId(12)}`;
@@ -48,9 +55,10 @@ export function randomId(length: number): string {
 /**
  * Asks for an operation: first its row, then its workflow, under one id, so that whoever dies in between leaves an
  * operation that is asked for and that the sweep starts. Asking again with the same id is asking once.
- * @throws Busy naming the holder, InventoryUnavailable
+ * @throws InvalidInput too large; Busy naming the holder; InventoryUnavailable
  */
 export async function submit(chom: Submitter, request: Request, id = newOperationId(request.kind)): Promise<string> {
+  refuseOversized(request);
   const { address, namespace } = chom.temporal;
   await chom.inventory.transaction(async (trx) => {
     const { outcome, run } = await operations.ask(trx, chom.keyring, {
@@ -71,6 +79,15 @@ export async function submit(chom: Submitter, request: Request, id = newOperatio
   });
   await startOperation(chom, { ...request, id });
   return id;
+}
+
+function refuseOversized({ kind, input }: Request): void {
+  const bytes = Buffer.byteLength(JSON.stringify(input));
+  if (bytes <= INPUT_LIMIT_BYTES) return;
+  throw failure('InvalidInput', `The input of ${kind} has ${bytes} bytes, and may have ${INPUT_LIMIT_BYTES}`, {
+    cause: 'operations carry plans, not data',
+    next: 'hand files in with --from; ask for fewer things at once',
+  });
 }
 
 /** Starts the workflow of an operation whose row is written. Starting it twice is starting it once. */

@@ -115,6 +115,17 @@ test('refuses a busy site, naming who holds it', async () => {
   expect((await operations.byId(chom.inventory.db, holder)).outcome).toBe('succeeded');
 });
 
+test('[SE-03] refuses an input that is too large, with nothing written and nothing sent', async () => {
+  const id = newOperationId('provision-site');
+  const oversized = request([plain('x'.repeat(300_000))]);
+  await expect(submit(chom, oversized, id)).rejects.toMatchObject({
+    type: 'InvalidInput',
+    message: expect.stringMatching(/^The input of provision-site has 300\d\d\d bytes, and may have 262144$/),
+  });
+  expect(await operations.find(chom.inventory.db, id)).toBeNull();
+  await expect(chom.temporal.workflow.getHandle(id).describe()).rejects.toThrow('not found');
+});
+
 test('refuses an order that is for another operation', async () => {
   const id = newOperationId('provision-site');
   const { kind, input, tenant, server } = request([plain('one')]);

@@ -35,7 +35,10 @@ export function installSource(
   return {
     check: sourceInstalled(plan),
     act: sh`export LC_ALL=C
+fetched() {
 ${fetch(plan, source)}
+}
+fetched
 code=$?
 if [ "$code" -ne 0 ]; then
   if [ "$(df -P -m ${paths.root(site)} | awk 'NR == 2 { print $4 }')" -lt 16 ]; then
@@ -44,7 +47,7 @@ if [ "$code" -ne 0 ]; then
   fi
   exit "$code"
 fi
-${asSite(site, place(site, source.kind === 'upload'))} || exit 1
+${asSite(site, place(site, source.kind === 'upload'), 'www-data')} || exit 1
 ${writeFile({ path: mark(site), content: JSON.stringify(plan.source), mode: '0600' })} || exit 1
 ${source.kind === 'upload' ? sh`rm -f ${source.archive}` : sh`:`}`,
     properties: ['TemporaryFileSystem=/srv:ro', `BindPaths=${paths.root(site)}`, 'PrivateTmp=yes'],
@@ -86,26 +89,31 @@ bytes=$( ${asSite(
 ${inspectArchive(archive, LIMITS)}`,
   )} chom "$zipped" <${source.archive} )
 code=$?
-if [ "$code" -eq 0 ] && [ "$(df -P -k ${paths.root(site)} | awk 'NR == 2 { print $4 }')" -lt $((bytes / 1024 + 65536)) ]; then
+[ "$code" -eq 0 ] || return "$code"
+if [ "$(df -P -k ${paths.root(site)} | awk 'NR == 2 { print $4 }')" -lt $((bytes / 1024 + 65536)) ]; then
   echo ${`no space is left for the files of ${site}`} >&2
   exit ${EXIT.diskFull}
 fi
-[ "$code" -eq 0 ] && ${asSite(
-    site,
-    sh`zipped=$1
+${asSite(
+  site,
+  sh`zipped=$1
 ${fresh}
 ${unpackArchive(archive, ASIDE)}`,
-  )} chom "$zipped" <${source.archive}`;
+)} chom "$zipped" <${source.archive}`;
 }
 
-/** Takes the place of what is in `app`, readable for nginx and for no other site. Run as the site's user. */
+/**
+ * Takes the place of what is in `app`, readable for nginx and for no other site. Run as the site's user, in the group of
+ * nginx: tar clears the bit by which new files get that group, and only its members can set it again.
+ */
 function place(site: string, maySkip: boolean): Script {
   const only = sh`set -- "$(ls -A ${ASIDE})"
 if [ -n "$1" ] && [ "$(printf '%s\n' "$1" | wc -l)" = 1 ] && [ -d ${ASIDE}/"$1" ] && [ ! -L ${ASIDE}/"$1" ]; then
   from=${ASIDE}/$1
 fi`;
   return sh`cd ${documentRoot(site)} || exit 1
-chmod -R u+rwX,g+rX,g-w,o-rwx ${ASIDE} && find ${ASIDE} -type f -perm /7000 -exec chmod a-st {} + || exit 1
+chmod -R u+rwX,g+rX,g-w,o-rwx ${ASIDE} && find ${ASIDE} -type f -perm /7000 -exec chmod a-st {} + &&
+  find ${ASIDE} -type d -exec chmod g+s {} + || exit 1
 from=${ASIDE}
 ${maySkip ? only : sh`:`}
 find . -mindepth 1 -maxdepth 1 ! -name ${ASIDE} -exec rm -rf {} + || exit 1

@@ -84,9 +84,12 @@ rm -f ${`${paths.sites}/${site}.source`} ${mark} && sync ${paths.sites}`;
   return { check: sh`[ ! -e ${mark} ]`, act };
 }
 
-/** Runs a script as the site's user, with nothing of root's left: no capability, no way back, an environment of its own. */
-export function asSite(site: string, script: Script): Script {
-  return sh`setpriv --reuid=${site} --regid=${site} --init-groups --no-new-privs --inh-caps=-all --bounding-set=-all --reset-env sh -c ${
+/**
+ * Runs a script as the site's user, with nothing of root's left: no capability, no way back, an environment of its own.
+ * `groups`: further groups, for what only a member of a group may do to a file.
+ */
+export function asSite(site: string, script: Script, groups = site): Script {
+  return sh`setpriv --reuid=${site} --regid=${site} --groups=${groups} --no-new-privs --inh-caps=-all --bounding-set=-all --reset-env sh -c ${
     sh`umask 027
 export LC_ALL=C PATH=/usr/bin:/bin HOME=${`${paths.root(site)}/tmp`}
 ${script}`.script

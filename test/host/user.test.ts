@@ -32,7 +32,7 @@ describe('the user of a site', () => {
 
   it('keeps nothing of root’s', () => {
     expect(asSite('sabcdefghi', sh`id`).script.toString()).toMatch(
-      /^setpriv --reuid='sabcdefghi' --regid='sabcdefghi' --init-groups --no-new-privs --inh-caps=-all --bounding-set=-all --reset-env sh -c /,
+      /^setpriv --reuid='sabcdefghi' --regid='sabcdefghi' --groups='sabcdefghi' --no-new-privs --inh-caps=-all --bounding-set=-all --reset-env sh -c /,
     );
   });
 });

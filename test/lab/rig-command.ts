@@ -34,6 +34,8 @@ export interface Running {
 /** The built command line, as a process of its own. */
 export interface Chom {
   (...words: string[]): Promise<Ran>;
+  /** The same; throws with what it said unless it succeeds. */
+  must(...words: string[]): Promise<Ran>;
   start(...words: string[]): Running;
   /** The same with more of an environment; undefined takes a variable away. */
   within(more: NodeJS.ProcessEnv): Chom;
@@ -51,6 +53,11 @@ export function chomCommand(environment: NodeJS.ProcessEnv, started: (running: R
   const call = async (...words: string[]): Promise<Ran> => await start(...words).ended;
   return Object.assign(call, {
     start,
+    async must(...words: string[]) {
+      const ran = await call(...words);
+      if (ran.exit !== 0) throw new Error(`chom ${words.join(' ')} ended with ${ran.exit}:\n${ran.stderr}`);
+      return ran;
+    },
     within: (more: NodeJS.ProcessEnv) => chomCommand({ ...environment, ...more }, started),
   });
 }

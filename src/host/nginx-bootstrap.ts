@@ -1,4 +1,5 @@
-import { defaultFile, headersFile, httpFile, type NginxFacts } from './nginx.js';
+import { defaultFile, headersFile, httpFile } from './nginx.js';
+import type { NginxFacts } from './nginx-blocks.js';
 import { nginx, portsAreOurs } from './nginx-site.js';
 import { logrotateFile } from './logrotate.js';
 import { paths } from './paths.js';

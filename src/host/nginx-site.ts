@@ -1,6 +1,7 @@
 import type { SitePlan } from '../workflows/plans.js';
 import { EXIT } from './exit-codes.js';
-import { siteFile, type NginxFacts, type NginxSite } from './nginx.js';
+import { siteFile, type NginxSite } from './nginx.js';
+import type { NginxFacts } from './nginx-blocks.js';
 import { paths } from './paths.js';
 import { publish, type Publication } from './publish.js';
 import { sh, type Script } from './shell.js';

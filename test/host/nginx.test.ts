@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { assert as holds, property, string } from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { atLeast, defaultFile, headersFile, httpFile, siteFile, type NginxSite } from '../../src/host/nginx.js';
+import { defaultFile, headersFile, httpFile, siteFile, type NginxSite } from '../../src/host/nginx.js';
+import { atLeast } from '../../src/host/nginx-blocks.js';
 import { askForeign, bootstrapNginx, parseForeign } from '../../src/host/nginx-bootstrap.js';
 import { parseNginxFacts, publishSite, unpublishSite } from '../../src/host/nginx-site.js';
 import { domainName } from '../../src/workflows/plans.js';

@@ -152,7 +152,13 @@ echo own >real.txt; ln -sf real.txt link.txt; echo hidden >.env; mkdir -p .git .
 
   it("a reload of one site's PHP does not cut another's request, nor its own", async () => {
     const { host, php: version } = web();
-    await ask(host, asSite(FIRST.site, sh`printf '<?php $end = microtime(true) + 2; while (microtime(true) < $end); echo "slow";' >/srv/chom/sfirstaaaa/app/slow.php`));
+    await ask(
+      host,
+      asSite(
+        FIRST.site,
+        sh`printf '<?php $end = microtime(true) + 2; while (microtime(true) < $end); echo "slow";' >/srv/chom/sfirstaaaa/app/slow.php`,
+      ),
+    );
     const slow = ask(host, sh`curl -s -H 'Host: first.example.org' http://127.0.0.1/slow.php`);
     await expect.poll(async () => (await run(host, sh`pgrep -u sfirstaaaa -c php`)).stdout.trim()).toBe('1');
     await ask(host, sh`systemctl reload chom-php@ssecondaaa chom-php@sfirstaaaa`);

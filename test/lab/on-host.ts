@@ -1,7 +1,7 @@
 import type { LabHost } from '../../lab/index.js';
 import { parseInspection, inspect, supportOf, type SupportedRelease } from '../../src/host/os.js';
 import { askForeign, bootstrapNginx, parseForeign } from '../../src/host/nginx-bootstrap.js';
-import type { NginxFacts } from '../../src/host/nginx.js';
+import type { NginxFacts } from '../../src/host/nginx-blocks.js';
 import { askNginxFacts, parseNginxFacts } from '../../src/host/nginx-site.js';
 import { bootstrapPhp } from '../../src/host/php-fpm.js';
 import { sh, type Script } from '../../src/host/shell.js';

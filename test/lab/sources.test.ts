@@ -147,11 +147,13 @@ describe('an archive', () => {
     // Enough for the records of jobs and the user, not for the files.
     await ask(host, sh`truncate -s -16M /chom-lab-filler`);
     const line = 'head -c 30000000 /dev/urandom >big; tar -c big';
-    const { operation } = await provisionPrinted(line).finally(async () => {
+    try {
+      const { operation } = await provisionPrinted(line);
+      expect(operation).toMatchObject({ outcome: 'failed', failureType: 'DiskFull', warnings: [] });
+      expect(JSON.stringify(operation.steps)).toContain('"attempt":3');
+    } finally {
       await host.unfill();
-    });
-    expect(operation).toMatchObject({ outcome: 'failed', failureType: 'DiskFull', warnings: [] });
-    expect(JSON.stringify(operation.steps)).toContain('"attempt":3');
+    }
     expect(await snapshot(host)).toBe(before);
   });
 });

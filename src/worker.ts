@@ -5,12 +5,11 @@ import { pino } from 'pino';
 import { createActivities } from './activities/index.js';
 import { connectTemporal, temporalSettings, sealedDataConverter } from './client/connection.js';
 import { openStores, type Stores } from './client/open.js';
-import { startLost } from './client/sweep.js';
+import { sweep } from './client/sweep.js';
 import { readConfig, type Config } from './config.js';
 import { createHosts } from './host/pool.js';
 import { refuseMissingKeys, controllerId } from './inventory/keys.js';
 import { serverLogin } from './inventory/logins.js';
-import * as uploads from './inventory/uploads.js';
 
 /** The composition root: settings → dependencies → activities → worker → graceful shutdown. */
 async function main(config: Config): Promise<void> {
@@ -43,7 +42,9 @@ async function main(config: Config): Promise<void> {
   log.info({ taskQueue: config.taskQueue, namespace, address: connectionOptions.address }, 'worker started');
   process.send?.('started');
   const sweeping = new AbortController();
-  const swept = sweep(stores, log, sweeping.signal);
+  const swept = keepSweeping(stores, log, sweeping.signal).catch((error: unknown) =>
+    log.error({ err: error }, 'no more sweeps'),
+  );
   try {
     await worker.run();
   } finally {
@@ -60,22 +61,17 @@ async function main(config: Config): Promise<void> {
   if (process.connected) process.disconnect();
 }
 
-/** Every minute: starts what was asked for and never started, drops uploads that nobody asked for. A sweep that fails is followed by the next one. */
-async function sweep(stores: Stores, log: pino.Logger, end: AbortSignal): Promise<void> {
+/** Every minute; a sweep that fails is followed by the next one. */
+async function keepSweeping(stores: Stores, log: pino.Logger, end: AbortSignal): Promise<void> {
   const temporal = await connectTemporal(stores.keyring);
   try {
     while (!end.aborted) {
-      const hourAgo = new Date(Date.now() - 3_600_000).toISOString();
-      const started = await startLost({ ...stores, temporal })
-        .then(async (ids) => {
-          await stores.inventory.transaction(async (trx) => await uploads.sweep(trx, hourAgo));
-          return ids;
-        })
-        .catch((error: unknown) => {
-          log.warn({ err: error }, 'the sweep failed');
-          return [];
-        });
-      if (started.length > 0) log.info({ operations: started }, 'started what had been asked for');
+      try {
+        const started = await sweep({ ...stores, temporal });
+        if (started.length > 0) log.info({ operations: started }, 'started what had been asked for');
+      } catch (error) {
+        log.warn({ err: error }, 'the sweep failed');
+      }
       await sleep(60_000, undefined, { signal: end }).catch(() => undefined);
     }
   } finally {

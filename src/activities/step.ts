@@ -17,7 +17,7 @@ export function stepActivity(deps: Deps, activity: StepActivity) {
   return async (step: StepContext, ...args: never[]): Promise<unknown> => {
     const context = Context.current();
     const ended = new AbortController();
-    void heartbeat(context, ended.signal);
+    void heartbeat(deps, context, ended.signal);
     try {
       refuseUnreadable(step, args);
       // Index 0: the operation's own beginning and end, which look after their fence themselves.
@@ -55,14 +55,15 @@ async function undone(deps: Deps, step: StepContext, index: number): Promise<voi
 }
 
 /** Temporal throttles what it sends; the beat itself must only be well below the heartbeat timeout of 10 s. */
-async function heartbeat(context: Context, ended: AbortSignal): Promise<void> {
+async function heartbeat({ log }: Deps, context: Context, ended: AbortSignal): Promise<void> {
   try {
     for (;;) {
       context.heartbeat();
       await sleep(2000, undefined, { signal: ended, ref: false });
     }
   } catch (error) {
-    if (!ended.aborted) throw error;
+    // Without a heartbeat Temporal takes this worker for lost and gives the step to another: that is all that is lost.
+    if (!ended.aborted) log.error({ err: error, activity: context.info.activityType }, 'the heartbeat stopped');
   }
 }
 

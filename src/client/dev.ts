@@ -48,13 +48,15 @@ export async function runDev(options: DevOptions): Promise<void> {
   const { config, keyring, inventory } = stores;
   await inventory.close();
   await makeRecoveryKey(stores, say);
+  // Before Ctrl-C is ours: it shall end a build that takes minutes.
+  const program = anotherTemporal() ? null : await findProgram(temporalCli);
   const interrupted = interruption();
   const undo: (() => Promise<unknown>)[] = [];
   try {
     const uiOrigins = ['localhost', '127.0.0.1'].map((host) => `http://${host}:${options.uiPort}`);
     const codec = await startCodecServer(keyring, Number(options.codecPort), uiOrigins);
     undo.push(async () => codec.close());
-    const own = await ownServer(options, config.home);
+    const own = program === null ? null : await ownServer(options, config.home, program);
     if (own) undo.push(own.stop);
     const address = own?.address ?? temporalSettings().connectionOptions.address;
     const environment = { ...process.env, ...(own && { TEMPORAL_ADDRESS: own.address }) };
@@ -79,11 +81,14 @@ async function endAll(ends: readonly (() => Promise<unknown>)[]): Promise<void> 
   if (failures.length > 0) throw failures[0];
 }
 
-/** Temporal's development server, unless another Temporal is configured. */
-async function ownServer(options: DevOptions, home: string): Promise<TemporalServer | null> {
-  if (process.env['TEMPORAL_ADDRESS'] || process.env['TEMPORAL_PROFILE']) return null;
+/** Whether a Temporal is configured that is to be used instead of one of ours. */
+function anotherTemporal(): boolean {
+  return Boolean(process.env['TEMPORAL_ADDRESS'] || process.env['TEMPORAL_PROFILE']);
+}
+
+async function ownServer(options: DevOptions, home: string, program: string): Promise<TemporalServer> {
   return await startTemporal({
-    program: await findProgram(temporalCli),
+    program,
     port: Number(options.port),
     uiPort: Number(options.uiPort),
     file: join(home, 'temporal.db'),

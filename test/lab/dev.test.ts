@@ -1,6 +1,6 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Lab, startLab } from '../../lab/index.js';
@@ -18,8 +18,7 @@ beforeAll(async () => {
   lab = await startLab({ hosts: [{ name: 'web1' }] });
   home = await mkdtemp(join(tmpdir(), 'chom-dev-'));
   // No setting of CHOM or Temporal at all: only where a user's files are, and programs that are got once.
-  const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-  const user = { HOME: home, XDG_DATA_HOME: undefined, XDG_CACHE_HOME: cache };
+  const user = { HOME: home, XDG_DATA_HOME: undefined, XDG_CACHE_HOME: dirname(cacheDirectory()) };
   chom = chomCommand({ ...plainEnvironment(), ...user }, (one) => running.add(one));
 });
 afterAll(async () => {

@@ -16,6 +16,5 @@ if (wanted('workflows') || wanted('lab')) await timeSkippingServer();
 if (wanted('lab')) {
   await requireLab();
   await acmePrograms();
-  for (const release of [13, 12] as const) await base(release, false);
-  await base(13, true);
+  for (const bare of [false, true]) for (const release of [13, 12] as const) await base(release, bare);
 }

@@ -1,0 +1,93 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { run } from '../../lab/command.js';
+import * as credentials from '../../src/inventory/credentials.js';
+import { rawHistories, readable, unsealed } from './histories.js';
+import type { Running } from './rig-command.js';
+import { type Rig, startRig } from './rig.js';
+
+let rig: Rig;
+/** Everything that the command line has said. */
+const said: string[] = [];
+/** What process lists and units showed meanwhile, on this machine and on the host. */
+const shown: string[] = [];
+
+beforeAll(async () => {
+  rig = await startRig({ hosts: [{ name: 'web1' }], acme: true });
+  const host = rig.lab.host('web1');
+  await rig.startWorker();
+  await rig.lab.acme.setAddress('secret.lab.test', { a: [host.address] });
+  const login = ['--host', host.address, '--key', host.keyFile, '--host-key', host.hostKey];
+  await watched(rig.chom.start('server', 'add', 'web1', ...login));
+  await watched(rig.chom.start('site', 'create', 'secret.lab.test', '--server', 'web1', '--json'));
+  await rig.lab.acme.setAddress('secret.lab.test', {});
+  await watched(rig.chom.start('certificate', 'issue', 'secret.lab.test', '--json'));
+  await watched(rig.chom.start('op', 'list', '--json'));
+});
+afterAll(async () => await rig?.down());
+
+/** Runs a command to its end, looking at all processes meanwhile again and again. */
+async function watched(running: Running): Promise<void> {
+  const units = `ps -eww -o args= e; systemctl show 'chom-*' --all; cat /run/systemd/transient/* 2>/dev/null; true`;
+  const { process } = running;
+  while (process.exitCode === null && process.signalCode === null) {
+    shown.push(await run('ps', '-eww', '-o', 'args='), (await rig.lab.host('web1').exec(units)).stdout);
+  }
+  const { stdout, stderr } = await running.ended;
+  said.push(stdout, stderr);
+}
+
+/** Every secret that there is, as the texts that give it away: lines of keys, private numbers. */
+async function secrets(): Promise<Record<string, string[]>> {
+  const { inventory, keyring, home } = rig;
+  const rows = await inventory.db.selectFrom('credentials').selectAll().execute();
+  const held = rows.map((row) => [row.kind, tellTales(credentials.open(row, keyring).toString('latin1'))] as const);
+  const file = JSON.parse(await readFile(join(home, 'keyring.json'), 'utf8')) as { keys: { key: string }[] };
+  const host = rig.lab.host('web1');
+  const { stdout } = await host.exec('find /var/lib/chom/tls -name key.pem -type f -exec cat {} +');
+  return {
+    ...Object.fromEntries(held),
+    bootstrap: tellTales(host.privateKey),
+    certificate: tellTales(stdout),
+    keyring: file.keys.map(({ key }) => key),
+  };
+}
+
+/** Whole lines of base64, of which keys are made; the armour around them, and what is public in them, is no secret. */
+function tellTales(text: string): string[] {
+  const numbers = [...text.matchAll(/"d":\s*"([^"]+)"/g)].map(([, number]) => number ?? '');
+  const lines = text.split('\n').filter((line) => /^[A-Za-z0-9+/=]{40,}$/.test(line));
+  // The first line of an OpenSSH key is format and public half.
+  return [...numbers, ...(text.includes('OPENSSH') ? lines.slice(1) : lines)];
+}
+
+test('[SE-02] no secret is in any history, log, output, error, process list, or readable in the inventory', async () => {
+  const found = await secrets();
+  const kinds = ['acme-account', 'bootstrap', 'certificate', 'keyring', 'server-key'];
+  expect(Object.keys(found).toSorted()).toEqual(kinds);
+  expect(kinds.filter((kind) => found[kind]?.length === 0)).toEqual([]);
+
+  const histories = await rawHistories(rig);
+  const files = (await readdir(rig.home)).filter((name) => name !== 'keyring.json');
+  const read = files.map(async (name) => [name, await readFile(join(rig.home, name), 'latin1')] as const);
+  const logs = `find /var/lib/chom/jobs /var/log -type f ! -path '*/journal/*' -exec cat {} +; journalctl -q; true`;
+  const places: Record<string, string> = {
+    'histories as they are kept': readable(histories),
+    'histories when they are opened': unsealed(histories, rig),
+    'what commands said': said.join('\n'),
+    'process lists and units': shown.join('\n'),
+    'records and logs of the host': (await rig.lab.host('web1').exec(logs)).stdout,
+    ...Object.fromEntries(await Promise.all(read)),
+  };
+  expect(Object.keys(places)).toEqual(expect.arrayContaining(['worker.log', 'inventory.db', 'temporal.db']));
+  // What was looked through is what it should be.
+  expect(places['histories when they are opened']).toContain('secret.lab.test');
+  expect(places['process lists and units']).toContain('/var/lib/chom/jobs');
+  const leaks = Object.entries(places).flatMap(([place, text]) =>
+    Object.entries(found).flatMap(([kind, parts]) =>
+      parts.some((part) => text.includes(part)) ? [`${kind} in ${place}`] : [],
+    ),
+  );
+  expect(leaks).toEqual([]);
+});

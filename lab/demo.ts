@@ -47,7 +47,9 @@ async function main(): Promise<void> {
   const key = join(home, 'operator-key');
   await writeFile(key, web1.privateKey, { mode: 0o600 });
   const at = ['--host', web1.address, '--key', key, '--host-key', web1.hostKey];
-  await timed('chom server add web1', 'nginx, PHP, MariaDB installed', () => chom(environment, ['server', 'add', 'web1', ...at]));
+  await timed('chom server add web1', 'nginx, PHP, MariaDB installed', () =>
+    chom(environment, ['server', 'add', 'web1', ...at]),
+  );
 
   const [files, php] = await contents(home);
   await timed('chom site create static.demo.test', 'with certificate', () =>

@@ -3,6 +3,9 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { installPackages, root, run } from './setup.mjs';
 
+/** Written by vitest for each project; at the end the report of all. */
+const REPORT = `${root}.reports/tests.json`;
+
 process.on('SIGINT', () => {});
 installPackages();
 
@@ -27,14 +30,14 @@ if (prepared !== 0) process.exit(prepared);
 const reports = [];
 let status = 0;
 for (const project of projects.length > 0 ? projects : ['unit', 'workflows', 'lab']) {
-  const report = `.reports/${project}.json`;
-  rmSync(`${root}${report}`, { force: true });
-  const ended = run('vitest', ['run', '--project', project, `--outputFile.json=${report}`], { CHOM_TEST_BUILT: '1' });
+  rmSync(REPORT, { force: true });
+  const ended = run('vitest', ['run', '--project', project], { CHOM_TEST_BUILT: '1' });
   status ||= ended;
-  reports.push(JSON.parse(readFileSync(`${root}${report}`, 'utf8')));
+  // Without a report the runner itself broke down: this throws, and says so.
+  reports.push(JSON.parse(readFileSync(REPORT, 'utf8')));
 }
 const testResults = reports.flatMap((report) => report.testResults);
-writeFileSync(`${root}.reports/tests.json`, JSON.stringify({ testResults }));
+writeFileSync(REPORT, JSON.stringify({ testResults }));
 
 const sum = (name) => reports.reduce((total, report) => total + report[name], 0);
 const [passed, failed, skipped] = ['numPassedTests', 'numFailedTests', 'numPendingTests'].map((name) => sum(name));

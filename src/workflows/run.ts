@@ -7,7 +7,6 @@ import {
   executeChild,
   isCancellation,
   ParentClosePolicy,
-  setCurrentDetails,
   setHandler,
   sleep,
   workflowInfo,
@@ -16,10 +15,11 @@ import type { Duration } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
 import { z } from 'zod';
 import type { operationActivities } from '../activities/operation.js';
+import { Board } from './board.js';
 import { causeOf, failureOf, type Cause } from './causes.js';
 import type { Definition, Ending, Operation, OperationWorkflow, Order, StepOptions } from './definition.js';
 import { failure, RETRYABLE } from './failures.js';
-import { describeProgress, type Progress, type Question, type StepProgress } from './progress.js';
+import type { Progress, Question, StepProgress } from './progress.js';
 import type { OperationKind, StepContext, Undo } from './step.js';
 import { schedule, steps, type Bounds, type Step } from './steps.js';
 
@@ -36,12 +36,11 @@ const orderSchema = z.strictObject({ operation: z.string(), input: z.unknown() }
 export class Run<Input> implements Operation {
   readonly id = workflowInfo().workflowId;
   private readonly scope = CancellationScope.current();
-  private readonly progress: Progress;
+  private readonly board: Board;
   private readonly undos: { context: StepContext; undo: Undo }[] = [];
   private readonly answers = new Map<string, string>();
   private root = this.id;
   private epoch = 1;
-  private overdue = false;
   /** The inventory has no row for this operation. */
   private unknown = false;
 
@@ -49,16 +48,7 @@ export class Run<Input> implements Operation {
     private readonly kind: OperationKind,
     private readonly definition: Definition<Input>,
   ) {
-    this.progress = {
-      operation: this.id,
-      kind,
-      attempts: definition.attempts,
-      attempt: 1,
-      committed: false,
-      steps: [],
-      warnings: [],
-      question: null,
-    };
+    this.board = new Board(this.id, kind, definition.attempts);
     setHandler(progressQuery, () => this.progress);
     setHandler(answerSignal, (name, value) => {
       // A message that was not sealed with our key arrives as something else than text and is nobody's answer.
@@ -87,7 +77,7 @@ export class Run<Input> implements Operation {
     args: Args,
     options: StepOptions<UndoArgs> = {},
   ): Promise<Result> {
-    const shown = this.show(label, options.when === false ? 'skipped' : 'running');
+    const shown = this.board.show(label, options.when === false ? 'skipped' : 'running');
     if (options.when === false) return undefined as Result;
     const [undone, undoArgs] = options.undo ?? [];
     const undo = undone && undoArgs ? { activity: undone.activity, args: undoArgs } : undefined;
@@ -107,24 +97,22 @@ export class Run<Input> implements Operation {
   }
 
   async wait(label: string, ms: number): Promise<void> {
-    const shown = this.show(label, 'waiting');
+    const shown = this.board.show(label, 'waiting');
     await sleep(ms, { summary: label });
-    this.update(shown, { state: 'done' });
+    this.board.update(shown, { state: 'done' });
   }
 
   async answer(question: Question, deadline: Duration): Promise<string | null> {
-    const shown = this.show(question.prompt, 'waiting');
-    this.progress.question = question;
-    this.draw();
+    const shown = this.board.show(question.prompt, 'waiting');
+    this.board.ask(question);
     const answered = await condition(() => this.answers.has(question.name), deadline);
-    this.progress.question = null;
-    this.update(shown, { state: answered ? 'done' : 'failed' });
+    this.board.ask(null);
+    this.board.update(shown, { state: answered ? 'done' : 'failed' });
     return this.answers.get(question.name) ?? null;
   }
 
   warn(message: string): void {
-    this.progress.warnings.push(message);
-    this.draw();
+    this.board.warn(message);
   }
 
   async child<ChildInput>(
@@ -136,7 +124,7 @@ export class Run<Input> implements Operation {
     const id = `${this.id}/${name}`;
     const ask = { id, kind: workflow.kind, input };
     await this.step(`Ask for ${workflow.kind}`, lifecycle.askChild, [ask], { bounds: 'quick' });
-    const shown = this.show(workflow.kind, 'running');
+    const shown = this.board.show(workflow.kind, 'running');
     const { typedSearchAttributes, priority } = workflowInfo();
     try {
       const ending = await executeChild(workflow, {
@@ -149,9 +137,9 @@ export class Run<Input> implements Operation {
         ...(priority && { priority }),
       });
       this.progress.warnings.push(...ending.warnings);
-      this.update(shown, { state: 'done' });
+      this.board.update(shown, { state: 'done' });
     } catch (error) {
-      this.update(shown, { state: 'failed', message: causeOf(error).message });
+      this.board.update(shown, { state: 'failed', message: causeOf(error).message });
       // Whether we are cancelled is asked of the scope: the child may have been cancelled alone.
       if (options.failureIs !== 'warning' || this.cancelled()) throw error;
       const { message, details } = causeOf(error);
@@ -175,10 +163,10 @@ export class Run<Input> implements Operation {
   ): Promise<Result> {
     for (;;) {
       this.throwIfCancelled();
-      this.update(shown, { state: 'running', attempt: this.progress.attempt });
+      this.board.update(shown, { state: 'running', attempt: this.progress.attempt });
       try {
         const result = await schedule(step, { ...context, attempt: this.progress.attempt }, args, bounds);
-        this.update(shown, { state: 'done' });
+        this.board.update(shown, { state: 'done' });
         return result;
       } catch (error) {
         const cause = causeOf(error);
@@ -186,10 +174,10 @@ export class Run<Input> implements Operation {
           !isCancellation(error) && RETRYABLE[cause.type] && this.progress.attempt < this.definition.attempts;
         const pause = Math.max(msToNumber(this.definition.backoff), (cause.details.retryAfterSeconds ?? 0) * 1000);
         if (!again || pause > 3_600_000) {
-          this.update(shown, { state: 'failed', message: cause.message });
+          this.board.update(shown, { state: 'failed', message: cause.message });
           throw error;
         }
-        this.update(shown, { state: 'waiting', message: cause.message });
+        this.board.update(shown, { state: 'waiting', message: cause.message });
         const next = this.progress.attempt + 1;
         await sleep(pause, { summary: `${context.label}: attempt ${next} of ${this.definition.attempts}` });
         this.progress.attempt = Math.max(this.progress.attempt, next);
@@ -221,9 +209,9 @@ export class Run<Input> implements Operation {
     for (const { context, undo } of this.undos.toReversed()) {
       const { undo: _, ...rest } = context;
       const shown = this.progress.steps[context.index - 1];
-      if (shown) this.update(shown, { state: 'undoing' });
+      if (shown) this.board.update(shown, { state: 'undoing' });
       const problem = await this.takeBack({ ...rest, undoes: context.index }, undo);
-      if (shown) this.update(shown, problem ? { state: 'not-undone', message: problem } : { state: 'undone' });
+      if (shown) this.board.update(shown, problem ? { state: 'not-undone', message: problem } : { state: 'undone' });
       if (!problem) continue;
       this.warn(`Not undone: ${context.label}: ${problem}`);
       await this.insist(lifecycle.noteNotUndone, [{ step: context.index, reason: problem }]);
@@ -249,7 +237,9 @@ export class Run<Input> implements Operation {
 
   private async conclude(outcome: 'succeeded' | 'failed' | 'cancelled', cause: Cause | null): Promise<void> {
     const { steps: done, warnings } = this.progress;
-    await this.insist(lifecycle.concludeOperation, [{ outcome, cause, warnings, steps: done, overdue: this.overdue }]);
+    await this.insist(lifecycle.concludeOperation, [
+      { outcome, cause, warnings, steps: done, overdue: this.board.overdue },
+    ]);
   }
 
   /** The inventory may be away for a while; beginning and ending an operation wait for it, however long it takes. */
@@ -279,33 +269,12 @@ export class Run<Input> implements Operation {
   private async watchTheClock(): Promise<void> {
     const due = msToNumber(this.definition.expected) * 2;
     await sleep(due, { summary: 'Twice the expected duration' });
-    this.overdue = true;
-    this.draw();
+    this.board.noteOverdue();
   }
 
   private context(index: number, label: string): StepContext {
     const { id: operationId, root, kind, epoch } = this;
     return { operation: operationId, root, kind, epoch, index, label, attempt: this.progress.attempt };
-  }
-
-  private show(label: string, state: StepProgress['state']): StepProgress {
-    const { steps: shown, attempt } = this.progress;
-    const entry: StepProgress = { index: shown.length + 1, label, state, attempt, startedAt: Date.now() };
-    shown.push(entry);
-    this.draw();
-    return entry;
-  }
-
-  private update(entry: StepProgress, change: Partial<StepProgress>): void {
-    Object.assign(entry, change);
-    if (change.state === 'done') delete entry.message;
-    if (change.state !== 'running' && change.state !== 'waiting') entry.endedAt = Date.now();
-    this.draw();
-  }
-
-  private draw(): void {
-    const overdue = this.overdue ? '\n⚠ It takes more than twice as long as expected.' : '';
-    setCurrentDetails(describeProgress(this.progress) + overdue);
   }
 
   /** Asked of the workflow's own scope: inside a non-cancellable one the current scope would say no. */
@@ -315,6 +284,10 @@ export class Run<Input> implements Operation {
 
   private throwIfCancelled(): void {
     if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('The operation was cancelled');
+  }
+
+  private get progress(): Progress {
+    return this.board.progress;
   }
 
   private ending(): Ending {

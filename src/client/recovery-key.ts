@@ -1,16 +1,27 @@
-import type { Stores } from './open.js';
-import { setRecoveryKey } from '../inventory/keyring-file.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApplicationFailure } from '@temporalio/common';
+import { openKeyring, setRecoveryKey } from '../inventory/keyring-file.js';
 import { createRecoveryKey } from '../inventory/recovery.js';
+import type { Stores } from './open.js';
+
+/** How long another process may take to write the key that it makes at this moment, in milliseconds. */
+const OTHERS_TIME = 5000;
 
 /**
  * Makes the recovery key at first use and shows its private half, once: with it, and with nothing else of CHOM, the
- * copies of keys and passwords that lie outside this controller can be opened.
- * @throws Conflict when another process makes it at this moment
+ * copies of keys and passwords that lie outside this controller can be opened. Of two processes at once one makes it.
+ * @throws Conflict when the keyring stays locked by a process that is gone
  */
 export async function makeRecoveryKey({ config, keyring }: Stores, say: (text: string) => void): Promise<void> {
   if (keyring.recovery !== undefined) return;
   const { publicKey, privateKey } = createRecoveryKey();
-  await setRecoveryKey(config.home, publicKey);
+  try {
+    await setRecoveryKey(config.home, publicKey);
+  } catch (error) {
+    // Somebody else shows theirs; ours was never used.
+    if (isConflict(error) && (await madeByAnother(config.home))) return;
+    throw error;
+  }
   say(
     [
       '',
@@ -21,4 +32,17 @@ export async function makeRecoveryKey({ config, keyring }: Stores, say: (text: s
       '',
     ].join('\n'),
   );
+}
+
+function isConflict(error: unknown): boolean {
+  return error instanceof ApplicationFailure && error.type === 'Conflict';
+}
+
+async function madeByAnother(home: string): Promise<boolean> {
+  const deadline = Date.now() + OTHERS_TIME;
+  while (Date.now() < deadline) {
+    if ((await openKeyring(home)).recovery !== undefined) return true;
+    await sleep(50);
+  }
+  return false;
 }

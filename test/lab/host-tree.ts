@@ -8,7 +8,7 @@ const RECORDS = '/var/lib/chom/jobs /var/lib/chom/claims /var/lib/chom/locks';
 
 /**
  * Everything of a host that a change could leave behind: files with mode, owner, target and content, users, units,
- * processes of sites, packages, databases and their users. `times`: also when each file was written last.
+ * processes of sites (but where PHP runs for one: its workers come and go by themselves), packages, databases and their users. `times`: also when each file was written last.
  */
 export async function hostTree(host: LabHost, { times = false } = {}): Promise<string[]> {
   const pruned = RECORDS.split(' ').map((path) => `-path ${path} -prune`);
@@ -20,7 +20,7 @@ ${chosen} -type f -print0 2>/dev/null | sort -z | xargs -0 -r sha256sum
 systemctl list-unit-files --no-legend --plain 'chom*' 'nginx*' 'php*' 'mariadb*'
 systemctl list-units --no-legend --plain --type=service 'chom-php*' 'nginx*' 'php*' 'mariadb*' | awk '{ print "unit", $1, $3, $4 }'
 ls /run/chom-php 2>/dev/null
-ps -eo user= | sort -u | grep -E '^s[a-z2-7]{9}$'
+ps -eo user= | sort -u | grep -E '^s[a-z2-7]{9}$' | while read -r site; do systemctl -q is-active "chom-php@$site" || echo "$site"; done
 dpkg-query -W -f '\${Package} \${Status}\\n' | sha256sum
 if command -v mariadb >/dev/null; then mariadb -N -e 'show databases; select user, host, plugin from mysql.user order by 1, 2'; fi
 true`);

@@ -2,7 +2,6 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -10,6 +9,7 @@ import { text as readText } from 'node:stream/consumers';
 import type { TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { startLab, type Lab } from './index.js';
+import { freePort } from './ports.js';
 
 /**
  * CHOM at work, on a real Debian host of this machine: a bare server becomes one that serves a static and a PHP site
@@ -189,14 +189,6 @@ async function untilInterrupted(environment: NodeJS.ProcessEnv): Promise<void> {
   say(`  export ${names.map((name) => `${name}=${environment[name]}`).join(' ')}`);
   say('  npm run -s chom -- site list\n\nCtrl-C ends it all.');
   await new Promise((resolve) => process.once('SIGINT', resolve));
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function ended(child: ChildProcess): Promise<number | NodeJS.Signals | null> {

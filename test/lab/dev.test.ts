@@ -5,9 +5,10 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Lab, startLab } from '../../lab/index.js';
 import { poll } from '../../lab/poll.js';
+import { freePort } from '../../lab/ports.js';
 import { cacheDirectory } from '../../src/client/programs/cache.js';
 import { chomCommand, type Chom, type Running } from './rig-command.js';
-import { freePort, plainEnvironment } from './rig.js';
+import { plainEnvironment } from './rig.js';
 import { visit } from './rig-visit.js';
 
 let lab: Lab;

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { historyFromJSON, historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { type HostOrder, type Lab, type LabHost, startLab } from '../../lab/index.js';
+import { freePort } from '../../lab/ports.js';
 import { sealedDataConverter, type TemporalAddress } from '../../src/client/connection.js';
 import { openStores, type Stores } from '../../src/client/open.js';
 import { findProgram } from '../../src/client/program.js';
@@ -124,15 +124,6 @@ export async function startRig({ hosts, acme = false, environment: more = {} }: 
 export function plainEnvironment(): NodeJS.ProcessEnv {
   const settings = /^(CHOM|TEMPORAL|VITEST)_|^(VITEST|NODE_OPTIONS|NODE_ENV|TEST|DEV)$/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !settings.test(name)));
-}
-
-/** A port of loopback that nothing listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 function labSettings(lab: Lab): NodeJS.ProcessEnv {

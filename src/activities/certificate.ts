@@ -36,6 +36,8 @@ export function certificateActivities(deps: Deps) {
       if (site.status !== 'active' || site.server !== plan.server) {
         throw failure('Conflict', `Site ${site.domain} is ${site.status} and not live on ${plan.serverName}`);
       }
+      const strange = plan.names.find((name) => name !== site.domain && !site.aliases.includes(name));
+      if (strange !== undefined) throw failure('Forbidden', `${strange} is no name of site ${site.domain}`);
       const { address, status } = await servers.byId(inventory.db, plan.server);
       if (status === 'removed')
         throw failure('NotFound', `Site ${site.domain} has no server: ${plan.serverName} was removed`);

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
 import * as operations from '../inventory/operations.js';
+import { refuseForeign } from '../inventory/ownership.js';
 import { failure, isFailureType } from '../workflows/failures.js';
 import type { StepContext } from '../workflows/step.js';
 import { isUnreadable } from '../workflows/unreadable.js';
@@ -10,8 +11,8 @@ import { fence } from './workplace.js';
 type StepActivity = (step: StepContext, ...args: never[]) => Promise<unknown>;
 
 /**
- * What every step's activity goes through: its arguments were sealed for us, its operation may still act, its undo is
- * journalled before it acts, it heartbeats, and only failures of ours leave it.
+ * What every step's activity goes through: its arguments were sealed for us, its operation may still act and acts on
+ * what its tenant asked for, its undo is journalled before it acts, it heartbeats, and only failures of ours leave it.
  */
 export function stepActivity(deps: Deps, activity: StepActivity) {
   return async (step: StepContext, ...args: never[]): Promise<unknown> => {
@@ -21,7 +22,7 @@ export function stepActivity(deps: Deps, activity: StepActivity) {
     try {
       refuseUnreadable(step, args);
       // Index 0: the operation's own beginning and end, which look after their fence themselves.
-      if (step.index > 0) await enter(deps, step);
+      if (step.index > 0) await enter(deps, step, args);
       const result = await activity(step, ...args);
       if (step.undoes !== undefined) await undone(deps, step, step.undoes);
       return result;
@@ -38,9 +39,10 @@ function refuseUnreadable(step: StepContext, args: unknown[]): void {
   if (isUnreadable(found)) throw failure('Forbidden', `An argument of this step is ${found.chomUnreadable}`);
 }
 
-async function enter(deps: Deps, step: StepContext): Promise<void> {
+async function enter(deps: Deps, step: StepContext, args: readonly unknown[]): Promise<void> {
   const { operation, index, undo, final } = step;
   await deps.inventory.fenced(fence(step), async (trx) => {
+    await refuseForeign(trx, operation, args);
     // Entering an undo only asks whether this run may still act.
     if (step.undoes !== undefined) return;
     const journal = { operation, step: index, ...(undo && { undo }), ...(final && { final }) };

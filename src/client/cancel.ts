@@ -9,7 +9,7 @@ import type { Chom } from './open.js';
  * @throws NotFound; Conflict it has ended, or is a step of another one; TemporalUnavailable
  */
 export async function cancelOperation(chom: Chom, id: string): Promise<'cancelled' | 'running'> {
-  const { outcome, parent, root } = await operations.byId(chom.inventory.db, id);
+  const { outcome, parent, root } = await operations.byId(chom.inventory.db, id, chom);
   if (outcome !== null) {
     throw failure('Conflict', `Operation ${id} has ended already: ${outcome}`, { next: `chom op show ${id}` });
   }

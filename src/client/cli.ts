@@ -17,6 +17,8 @@ export interface Cli {
 /** One command while it runs. */
 export interface Session {
   cli: Cli;
+  /** The settings, as far as the command line does not say otherwise. */
+  environment: Cli['environment'];
   output: Output;
   /** Opens CHOM at the first call; what was given is checked before. It is closed when the command ends. */
   open(): Promise<Chom>;
@@ -29,12 +31,14 @@ export function action<Args extends unknown[]>(
 ): (...args: [...Args, Command]) => Promise<void> {
   return async (...all) => {
     const command = all.at(-1) as Command;
-    const { json } = command.optsWithGlobals<{ json?: boolean }>();
+    const { json, tenant } = command.optsWithGlobals<{ json?: boolean; tenant?: string }>();
+    const environment = tenant === undefined ? cli.environment : { ...cli.environment, CHOM_TENANT: tenant };
     let opened: Promise<Chom> | undefined;
     const session: Session = {
       cli,
+      environment,
       output: openOutput(cli, json === true),
-      open: async () => await (opened ??= openChom(cli.environment)),
+      open: async () => await (opened ??= openChom(environment)),
     };
     try {
       cli.exitStatus = (await run(session, ...(all.slice(0, -1) as Args))) ?? 0;

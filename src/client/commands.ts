@@ -6,8 +6,10 @@ import { foregroundCommands } from './foreground.js';
 import { opCommand } from './op.js';
 import { openOutput } from './output.js';
 import { EXIT, problemOf } from './problem.js';
+import { parseTenantName } from './names.js';
 import { serverCommand } from './server.js';
 import { siteCommand } from './site.js';
+import { tenantCommand } from './tenant.js';
 
 /** Runs one command line, without the program's own name. Returns the exit status; never throws. */
 export async function runCommandLine(words: readonly string[], cli: Cli): Promise<number> {
@@ -29,6 +31,7 @@ export function chomCommand(cli: Cli): Command {
     .description('Runs web-hosting operations on plain Debian and Ubuntu servers, as durable workflows.')
     .version(version(), '--version')
     .option('--json', 'one JSON document on stdout')
+    .option('--tenant <name>', 'whom the command works for, instead of CHOM_TENANT', parseTenantName)
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       writeOut: (text) => cli.stdout.write(text),
@@ -54,6 +57,7 @@ Examples:
   siteCommand(program, cli);
   certificateCommand(program, cli);
   opCommand(program, cli);
+  tenantCommand(program, cli);
   foregroundCommands(program);
   return program;
 }

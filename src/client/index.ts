@@ -5,6 +5,7 @@ export { enrolServer, type NewServer } from './new-server.js';
 export { parsePrivateKey, readPrivateKey, type PrivateKey } from './private-key.js';
 export { createSite, type NewSite } from './new-site.js';
 export { issueCertificate } from './new-certificate.js';
+export { addTenant } from './tenant.js';
 export { cancelOperation } from './cancel.js';
 export { answer, watch, type Seen, type WatchOptions } from './watch.js';
 export { failureDetails, isFailureType, type FailureDetails, type FailureType } from '../workflows/failures.js';

@@ -4,9 +4,18 @@ import { quoted } from './text.js';
 
 /** @throws InvalidInput saying what a server may be called */
 export function parseServerName(text: string): string {
-  if (text.trim() === '') throw failure('InvalidInput', `The server's name is empty`);
+  return parseName(text, 'server');
+}
+
+/** @throws InvalidInput saying what a tenant may be called */
+export function parseTenantName(text: string): string {
+  return parseName(text, 'tenant');
+}
+
+function parseName(text: string, of: string): string {
+  if (text.trim() === '') throw failure('InvalidInput', `The ${of}'s name is empty`);
   if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
-  throw failure('InvalidInput', `${quoted(text)} is no name for a server`, {
+  throw failure('InvalidInput', `${quoted(text)} is no name for a ${of}`, {
     cause: 'a name has 1 to 63 lower-case letters, digits and hyphens, and neither begins nor ends with a hyphen',
   });
 }

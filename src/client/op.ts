@@ -104,7 +104,7 @@ async function show(session: Session, text: string): Promise<void> {
   const id = parseOperationId(text);
   const chom = await session.open();
   const { inventory } = chom;
-  const operation = await operations.byId(inventory.db, id);
+  const operation = await operations.byId(inventory.db, id, chom);
   const { parent, askedAt, startedAt, endedAt, outcome } = operation;
   // The row gets its steps when the operation ends.
   const live = outcome === null ? await askProgress(chom, id) : null;
@@ -135,7 +135,7 @@ async function watchToTheEnd(session: Session, text: string, options: Pick<Follo
   parseTimeout(options.timeout);
   const id = parseOperationId(text);
   const chom = await session.open();
-  await operations.byId(chom.inventory.db, id);
+  await operations.byId(chom.inventory.db, id, chom);
   return await follow(session, chom, id, options);
 }
 

@@ -43,7 +43,7 @@ export async function watch(chom: Chom, id: string, options: WatchOptions = {}):
   try {
     for (;;) {
       signal?.throwIfAborted();
-      const seen = await look(chom, await operations.byId(chom.inventory.db, id), probes);
+      const seen = await look(chom, await operations.byId(chom.inventory.db, id, chom), probes);
       onSeen(seen);
       if (seen.operation.outcome !== null) return seen;
       await refuseLost(chom, seen.operation, probes.get(id));
@@ -106,8 +106,9 @@ function noWorker(chom: Chom, id: string, waited: number) {
   });
 }
 
-/** Asks the workflow's question the other way: gives the operator's answer to it. @throws TemporalUnavailable */
+/** Asks the workflow's question the other way: gives the operator's answer to it. @throws NotFound; TemporalUnavailable */
 export async function answer(chom: Chom, id: string, question: Question, value: string): Promise<void> {
+  await operations.byId(chom.inventory.db, id, chom);
   const temporal = await chom.temporal();
   await temporal.workflow.getHandle(id).signal<[string, string]>('answer', question.name, value);
 }

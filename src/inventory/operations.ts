@@ -105,10 +105,11 @@ export async function cancelAsked(trx: Trx, id: string): Promise<boolean> {
   return true;
 }
 
-/** @throws NotFound */
-export async function byId(db: Db, id: string): Promise<Operation> {
+/** @throws NotFound also when it is another tenant's than the one that asks */
+export async function byId(db: Db, id: string, filter: { tenant?: string } = {}): Promise<Operation> {
   const operation = await find(db, id);
-  if (!operation) throw failure('NotFound', `There is no operation ${id}`, { next: 'chom op list' });
+  const foreign = filter.tenant !== undefined && operation?.tenant !== filter.tenant;
+  if (!operation || foreign) throw failure('NotFound', `There is no operation ${id}`, { next: 'chom op list' });
   return operation;
 }
 

@@ -20,7 +20,7 @@ export async function add(trx: Trx, tenant: { id: string; name: string }): Promi
 /** @throws NotFound */
 export async function byName(db: Db, name: string): Promise<Tenant> {
   const row = await db.selectFrom('tenants').selectAll().where('name', '=', name).executeTakeFirst();
-  if (!row) throw failure('NotFound', `There is no tenant ${name}`, { next: 'set CHOM_TENANT to one that exists' });
+  if (!row) throw failure('NotFound', `There is no tenant ${name}`, { next: 'chom tenant list' });
   return row;
 }
 

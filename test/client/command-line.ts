@@ -93,10 +93,15 @@ async function listen(contact: () => void): Promise<Server> {
 }
 
 /** A server that is enrolled, as its operation leaves it. */
-export async function addServer({ stores, host }: CommandLine, name: string, php = ['8.4']): Promise<string> {
+export async function addServer(
+  { stores, host }: CommandLine,
+  name: string,
+  php = ['8.4'],
+  tenant = 'default',
+): Promise<string> {
   const id = `srv-${name}`;
   await stores.inventory.transaction(async (trx) => {
-    await servers.add(trx, { id, tenant: 'default', name, ...host, user: 'root' });
+    await servers.add(trx, { id, tenant, name, ...host, user: 'root' });
     await servers.recordFacts(trx, id, { os: 'debian', osVersion: '13', versions: { php, nginx: '1.26.3' } });
     await servers.setStatus(trx, id, 'active');
   });

@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import * as certificates from '../../src/inventory/certificates.js';
+import * as operations from '../../src/inventory/operations.js';
+import { addServer, addSite, rowCounts, startCommandLine, type CommandLine } from './command-line.js';
+
+const OPERATION = 'provision-site-theirsaaaaaa';
+const SECRETS = ['web1', 'theirs.example', 'www.theirs.example', OPERATION, 'serial-of-theirs', 'srv-web1'];
+let line: CommandLine;
+
+// The default tenant has everything; acme has nothing.
+beforeAll(async () => {
+  line = await startCommandLine();
+  const server = await addServer(line, 'web1');
+  const site = await addSite(line, server, 'theirs.example', ['www.theirs.example']);
+  await line.stores.inventory.transaction(async (trx) => {
+    const row = { id: OPERATION, kind: 'provision-site' as const, tenant: 'default', server, site };
+    const where = { cluster: line.environment['TEMPORAL_ADDRESS'] ?? '', namespace: 'default' };
+    await operations.ask(trx, line.stores.keyring, { ...row, input: {}, ...where });
+    const times = { notBefore: '2026-01-01T00:00:00.000Z', notAfter: '2027-01-01T00:00:00.000Z' };
+    await certificates.record(trx, {
+      ...{ id: 'cert-theirs', site, names: ['theirs.example'], serial: 'serial-of-theirs', fingerprint: 'f' },
+      ...{ issuer: 'i', chain: 'c', ...times },
+    });
+    await certificates.markInstalled(trx, 'cert-theirs');
+  });
+  await line.here('tenant', 'add', 'acme');
+});
+afterAll(async () => await line.close());
+
+describe('a tenant', () => {
+  test('is made once, and listed with what it has', async () => {
+    expect(await line.here('tenant', 'add', 'acme')).toMatchObject({ status: 0, stdout: 'acme\n' });
+    const added = await line.here('tenant', 'add', 'other-one', '--json');
+    expect(JSON.parse(added.stdout)).toMatchObject({ tenant: { id: 'other-one', name: 'other-one' }, created: true });
+    const again = await line.here('tenant', 'add', 'other-one', '--json');
+    expect(JSON.parse(again.stdout)).toMatchObject({ created: false });
+    const listed = await line.here('tenant', 'list', '--json');
+    expect(JSON.parse(listed.stdout)).toMatchObject({
+      tenants: [
+        { name: 'acme', servers: 0, sites: 0 },
+        { name: 'default', servers: 1, sites: 1 },
+        { name: 'other-one', servers: 0, sites: 0 },
+      ],
+    });
+    expect((await line.here('tenant', 'list')).stdout).toMatch(/^TENANT +SERVERS +SITES\nacme +0 +0\ndefault +1 +1\n/);
+  });
+
+  test.each(['', ' ', 'Acme', 'a_b', '-a', 'a-', 'a'.repeat(64), 'a b', '$(id)', '../x', 'ä'])(
+    'is not called %j',
+    async (name) => {
+      const before = await line.here('tenant', 'list');
+      expect(await line.here('tenant', 'add', name)).toMatchObject({ status: 2, stdout: '' });
+      expect(await line.here('--tenant', name, 'site', 'list')).toMatchObject({ status: 2, stdout: '' });
+      expect(await line.here('tenant', 'list')).toEqual(before);
+    },
+  );
+
+  test('that there is not is no tenant to work for', async () => {
+    const ran = await line.here('--tenant', 'nobody', 'site', 'list', '--json');
+    expect(ran.status).toBe(5);
+    expect(JSON.parse(ran.stdout)).toMatchObject({ error: { type: 'NotFound', next: 'chom tenant list' } });
+  });
+});
+
+// Both ways to say whom a command works for.
+describe.each(['--tenant', 'CHOM_TENANT'])('[SE-05] by %s, a tenant', (how) => {
+  async function asAcme(...words: string[]) {
+    if (how === '--tenant') return await line.here('--tenant', 'acme', ...words, '--json');
+    line.environment['CHOM_TENANT'] = 'acme';
+    const ran = await line.here(...words, '--json');
+    delete line.environment['CHOM_TENANT'];
+    return ran;
+  }
+
+  test.each([
+    ['server', 'list'],
+    ['site', 'list'],
+    ['certificate', 'list'],
+    ['certificate', 'list', '--all'],
+    ['op', 'list'],
+    ['op', 'list', '--running'],
+  ])('sees nothing of another by: %s %s', async (...words) => {
+    const ran = await asAcme(...words);
+    expect(ran.status).toBe(0);
+    for (const secret of SECRETS) expect(ran.stdout + ran.stderr).not.toContain(secret);
+    // The same command shows it to whose it is: it would have been seen.
+    const own = await line.here(...words, '--json');
+    expect(SECRETS.some((secret) => own.stdout.includes(secret))).toBe(true);
+  });
+
+  test.each<[number, ...string[]]>([
+    [5, 'server', 'show', 'web1'],
+    [5, 'site', 'list', '--server', 'web1'],
+    [5, 'site', 'show', 'theirs.example'],
+    [5, 'site', 'show', 'www.theirs.example'],
+    [5, 'site', 'create', 'new.example', '--server', 'web1'],
+    [5, 'certificate', 'issue', 'theirs.example'],
+    [5, 'op', 'list', '--site', 'theirs.example'],
+    [5, 'op', 'show', OPERATION],
+    [5, 'op', 'watch', OPERATION],
+    [5, 'op', 'cancel', OPERATION],
+  ])('is refused with %i: %s %s %s', async (status, ...words) => {
+    const before = await rowCounts(line);
+    const row = await operations.byId(line.stores.inventory.db, OPERATION);
+    const ran = await asAcme(...words);
+    expect(ran.status).toBe(status);
+    // What was asked for may be repeated, and nothing else is told.
+    const asked = words.join(' ');
+    for (const secret of SECRETS.filter((one) => !asked.includes(one))) expect(ran.stdout).not.toContain(secret);
+    // It is answered as what was never there.
+    const never = await asAcme(...words.map((word) => (word === OPERATION ? `${OPERATION.slice(0, -2)}zz` : word)));
+    expect(never.status).toBe(status);
+    expect(await rowCounts(line)).toEqual(before);
+    expect(await operations.byId(line.stores.inventory.db, OPERATION)).toEqual(row);
+    expect(line.contacts()).toBe(0);
+  });
+
+  test('is not told who holds a name that is taken', async () => {
+    await addServer(line, 'of-acme', ['8.4'], 'acme');
+    for (const domain of ['theirs.example', 'www.theirs.example']) {
+      const ran = await asAcme('site', 'create', domain, '--server', 'of-acme');
+      expect(ran.status).toBe(1);
+      expect(JSON.parse(ran.stdout)).toMatchObject({
+        error: { message: `${domain} is taken`, cause: null, next: null },
+      });
+    }
+  });
+});

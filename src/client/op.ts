@@ -9,6 +9,7 @@ import { cancelOperation } from './cancel.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
+import { logsCommand } from './logs.js';
 import { parseOperationId } from './names.js';
 import { operationDocument, statusOf, targetOf, tookOf } from './operation.js';
 import { describeProblem, problemOfOperation } from './problem.js';
@@ -52,6 +53,7 @@ export function opCommand(program: Command, cli: Cli): void {
     .description('ask an operation to stop and to take back what it did')
     .addHelpText('after', '\nExample:\n  chom op cancel provision-site-abcdefghijkl')
     .action(action(cli, cancel));
+  logsCommand(op, cli);
 }
 
 async function list(session: Session, options: ListOptions): Promise<void> {

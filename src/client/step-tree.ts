@@ -1,20 +1,9 @@
-import type { StepProgress } from '../workflows/progress.js';
+import { MARKS, type StepProgress } from '../workflows/progress.js';
 import { duration, printable } from './text.js';
 import type { Seen } from './watch.js';
 
 const SPINNER = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const STALL_MS = 60_000;
-
-const MARKS: Record<StepProgress['state'], string> = {
-  running: '▶',
-  waiting: '…',
-  done: '✔',
-  skipped: '–',
-  failed: '✘',
-  undoing: '↩',
-  undone: '↩',
-  'not-undone': '✘',
-};
 
 const COLOURS: Partial<Record<StepProgress['state'], number>> = {
   running: 36,

@@ -1,4 +1,5 @@
 import { setCurrentDetails } from '@temporalio/workflow';
+import type { Cause } from './causes.js';
 import type { OperationKind } from './step.js';
 import { describeProgress, type Progress, type Question, type StepProgress } from './progress.js';
 
@@ -26,6 +27,13 @@ export class Board {
     if (change.state === 'done') delete entry.message;
     if (change.state !== 'running' && change.state !== 'waiting') entry.endedAt = Date.now();
     this.draw();
+  }
+
+  /** An attempt of the step failed: another one follows, or (`failed`) none. */
+  fail(entry: StepProgress, state: 'waiting' | 'failed', { type, message, details: { output } }: Cause): void {
+    const failed = { attempt: entry.attempt, at: Date.now(), type, message, ...(output !== undefined && { output }) };
+    (entry.failures ??= []).push(failed);
+    this.update(entry, { state, message });
   }
 
   /** Shows a question, or with null that there is none any more. */

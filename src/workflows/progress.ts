@@ -9,6 +9,19 @@ export interface StepProgress {
   endedAt?: number;
   /** Why it failed or waits. */
   message?: string;
+  /** Every attempt that failed, for the operation's log. */
+  failures?: StepFailure[];
+}
+
+/** An attempt of a step that failed. */
+export interface StepFailure {
+  attempt: number;
+  /** Milliseconds since the epoch, workflow time. */
+  at: number;
+  type: string;
+  message: string;
+  /** Last lines of what the program on the server said. */
+  output?: string;
 }
 
 /** What the operator is asked, while an operation waits for the answer. */
@@ -31,9 +44,10 @@ export interface Progress {
   question: Question | null;
 }
 
-const MARKS: Record<StepProgress['state'], string> = {
+/** Wherever a step is shown. */
+export const MARKS: Record<StepProgress['state'], string> = {
   running: '▶',
-  waiting: '⏳',
+  waiting: '…',
   done: '✔',
   skipped: '–',
   failed: '✘',

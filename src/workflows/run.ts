@@ -174,10 +174,11 @@ export class Run<Input> implements Operation {
           !isCancellation(error) && RETRYABLE[cause.type] && this.progress.attempt < this.definition.attempts;
         const pause = Math.max(msToNumber(this.definition.backoff), (cause.details.retryAfterSeconds ?? 0) * 1000);
         if (!again || pause > 3_600_000) {
-          this.board.update(shown, { state: 'failed', message: cause.message });
+          if (isCancellation(error)) this.board.update(shown, { state: 'failed', message: cause.message });
+          else this.board.fail(shown, 'failed', cause);
           throw error;
         }
-        this.board.update(shown, { state: 'waiting', message: cause.message });
+        this.board.fail(shown, 'waiting', cause);
         const next = this.progress.attempt + 1;
         await sleep(pause, { summary: `${context.label}: attempt ${next} of ${this.definition.attempts}` });
         this.progress.attempt = Math.max(this.progress.attempt, next);

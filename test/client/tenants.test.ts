@@ -98,6 +98,7 @@ describe.each(['--tenant', 'CHOM_TENANT'])('[SE-05] by %s, a tenant', (how) => {
     [5, 'op', 'list', '--site', 'theirs.example'],
     [5, 'op', 'show', OPERATION],
     [5, 'op', 'watch', OPERATION],
+    [5, 'op', 'logs', OPERATION],
     [5, 'op', 'cancel', OPERATION],
   ])('is refused with %i: %s %s %s', async (status, ...words) => {
     const before = await rowCounts(line);

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
+import type { LogEntry } from '../../src/client/operation-log.js';
 import { failure } from '../../src/workflows/failures.js';
 import { startFollowing, until, type Following } from './following.js';
 
@@ -108,6 +109,47 @@ describe('with a worker', () => {
     expect((await following.run('op', 'watch', operation)).status).toBe(1);
   });
 
+  test('its log tells each attempt with what the server said, what was taken back, and the events', async () => {
+    const output = 'nginx: [emerg] unknown directive\nnginx: configuration file test failed';
+    following.fails.set('logged.example', failure('CommandFailed', 'Creating the user failed', { output }));
+    const release = following.hold('end of logged.example');
+    const running = following.start(...create('logged.example', '--json'));
+    await until('the undo', () => running.stderr.includes('↩ Create the user — undoing'));
+    const id = await runningOperation([]);
+    const logs = async () =>
+      JSON.parse((await following.run('op', 'logs', id, '--json')).stdout) as { log: LogEntry[] };
+    const live = await logs();
+    expect(live).toMatchObject({ operation: id, status: 'running', error: null });
+    const failed = (attempt: number) => {
+      return { what: 'failure', operation: id, name: 'Create the user', attempt, type: 'CommandFailed', output };
+    };
+    expect(live.log.filter(({ what }) => what === 'failure')).toMatchObject([failed(1), failed(2)]);
+    expect(live.log.find(({ name }) => name === 'Create the user')).toMatchObject({ what: 'step', state: 'undoing' });
+    release();
+    await running.ended;
+
+    const { log } = await logs();
+    expect(log.map(({ what, name }) => `${what} ${name}`)).toEqual([
+      'asked provision-site',
+      'begun provision-site',
+      'step Check the request',
+      'step Create the user',
+      'failure Create the user',
+      'failure Create the user',
+      'undo Create the user',
+      'event SiteProvisioningFailed',
+      'event Alert',
+      'ended failed',
+    ]);
+    expect(log.filter(({ what }) => what === 'failure')).toMatchObject([failed(1), failed(2)]);
+    expect(log.at(-1)).toMatchObject({ type: 'CommandFailed', message: 'Creating the user failed' });
+    const text = (await following.run('op', 'logs', id)).stdout;
+    expect(text).toMatch(
+      /^\S+Z {2}Create the user: attempt 2 failed, CommandFailed: Creating the user failed\n {4}nginx: \[emerg\] unknown directive\n {4}nginx: conf/m,
+    );
+    expect(text).toMatch(/^\S+Z {2}taken back: Create the user$/m);
+  });
+
   test('a certificate that fails is a warning of its site', async () => {
     following.fails.set('certificate of warned.example', failure('DomainNotPointed', 'It points elsewhere'));
     const ran = await following.run(...create('warned.example', '--json'));
@@ -117,6 +159,10 @@ describe('with a worker', () => {
       warnings: [expect.stringContaining('It points elsewhere')],
     });
     expect(ran.stderr).toContain('succeeded with warnings');
+    const id = idIn(ran.stdout) ?? '';
+    const logged = (await following.run('op', 'logs', id)).stdout;
+    expect(logged).toMatch(/^\S+Z {2}certificate: Order the certificate: attempt 1 failed, DomainNotPointed/m);
+    expect(logged).toMatch(/^⚠ .*It points elsewhere/m);
   });
 
   test('who comes second is refused and told who works there', async () => {

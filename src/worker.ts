@@ -6,6 +6,7 @@ import { createActivities } from './activities/index.js';
 import { connectTemporal, temporalSettings, sealedDataConverter } from './client/connection.js';
 import { openStores, type Stores } from './client/open.js';
 import { sweep } from './client/sweep.js';
+import { workerIdentity } from './client/worker-identity.js';
 import { readConfig, type Config } from './config.js';
 import { createHosts } from './host/pool.js';
 import { refuseMissingKeys, controllerId } from './inventory/keys.js';
@@ -26,6 +27,7 @@ async function main(config: Config): Promise<void> {
     connection,
     namespace,
     taskQueue: config.taskQueue,
+    identity: workerIdentity(controller, keyring),
     workflowBundle: { codePath: fileURLToPath(new URL('../dist/workflow-bundle.js', import.meta.url)) },
     activities: createActivities({ inventory, keyring, config, hosts, controller, log }),
     dataConverter: sealedDataConverter(keyring),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { certificateCommand } from './certificate.js';
 import type { Cli } from './cli.js';
+import { doctorCommand } from './doctor.js';
 import { foregroundCommands } from './foreground.js';
 import { opCommand } from './op.js';
 import { openOutput } from './output.js';
@@ -58,6 +59,7 @@ Examples:
   certificateCommand(program, cli);
   opCommand(program, cli);
   tenantCommand(program, cli);
+  doctorCommand(program, cli);
   foregroundCommands(program);
   return program;
 }

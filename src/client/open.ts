@@ -47,7 +47,8 @@ export async function openStores(environment: Environment): Promise<Stores> {
   }
 }
 
-function inventoryLocation({ home, databaseUrl }: Config): InventoryLocation {
+/** Where the settings say that the inventory is. */
+export function inventoryLocation({ home, databaseUrl }: Config): InventoryLocation {
   return databaseUrl === undefined ? { file: join(home, 'inventory.db') } : { url: databaseUrl };
 }
 
@@ -91,6 +92,11 @@ async function prepareHome(directory: string): Promise<void> {
   } catch (error) {
     throw unusable(error);
   }
+  await refuseOpenHome(directory);
+}
+
+/** @throws Forbidden others than its owner may change it */
+export async function refuseOpenHome(directory: string): Promise<void> {
   const { mode } = await stat(directory);
   // Its files are 0600; whoever may write the directory could put others in their place.
   if ((mode & 0o022) === 0) return;

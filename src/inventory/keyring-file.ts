@@ -17,13 +17,19 @@ export function keyringFile(directory: string): string {
  */
 export async function openKeyring(directory: string): Promise<Keyring> {
   const file = keyringFile(directory);
-  const held = await read(file);
-  if (held) return Keyring.fromObject(held);
+  const held = await readKeyring(directory);
+  if (held) return held;
   await mkdir(directory, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw failure('InventoryUnavailable', `The directory ${directory} cannot be made`, { cause: codeOf(error) });
   });
   await write(file, Keyring.generate(), 'new');
   return Keyring.fromObject(await read(file));
+}
+
+/** Null when there is none. @throws Forbidden, InvalidInput as `openKeyring` */
+export async function readKeyring(directory: string): Promise<Keyring | null> {
+  const held = await read(keyringFile(directory));
+  return held ? Keyring.fromObject(held) : null;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { failure } from '../workflows/failures.js';
 import { now } from './clock.js';
-import type { Inventory } from './database.js';
+import type { Db, Inventory } from './database.js';
 import type { Keyring } from './keyring.js';
 import { missingKeys } from './sealing.js';
 
@@ -25,4 +25,9 @@ export async function controllerId(inventory: Inventory): Promise<string> {
       .execute();
     return (await trx.selectFrom('controllers').select('id').executeTakeFirstOrThrow()).id;
   });
+}
+
+/** The same, where it has been written already; null before. */
+export async function findController(db: Db): Promise<string | null> {
+  return (await db.selectFrom('controllers').select('id').executeTakeFirst())?.id ?? null;
 }

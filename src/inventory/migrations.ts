@@ -62,6 +62,11 @@ export async function migrate(inventory: Inventory): Promise<void> {
   });
 }
 
+/** The schema's version, and the one that this CHOM brings it to. @throws InventoryUnavailable as `migrate` */
+export async function schemaVersion(db: Db): Promise<{ reached: number; known: number }> {
+  return { reached: await version(db), known: MIGRATIONS.length };
+}
+
 async function version(db: Db): Promise<number> {
   const tables = isPostgres(db)
     ? sql<{ n: number }>`select count(*) as n from information_schema.tables

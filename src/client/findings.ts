@@ -1,0 +1,60 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { failureDetails } from '../workflows/failures.js';
+import type { Output } from './output.js';
+import { EXIT } from './problem.js';
+import { facts, printable } from './text.js';
+
+/** One thing that was looked at. `unknown`: it could not be seen, which is not wrong by itself. */
+export interface Finding {
+  /** Stable: programs look it up. */
+  name: string;
+  state: 'ok' | 'wrong' | 'unknown';
+  /** What was seen. */
+  message: string;
+  cause?: string | undefined;
+  /** The command that mends it. */
+  next?: string | undefined;
+}
+
+const MARKS: Record<Finding['state'], string> = { ok: '✔', wrong: '✘', unknown: '?' };
+
+/** Tells what was found. Returns the exit status: 1 when something is wrong. */
+export function tellFindings(output: Output, findings: readonly Finding[], more: object = {}): number {
+  const bad = findings.filter(({ state }) => state === 'wrong').map(({ name }) => name);
+  const checks = findings.map(({ name, state, message, cause = null, next = null }) => {
+    return { name, state, message, cause, next };
+  });
+  output.data({ ...more, ok: bad.length === 0, checks }, describe(findings));
+  if (bad.length > 0) output.say(`Wrong: ${bad.join(', ')}`);
+  return bad.length === 0 ? EXIT.ok : EXIT.failed;
+}
+
+function describe(findings: readonly Finding[]): string {
+  const width = Math.max(0, ...findings.map(({ name }) => name.length));
+  return findings
+    .flatMap(({ name, state, message, cause, next }) => [
+      `${MARKS[state]} ${name.padEnd(width)}  ${printable(message)}`,
+      ...(state === 'ok'
+        ? []
+        : [
+            facts(
+              [
+                ['cause', cause],
+                ['next', next],
+              ],
+              ' '.repeat(width + 4),
+            ),
+          ]),
+    ])
+    .filter((line) => line !== '')
+    .join('\n');
+}
+
+/** A failure as a finding. */
+export function wrong(name: string, error: unknown): Finding {
+  if (!(error instanceof ApplicationFailure)) {
+    return { name, state: 'wrong', message: error instanceof Error ? error.message : String(error) };
+  }
+  const { cause, next } = failureDetails(error);
+  return { name, state: 'wrong', message: error.message, cause, next };
+}

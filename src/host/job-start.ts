@@ -44,6 +44,15 @@ follow() {
 prepare() {
   ${writeRecord(job, place)}
 }
+# The slice goes with its last unit, and while systemd stops it no other is let in: refused so, it is tried again.
+start_unit() {
+  n=0
+  until said=$( { ${start(job, place)}; } 2>&1); do
+    case $n:$said in [0-9]:*destructive* | [0-9][0-9]:*destructive*) ;; *) printf '%s\n' "$said" >&2; return 1 ;; esac
+    n=$((n + 1))
+    sleep 0.05
+  done
+}
 [ -d ${record} ] && [ -d /var/lib/chom/claims ] || open_record || finish unwritable
 for round in 1 2 3; do
   exec 9>>${directory}/lock
@@ -68,7 +77,7 @@ for round in 1 2 3; do
     ${job.check === undefined ? sh`finish interrupted $rest` : sh`mode=check`}
   fi
   prepare || finish unwritable
-  if ! { ${start(job, place)}; }; then
+  if ! start_unit; then
     rm -rf ${place.secrets}
     finish unstarted
   fi

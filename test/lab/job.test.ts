@@ -156,6 +156,14 @@ describe.each(['new', 'old'])('a job on the %s host', (name) => {
   });
 });
 
+it('starts one after the other of an operation, also while systemd lets its slice go', async () => {
+  const { host } = await server();
+  const { claim, operation } = jobOf();
+  for (let n = 0; n < 60; n += 1) {
+    expect(await host.job({ ...jobOf(), claim, operation, step: `${n}/part` })).toMatchObject({ exit: 0 });
+  }
+});
+
 describe('two at once', () => {
   it('starts a job once, and gives both its result', async () => {
     const { machine } = await server();

@@ -19,7 +19,7 @@ const BARE = words(
 
 /** What enrolment installs, so that a host has it without fetching anything. */
 const ENROLLED = (php: string): string[] => [
-  ...words('nginx-light mariadb-server restic git logrotate rsync unzip zstd xz-utils bzip2'),
+  ...words('nginx-light mariadb-server msmtp restic git logrotate rsync unzip zstd xz-utils bzip2'),
   ...words('fpm cli mysql curl gd intl mbstring xml zip').map((part) => `php${php}-${part}`),
 ];
 
@@ -97,7 +97,7 @@ async function makeRoot(
 }
 
 /** The mirror that this machine itself uses, or Debian's own. */
-async function mirror(suite: string): Promise<string> {
+export async function mirror(suite: string): Promise<string> {
   const directory = '/etc/apt/sources.list.d';
   const names = (await readdir(directory).catch(() => [])).filter((name) => /\.(list|sources)$/.test(name));
   for (const file of ['/etc/apt/sources.list', ...names.map((name) => join(directory, name))]) {
@@ -109,7 +109,7 @@ async function mirror(suite: string): Promise<string> {
 }
 
 /** What this machine's apt needs to reach its mirror: proxies, and laxity about the dates of a frozen mirror. */
-async function aptOptions(): Promise<string[]> {
+export async function aptOptions(): Promise<string[]> {
   const dump = await run('apt-config', 'dump', 'Acquire');
   return dump
     .split('\n')

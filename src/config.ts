@@ -33,6 +33,21 @@ const SETTINGS = {
   dnsServer: ['CHOM_DNS_SERVER', z.string().min(1).optional()],
   /** Lets `--from` fetch git repositories from private addresses. */
   allowPrivateGit: ['CHOM_ALLOW_PRIVATE_GIT', z.stringbool().default(false)],
+  /** A WordPress to install instead of wordpress.org's release that CHOM knows, and its checksum. Both or neither. */
+  wordpressUrl: [
+    'CHOM_WORDPRESS_URL',
+    z
+      .url({ protocol: /^https?$/ })
+      .max(2000)
+      .optional(),
+  ],
+  wordpressSha256: [
+    'CHOM_WORDPRESS_SHA256',
+    z
+      .string()
+      .regex(/^[0-9a-f]{64}$/, 'not 64 small hex digits')
+      .optional(),
+  ],
   /** Least severe level that the worker logs. */
   logLevel: ['CHOM_LOG_LEVEL', z.enum(['debug', 'info', 'warn', 'error']).default('info')],
 } as const satisfies Record<string, readonly [string, z.ZodType]>;

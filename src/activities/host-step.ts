@@ -9,6 +9,8 @@ export interface Change {
   check?: Script;
   act: Script;
   properties?: readonly string[];
+  /** Files under `$CREDENTIALS_DIRECTORY`, by name. */
+  secrets?: Record<string, Buffer>;
 }
 
 /** Makes a change as a job of the step. `what` completes "… failed on web1". Failures: by exit code, see exit-codes.ts. */
@@ -16,11 +18,10 @@ export async function change(
   place: Workplace,
   part: string,
   what: string,
-  { check, act, properties }: Change,
+  { act, ...optional }: Change,
   limitSeconds = 600,
 ): Promise<Output> {
-  const job = { act, limitSeconds, ...(check && { check }), ...(properties && { properties }) };
-  return expectOk(await place.job(part, job), place, what, EXIT_TYPES);
+  return expectOk(await place.job(part, { act, limitSeconds, ...optional }), place, what, EXIT_TYPES);
 }
 
 /** What a script that changes nothing prints. */

@@ -1,3 +1,4 @@
+import { applicationActivities } from './application.js';
 import { certificateActivities } from './certificate.js';
 import type { Deps } from './deps.js';
 import { operationActivities } from './operation.js';
@@ -12,6 +13,7 @@ export function createActivities(deps: Deps): Record<string, ReturnType<typeof s
     operationActivities(deps),
     serverActivities(deps),
     siteActivities(deps),
+    applicationActivities(deps),
     probeActivities(deps),
     certificateActivities(deps),
   ];

@@ -1,8 +1,9 @@
 import type { Deps } from './deps.js';
 import { serverAccessActivities } from './server-access.js';
+import { serverMailActivities } from './server-mail.js';
 import { serverSetupActivities } from './server-setup.js';
 
 /** The steps of enrolling a server. */
 export function serverActivities(deps: Deps) {
-  return { ...serverAccessActivities(deps), ...serverSetupActivities(deps) };
+  return { ...serverAccessActivities(deps), ...serverSetupActivities(deps), ...serverMailActivities(deps) };
 }

@@ -1,3 +1,4 @@
+import { Context } from '@temporalio/activity';
 import { parseRemote, pinRemote, resolveRemote } from '../host/git.js';
 import { askNginxFacts, parseNginxFacts, publishSite, unpublishSite } from '../host/nginx-site.js';
 import { paths } from '../host/paths.js';
@@ -6,13 +7,16 @@ import { forgetSource, installSource, sourceInstalled, type SiteSource } from '.
 import { createUser, removeUser } from '../host/user.js';
 import * as events from '../inventory/events.js';
 import * as operations from '../inventory/operations.js';
+import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import * as uploads from '../inventory/uploads.js';
 import { failure } from '../workflows/failures.js';
-import type { SitePlan } from '../workflows/plans.js';
+import { runsPhp, type SitePlan } from '../workflows/plans.js';
 import type { StepContext } from '../workflows/step.js';
 import type { Deps } from './deps.js';
 import { ask, change } from './host-step.js';
+import { releaseContent } from './release.js';
+import type { Noted } from './server-setup.js';
 import { fence, workplace, type Workplace } from './workplace.js';
 
 /** The steps that make a site on its server, and take it away again. */
@@ -29,7 +33,7 @@ export function siteActivities(deps: Deps) {
      * @throws Conflict a taken name; InvalidInput a PHP version that the server lacks; NotFound
      */
     async reserveSite(step: StepContext, plan: SitePlan): Promise<void> {
-      if (plan.type === 'php' && plan.php === null) {
+      if (runsPhp(plan.type) && plan.php === null) {
         throw failure('InvalidInput', `Site ${plan.domain} is to run PHP, but in no version`);
       }
       if (plan.source.kind === 'git') parseRemote(plan.source.url);
@@ -96,14 +100,16 @@ export function siteActivities(deps: Deps) {
       await change(place, 'unpublish', `Withdrawing ${plan.domain}`, unpublishSite(plan));
     },
 
-    /** The site is live: from here on it is never undone. */
-    async activateSite(step: StepContext, plan: SitePlan): Promise<void> {
+    /** The site is live: from here on it is never undone. Says what it still lacks. */
+    async activateSite(step: StepContext, plan: SitePlan): Promise<Noted> {
       const { site, tenant, server, domain, aliases, type, php, tls } = plan;
-      await inventory.fenced(fence(step), async (trx) => {
+      return await inventory.fenced(fence(step), async (trx) => {
         await sites.activate(trx, site);
         await operations.commitOperation(trx, step.operation);
         const data = { domain, aliases, type, php, tls };
         await events.emit(trx, { operation: step.operation, type: 'SiteProvisioned', tenant, server, site, data });
+        const { name, smtpRelay } = await servers.byId(trx, server);
+        return { warnings: runsPhp(type) && smtpRelay === null ? [noRelay(name)] : [] };
       });
     },
   };
@@ -118,15 +124,26 @@ export function siteActivities(deps: Deps) {
       await place.upload(archive, sha256, uploads.read(inventory.db, keyring, step.operation));
       return { kind: 'upload', sha256, archive };
     }
+    if (source.kind === 'release') {
+      const { sha256 } = source;
+      const archive = archivePath(plan);
+      const content = await releaseContent(config.home, source, Context.current().cancellationSignal);
+      await place.upload(archive, sha256, content);
+      return { kind: 'upload', sha256, archive };
+    }
     const remote = parseRemote(source.url);
     const resolved = await ask(place, `Resolving ${remote.host}`, resolveRemote(remote));
     return { kind: 'git', remote: pinRemote(remote, resolved, config.allowPrivateGit), ref: source.ref };
   }
 }
 
-function phpSite({ site, domain, php }: SitePlan): PhpSite {
+function phpSite({ site, domain, type, php }: SitePlan): PhpSite {
   if (php === null) throw failure('Bug', `Site ${domain} runs no PHP`);
-  return { site, version: php };
+  return { site, domain, type, version: php };
+}
+
+function noRelay(server: string): string {
+  return `${server} has no SMTP relay: what the site sends by mail() goes nowhere — chom server add ${server} … --smtp-relay HOST`;
 }
 
 function archivePath({ site }: SitePlan): string {

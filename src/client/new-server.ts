@@ -8,6 +8,7 @@ import { refuseBusy } from './busy.js';
 import { parseAddress, parseFingerprint, parseServerName, parseUser } from './names.js';
 import type { Chom } from './open.js';
 import type { PrivateKey } from './private-key.js';
+import { parseSmtpRelay } from './smtp-relay.js';
 import { randomId } from './submit.js';
 
 /** A server as it is to be enrolled. */
@@ -22,6 +23,8 @@ export interface NewServer {
   key: PrivateKey;
   /** `SHA256:…`; without it the operation asks whether the one that is offered is right. */
   hostKey?: string;
+  /** `HOST[:PORT]` that takes the mail of its sites; `none`: from now on none; as it is unless said. */
+  smtpRelay?: string;
 }
 
 /** What is wrong with it, before anything is opened. @throws InvalidInput */
@@ -32,6 +35,7 @@ export function checkNewServer(wanted: Omit<NewServer, 'key'>) {
     port: wanted.port ?? 22,
     user: parseUser(wanted.user ?? 'root'),
     hostKey: wanted.hostKey === undefined ? null : parseFingerprint(wanted.hostKey),
+    smtpRelay: wanted.smtpRelay === undefined ? undefined : parseSmtpRelay(wanted.smtpRelay),
   };
 }
 
@@ -41,7 +45,7 @@ export function checkNewServer(wanted: Omit<NewServer, 'key'>) {
  * @throws InvalidInput; Conflict another address or host key under that name; Busy; TemporalUnavailable
  */
 export async function enrolServer(chom: Chom, wanted: NewServer): Promise<{ operation: string; server: Server }> {
-  const { hostKey, ...checked } = checkNewServer(wanted);
+  const { hostKey, smtpRelay: relay, ...checked } = checkNewServer(wanted);
   const { tenant, inventory, keyring } = chom;
   // Before anything is written: without Temporal nothing would come of it.
   await chom.temporal();
@@ -64,7 +68,10 @@ export async function enrolServer(chom: Chom, wanted: NewServer): Promise<{ oper
   });
   const { name, address, port, user } = server;
   const pinned = server.hostKeyFingerprint;
-  const plan = serverPlan.parse({ server: server.id, tenant, name, address, port, user, hostKey: hostKey ?? pinned });
+  // What was said before is made sure of again: the machine may have been set up anew.
+  const smtpRelay = relay === undefined ? (server.smtpRelay ?? undefined) : relay;
+  const common = { server: server.id, tenant, name, address, port, user };
+  const plan = serverPlan.parse({ ...common, hostKey: hostKey ?? pinned, smtpRelay });
   const operation = await askFor(chom, {
     kind: 'enrol-server',
     input: plan,

@@ -1,34 +1,47 @@
 import * as servers from '../inventory/servers.js';
 import type { Server } from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
+import * as secrets from '../inventory/secrets.js';
 import * as uploads from '../inventory/uploads.js';
 import { failure } from '../workflows/failures.js';
-import { PHP_VERSIONS, SITE_TYPES, sitePlan, type SitePlan, type Source } from '../workflows/plans.js';
+import {
+  ADMIN_PASSWORD,
+  PHP_VERSIONS,
+  runsPhp,
+  SITE_TYPES,
+  sitePlan,
+  type SitePlan,
+  type Source,
+} from '../workflows/plans.js';
 import { askFor } from './ask-for.js';
 import { refuseBusy } from './busy.js';
 import { parseDomain } from './domain.js';
 import { parseServerName } from './names.js';
+import { checkApplication, newPassword, wordpressRelease, type NewApplication } from './new-application.js';
 import type { Chom } from './open.js';
 import { parseSource, UPLOAD_LIMIT_BYTES, type SiteSource } from './source.js';
 import { newOperationId, randomId } from './submit.js';
 import { quoted } from './text.js';
 
 /** A site as it is wanted, in the operator's words. */
-export interface NewSite {
+export interface NewSite extends NewApplication {
   domain: string;
   server: string;
   /** `static` unless said. */
   type?: string;
-  /** For type `php`; the newest that the server has unless said. */
+  /** For all types but `static`; the newest that the server has unless said. */
   php?: string;
   aliases?: readonly string[];
   /** Whether a certificate is issued as soon as the site is live; yes unless said. */
   tls?: boolean;
-  /** Directory, tar archive, or git URL with `#branch`; a page that says so much unless said. */
+  /** Directory, tar archive, or git URL with `#branch`; unless said a page that says so much, or a WordPress. */
   from?: string;
 }
 
-type Checked = Pick<SitePlan, 'domain' | 'aliases' | 'type' | 'tls'> & { php: string | null; serverName: string };
+type Checked = Pick<SitePlan, 'domain' | 'aliases' | 'type' | 'tls' | 'database' | 'wordpress'> & {
+  php: string | null;
+  serverName: string;
+};
 
 /**
  * Asks for a site. Everything that can be known beforehand is checked before anything is written.
@@ -37,10 +50,11 @@ type Checked = Pick<SitePlan, 'domain' | 'aliases' | 'type' | 'tls'> & { php: st
  */
 export async function createSite(chom: Chom, wanted: NewSite): Promise<{ operation: string; plan: SitePlan }> {
   const checked = checkNewSite(wanted);
-  const source = await parseSource(wanted.from);
-  const { tenant, inventory } = chom;
+  const source = await sourceOf(chom, wanted.from, checked.type);
+  const { tenant, inventory, keyring } = chom;
   const server = await servers.byName(inventory.db, tenant, checked.serverName);
   const php = choosePhp(checked, server);
+  if (checked.database) refuseWithoutDatabase(server);
   await refuseTaken(chom, [checked.domain, ...checked.aliases]);
   await refuseBusy(inventory.db, { server: server.id, serverName: server.name });
   await chom.temporal();
@@ -50,6 +64,10 @@ export async function createSite(chom: Chom, wanted: NewSite): Promise<{ operati
   // Proved to be a plan before the first byte is kept.
   sitePlan.parse({ ...common, source: { kind: 'placeholder' } });
   const plan = sitePlan.parse({ ...common, source: await keep(chom, source, operation) });
+  if (plan.wordpress) {
+    const secret = { operation, name: ADMIN_PASSWORD };
+    await inventory.transaction((trx) => secrets.put(trx, keyring, secret, Buffer.from(newPassword())));
+  }
   await askFor(
     chom,
     {
@@ -81,7 +99,7 @@ export function checkNewSite(wanted: NewSite): Checked {
     });
   }
   const { php = null } = wanted;
-  if (php !== null && type !== 'php') {
+  if (php !== null && !runsPhp(type)) {
     throw failure('InvalidInput', `A ${type} site has no PHP version`, { next: 'add --type php, or leave --php out' });
   }
   if (php !== null && !PHP_VERSIONS.some((known) => known === php)) {
@@ -89,7 +107,21 @@ export function checkNewSite(wanted: NewSite): Checked {
       cause: `it knows ${PHP_VERSIONS.join(', ')}`,
     });
   }
-  return { domain, aliases, type, php, tls: wanted.tls ?? true, serverName: parseServerName(wanted.server) };
+  if (type === 'laravel' && wanted.from === undefined) {
+    throw failure('InvalidInput', 'A Laravel site needs its application', {
+      next: 'add --from DIRECTORY, an archive or the URL of a git repository',
+    });
+  }
+  const serverName = parseServerName(wanted.server);
+  return {
+    domain,
+    aliases,
+    type,
+    php,
+    tls: wanted.tls ?? true,
+    serverName,
+    ...checkApplication(wanted, { domain, type }),
+  };
 }
 
 function choosePhp(checked: Checked, server: Server): string | null {
@@ -102,7 +134,7 @@ function choosePhp(checked: Checked, server: Server): string | null {
       next: `chom server show ${name}`,
     });
   }
-  if (checked.type !== 'php') return null;
+  if (!runsPhp(checked.type)) return null;
   const installed = server.versions.php;
   const newest = PHP_VERSIONS.findLast((known) => installed.includes(known));
   const php = checked.php ?? newest;
@@ -112,6 +144,20 @@ function choosePhp(checked: Checked, server: Server): string | null {
     cause: installed.length > 0 ? `it has ${installed.join(', ')}` : 'none was found on it when it was enrolled',
     next: `chom server show ${name}`,
   });
+}
+
+function refuseWithoutDatabase({ name, versions }: Server): void {
+  if (versions.mariadb !== undefined) return;
+  throw failure('InvalidInput', `Server ${name} does not have MariaDB`, {
+    server: name,
+    cause: 'none was found on it when it was enrolled',
+    next: `chom server show ${name}`,
+  });
+}
+
+async function sourceOf(chom: Chom, from: string | undefined, type: SitePlan['type']): Promise<SiteSource> {
+  if (from === undefined && type === 'wordpress') return { kind: 'plan', plan: wordpressRelease(chom.config) };
+  return await parseSource(from);
 }
 
 async function refuseTaken(chom: Chom, names: readonly string[]): Promise<void> {

@@ -8,6 +8,7 @@ import type { StepProgress } from '../workflows/progress.js';
 import { cancelOperation } from './cancel.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
+import { tellLogin } from './first-login.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
 import { logsCommand } from './logs.js';
 import { parseOperationId } from './names.js';
@@ -138,7 +139,7 @@ async function watchToTheEnd(session: Session, text: string, options: Pick<Follo
   const id = parseOperationId(text);
   const chom = await session.open();
   await operations.byId(chom.inventory.db, id, chom);
-  return await follow(session, chom, id, options);
+  return await follow(session, chom, id, { ...options, tell: async (ended) => await tellLogin(chom, ended) });
 }
 
 async function cancel(session: Session, text: string): Promise<void> {

@@ -19,6 +19,7 @@ interface AddOptions {
   user: string;
   key: string;
   hostKey?: string;
+  smtpRelay?: string;
   detach?: boolean;
   timeout?: string;
 }
@@ -35,6 +36,7 @@ export function serverCommand(program: Command, cli: Cli): void {
     .option('--user <name>', 'root, or a user with passwordless sudo', 'root')
     .requiredOption('--key <file>', 'private SSH key that may log in, without passphrase')
     .option('--host-key <fingerprint>', 'SHA256:… of the host key; without it you are asked')
+    .option('--smtp-relay <host[:port]>', 'takes the mail that its sites send, without a login; none takes it away')
     .option(...FOLLOW_OPTIONS.detach)
     .option(...FOLLOW_OPTIONS.timeout)
     .addHelpText('after', '\nExample:\n  chom server add web1 --host 203.0.113.10 --key ~/.ssh/id_ed25519')
@@ -53,11 +55,18 @@ export function serverCommand(program: Command, cli: Cli): void {
 }
 
 async function add(session: Session, name: string, options: AddOptions): Promise<number> {
-  const { host, user, hostKey } = options;
+  const { host, user, hostKey, smtpRelay } = options;
   parseTimeout(options.timeout);
   const port = parsePort(options.port);
   const { checkNewServer, enrolServer } = await import('./new-server.js');
-  const given = { name, host, port, user, ...(hostKey !== undefined && { hostKey }) };
+  const given = {
+    name,
+    host,
+    port,
+    user,
+    ...(hostKey !== undefined && { hostKey }),
+    ...(smtpRelay !== undefined && { smtpRelay }),
+  };
   checkNewServer(given);
   const wanted = { ...given, key: await readPrivateKey(options.key) };
   const chom = await session.open();
@@ -118,6 +127,7 @@ async function tell({ inventory }: Chom, server: Server): Promise<Told> {
     ['nginx', nginx],
     ['php', php.join(', ')],
     ['mariadb', mariadb],
+    ['smtp relay', server.smtpRelay ?? 'none'],
     ['sites', hosted.join(', ')],
     ['at work', place?.root],
   ]);
@@ -125,7 +135,7 @@ async function tell({ inventory }: Chom, server: Server): Promise<Told> {
 }
 
 function serverDocument(server: Server): object {
-  const { id, name, status, address, port, user, os, osVersion, versions, createdAt } = server;
+  const { id, name, status, address, port, user, os, osVersion, versions, smtpRelay, createdAt } = server;
   return {
     id,
     name,
@@ -137,6 +147,7 @@ function serverDocument(server: Server): object {
     os,
     osVersion,
     versions,
+    smtpRelay,
     createdAt,
   };
 }

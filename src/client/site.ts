@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Db } from '../inventory/database.js';
 import * as certificates from '../inventory/certificates.js';
 import * as operations from '../inventory/operations.js';
+import type { Operation } from '../inventory/operations.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import type { Site } from '../inventory/sites.js';
@@ -9,7 +10,9 @@ import { failure } from '../workflows/failures.js';
 import { certificateDocument } from './certificate.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
+import { tellLogin } from './first-login.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
+import type { Chom } from './open.js';
 import { operationDocument, statusOf } from './operation.js';
 import { facts, table } from './text.js';
 
@@ -20,6 +23,10 @@ interface CreateOptions {
   alias: string[];
   from?: string;
   tls: boolean;
+  database?: boolean;
+  title?: string;
+  adminUser?: string;
+  adminEmail?: string;
   detach?: boolean;
   timeout?: string;
 }
@@ -32,16 +39,20 @@ export function siteCommand(program: Command, cli: Cli): void {
     .argument('<domain>', 'also with letters beyond ASCII')
     .description('set a site up on a server, live before its certificate is asked for')
     .requiredOption('--server <name>', 'server it will live on')
-    .option('--type <type>', 'static or php', 'static')
-    .option('--php <version>', 'for type php; without it the newest that the server has')
+    .option('--type <type>', 'static, php, wordpress or laravel', 'static')
+    .option('--php <version>', 'for all types but static; without it the newest that the server has')
     .option('--alias <domain>', 'another name of the site; may be given several times', collect, [])
     .option('--from <source>', 'directory, tar archive, or https or ssh URL of a git repository (URL#branch)')
+    .option('--database', 'for type php: a database and its user; wordpress and laravel always have them')
+    .option('--title <text>', 'for type wordpress; without it the domain')
+    .option('--admin-user <name>', 'for type wordpress: its administrator; without it admin')
+    .option('--admin-email <address>', "for type wordpress: its administrator's address")
     .option('--no-tls', 'without a certificate: HTTP alone')
     .option(...FOLLOW_OPTIONS.detach)
     .option(...FOLLOW_OPTIONS.timeout)
     .addHelpText(
       'after',
-      '\nExample:\n  chom site create example.org --server web1 --type php --alias www.example.org --from ./app',
+      '\nExample:\n  chom site create example.org --server web1 --type php --alias www.example.org --from ./app\n  chom site create blog.example.org --server web1 --type wordpress --admin-email you@example.org\n  chom site create shop.example.org --server web1 --type laravel --from ./shop\n\nThe first password of a WordPress administrator is shown once, at the end: by this command, or by\n`chom op watch ID` where this one was left.',
     )
     .action(action(cli, create));
   site
@@ -70,7 +81,7 @@ async function create(session: Session, domain: string, options: CreateOptions):
   return await follow(session, chom, operation, {
     ...options,
     needsWorker: true,
-    tell: async () => await tellSite(chom.inventory.db, await sites.byId(chom.inventory.db, plan.site)),
+    tell: async (ended) => await tellNewSite(chom, ended, await sites.byId(chom.inventory.db, plan.site)),
   });
 }
 
@@ -119,6 +130,7 @@ export async function tellSite(db: Db, site: Site): Promise<Told> {
     ['url', `${certificate ? 'https' : 'http'}://${site.domain}/`],
     ['aliases', site.aliases.join(', ')],
     ['type', typeOf(site)],
+    ['database', site.databaseName && `${site.databaseName}, by the socket as ${site.databaseName}`],
     ['server', name],
     [
       'certificate',
@@ -129,9 +141,17 @@ export async function tellSite(db: Db, site: Site): Promise<Told> {
   return { document, text };
 }
 
+async function tellNewSite(chom: Chom, operation: Operation, site: Site): Promise<Told> {
+  const [told, login] = [await tellSite(chom.inventory.db, site), await tellLogin(chom, operation)];
+  return {
+    document: { ...told.document, ...login.document },
+    text: [told.text, login.text].filter(Boolean).join('\n'),
+  };
+}
+
 function siteDocument(site: Site, server: string): object {
-  const { id, domain, aliases, type, php, tls, status, createdAt } = site;
-  return { id, domain, aliases, type, php, server, tls, status, createdAt };
+  const { id, domain, aliases, type, php, databaseName: database, tls, status, createdAt } = site;
+  return { id, domain, aliases, type, php, database, server, tls, status, createdAt };
 }
 
 function typeOf({ type, php }: Site): string {

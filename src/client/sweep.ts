@@ -1,5 +1,6 @@
 import type { Operation } from '../inventory/operations.js';
 import * as operations from '../inventory/operations.js';
+import * as secrets from '../inventory/secrets.js';
 import * as servers from '../inventory/servers.js';
 import * as uploads from '../inventory/uploads.js';
 import { startOperation, type Submitter } from './submit.js';
@@ -8,11 +9,14 @@ const LOST_AFTER_MILLISECONDS = 60_000;
 
 const ABANDONED_AFTER_MILLISECONDS = 3_600_000;
 
-/** Takes up what clients left behind: starts their operations, and drops uploads that nothing was asked for with. */
+/** Takes up what clients left behind: starts their operations, and drops uploads and secrets that nothing was asked for with. */
 export async function sweep(chom: Submitter, now = Date.now()): Promise<string[]> {
   const started = await startLost(chom, now);
   const before = new Date(now - ABANDONED_AFTER_MILLISECONDS).toISOString();
-  await chom.inventory.transaction(async (trx) => await uploads.sweep(trx, before));
+  await chom.inventory.transaction(async (trx) => {
+    await uploads.sweep(trx, before);
+    await secrets.sweep(trx, before);
+  });
   return started;
 }
 

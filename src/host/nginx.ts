@@ -1,4 +1,4 @@
-import type { SitePlan } from '../workflows/plans.js';
+import { runsPhp, type SitePlan } from '../workflows/plans.js';
 import {
   acme,
   answer,
@@ -11,7 +11,7 @@ import {
   type NginxFacts,
   type NginxFile,
 } from './nginx-blocks.js';
-import { documentRoot, paths } from './paths.js';
+import { paths, webRoot } from './paths.js';
 
 /** A site as its nginx file shows it. */
 export type NginxSite = Pick<SitePlan, 'site' | 'domain' | 'aliases' | 'type'> & {
@@ -106,9 +106,9 @@ export function headersFile(): string {
 }
 
 function content(site: NginxSite): string[] {
-  const php = site.type === 'php';
+  const php = runsPhp(site.type);
   return [
-    `root ${documentRoot(site.site)};`,
+    `root ${webRoot(site)};`,
     `index ${php ? 'index.php ' : ''}index.html index.htm;`,
     // Links to what belongs to somebody else are not followed; a site's own links work.
     'disable_symlinks if_not_owner from=$document_root;',
@@ -124,7 +124,22 @@ function content(site: NginxSite): string[] {
     '    return 404;',
     '}',
     '',
+    ...(site.type === 'wordpress' ? wordpress() : []),
     ...(php ? fastcgi(site.site) : ['location ~* \\.(?:php|phar|phtml)$ {', '    return 404;', '}']),
+  ];
+}
+
+/** What a WordPress has below its root and no visitor asks for: programs among uploads, dumps, logs, its settings. */
+function wordpress(): string[] {
+  return [
+    'location ~* ^/(?:wp-content/(?:uploads|files|upgrade)|files)/.*\\.(?:php|phar|phtml)(?:/|$) {',
+    '    return 404;',
+    '}',
+    '',
+    'location ~* ^/wp-config.*\\.php$|\\.(?:sql|log|bak|ini|conf|sh|swp|dist)$ {',
+    '    return 404;',
+    '}',
+    '',
   ];
 }
 

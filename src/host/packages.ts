@@ -18,13 +18,13 @@ function wanted({ php }: Packages): string[] {
     'iproute2',
     'logrotate',
     'mariadb-server',
+    'msmtp',
     'openssl',
     'procps',
     'restic',
     'rsync',
-    `php${php}-cli`,
-    `php${php}-fpm`,
-    `php${php}-mysql`,
+    // What WordPress and Laravel want of PHP.
+    ...['cli', 'fpm', 'mysql', 'curl', 'gd', 'intl', 'mbstring', 'xml', 'zip'].map((part) => `php${php}-${part}`),
   ];
 }
 

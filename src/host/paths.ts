@@ -1,3 +1,5 @@
+import type { SitePlan } from '../workflows/plans.js';
+
 /** Where things lie on a server. `site` is a checked site id, so that no name here needs quoting or can climb. */
 export const paths = {
   /** root, 0711: nginx must pass through it to `acme`; everything else below is 0700. */
@@ -18,12 +20,19 @@ export const paths = {
   nginx: '/etc/nginx',
   mariadb: '/etc/mysql',
   php: '/etc/chom/php',
+  /** How the mail of sites leaves the server; missing where it does not. */
+  mail: '/etc/chom/msmtprc',
   socket: (site: string) => `/run/chom-php/${site}.sock`,
   logs: (site: string) => `/var/log/nginx/chom/${site}`,
   root: (site: string) => `/srv/chom/${site}`,
 } as const;
 
-/** The directory of a site that nginx serves. */
+/** The directory of a site's files. */
 export function documentRoot(site: string): string {
   return `${paths.root(site)}/app`;
+}
+
+/** The directory of a site that nginx serves, and that PHP takes for its document root. */
+export function webRoot({ site, type }: Pick<SitePlan, 'site' | 'type'>): string {
+  return type === 'laravel' ? `${documentRoot(site)}/public` : documentRoot(site);
 }

@@ -1,11 +1,16 @@
 import type { SitePlan } from '../workflows/plans.js';
-import { documentRoot, paths } from './paths.js';
+import { sendmail } from './mail.js';
+import { paths, webRoot } from './paths.js';
 import { publish } from './publish.js';
+import { sandbox } from './sandbox.js';
 import { sh, type Script, writeFile } from './shell.js';
 
 /** A site whose PHP runs, and the version that runs it. */
 export interface PhpSite {
   site: SitePlan['site'];
+  /** Whom its mail is from. */
+  domain: string;
+  type: SitePlan['type'];
   version: NonNullable<SitePlan['php']>;
 }
 
@@ -35,28 +40,7 @@ RuntimeDirectory=chom-php
 RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=yes
 
-TemporaryFileSystem=/srv:ro
-BindPaths=/srv/chom/%i
-InaccessiblePaths=-${paths.state}
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectProc=invisible
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-CapabilityBoundingSet=CAP_CHOWN CAP_KILL CAP_SETGID CAP_SETUID
-LockPersonality=yes
-NoNewPrivileges=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-SystemCallArchitectures=native
+${sandbox('%i', 'CAP_CHOWN CAP_KILL CAP_SETGID CAP_SETUID')}
 
 [Install]
 WantedBy=multi-user.target
@@ -64,7 +48,7 @@ WantedBy=multi-user.target
 }
 
 /** The configuration of a site's own FPM master: one pool, started on demand. */
-export function fpmFile({ site }: PhpSite): string {
+export function fpmFile({ site, domain, type }: PhpSite): string {
   const root = paths.root(site);
   return `; Site ${site}, written by CHOM: changes made here are replaced.
 [global]
@@ -89,12 +73,13 @@ clear_env = yes
 security.limit_extensions = .php
 catch_workers_output = yes
 php_admin_value[open_basedir] = ${root}/:/usr/share/php/
-php_admin_value[doc_root] = ${documentRoot(site)}
+php_admin_value[doc_root] = ${webRoot({ site, type })}
 php_admin_value[upload_tmp_dir] = ${root}/tmp
 php_admin_value[sys_temp_dir] = ${root}/tmp
 php_admin_value[session.save_path] = ${root}/tmp
 ; Debian leaves the removal of old sessions to a job that knows only the stock directory.
 php_admin_value[session.gc_probability] = 1
+php_admin_value[sendmail_path] = "${sendmail(domain)}"
 php_admin_value[error_log] = syslog
 php_admin_value[syslog.ident] = chom-php-${site}
 php_admin_flag[log_errors] = on

@@ -17,6 +17,16 @@ const LIMITS = { bytes: 4 * 1024 ** 3, entries: 250_000 };
 /** Hidden, so that nginx does not serve it, and inside `app`, so that its group is right. */
 const ASIDE = '.chom-install';
 
+/** What a job of a site sees of the disk: of /srv its own site alone. */
+export function siteBox(site: string): string[] {
+  return ['TemporaryFileSystem=/srv:ro', `BindPaths=${paths.root(site)}`, 'PrivateTmp=yes'];
+}
+
+/** Where it is noted that the application of a site is installed. */
+export function applicationMark(site: string): string {
+  return `${paths.sites}/${site}.application`;
+}
+
 /** Exit 0 when exactly this source was installed. */
 export function sourceInstalled(plan: Pick<SitePlan, 'site' | 'source'>): Script {
   return sh`printf %s ${JSON.stringify(plan.source)} | cmp -s - ${mark(plan.site)}`;
@@ -50,7 +60,7 @@ fi
 ${asSite(site, place(site, source.kind === 'upload'), 'www-data')} || exit 1
 ${writeFile({ path: mark(site), content: JSON.stringify(plan.source), mode: '0600' })} || exit 1
 ${source.kind === 'upload' ? sh`rm -f ${source.archive}` : sh`:`}`,
-    properties: ['TemporaryFileSystem=/srv:ro', `BindPaths=${paths.root(site)}`, 'PrivateTmp=yes'],
+    properties: siteBox(site),
   };
 }
 

@@ -5,6 +5,7 @@ import * as events from './events.js';
 import * as obligations from './obligations.js';
 import * as places from './places.js';
 import type { Outcome, ServerStatus, SiteStatus } from './schema.js';
+import * as secrets from './secrets.js';
 import * as servers from './servers.js';
 import * as sites from './sites.js';
 import * as undos from './undos.js';
@@ -70,6 +71,8 @@ export async function conclude(
   if (site !== null && conclusion.siteStatus) await settleSite(trx, id, site, conclusion.siteStatus);
   if (server !== null && conclusion.serverStatus) await settleServer(trx, server, conclusion.serverStatus);
   await uploads.remove(trx, id);
+  // Of a success they wait until they were shown.
+  if (outcome !== 'succeeded') await secrets.remove(trx, id);
   // A child works in its root's place, which is not its to give back.
   if (row.root === id) await places.release(trx, id);
   return { outcome, recorded: true };

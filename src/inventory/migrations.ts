@@ -3,6 +3,7 @@ import { failure } from '../workflows/failures.js';
 import { now } from './clock.js';
 import type { Db, Inventory } from './database.js';
 import { first } from './migrations/0001-first.js';
+import { siteTypes } from './migrations/0002-site-types.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {
@@ -20,7 +21,7 @@ export interface Migration {
 }
 
 /** In order; only ever appended to. Its length is the schema's version. */
-const MIGRATIONS: readonly Migration[] = [first];
+const MIGRATIONS: readonly Migration[] = [first, siteTypes];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };
 const POSTGRES: Dialectal = {

@@ -18,6 +18,7 @@ export interface Schema {
   events: EventsTable;
   uploads: UploadsTable;
   uploadChunks: UploadChunksTable;
+  operationSecrets: OperationSecretsTable;
   accounts: AccountsTable;
   keyIds: KeyIdsTable;
   controllers: ControllersTable;
@@ -51,6 +52,8 @@ export interface ServersTable {
   /** JSON of `Versions`. */
   versions: string;
   nextUid: number;
+  /** `host:port` that takes the mail of its sites; null: their mail goes nowhere. */
+  smtpRelay: string | null;
   createdAt: string;
   updatedAt: string;
 }
@@ -69,7 +72,7 @@ export interface CredentialsTable {
   createdAt: string;
 }
 
-export type SiteType = 'static' | 'php';
+export type SiteType = 'static' | 'php' | 'wordpress' | 'laravel';
 export type SiteStatus = 'provisioning' | 'active' | 'failed' | 'removed';
 
 export interface SitesTable {
@@ -83,6 +86,8 @@ export interface SitesTable {
   type: SiteType;
   php: string | null;
   tls: Bit;
+  /** Its database and database user; null: it has none. */
+  databaseName: string | null;
   status: SiteStatus;
   /** The operation that reserved it. */
   createdBy: string;
@@ -213,6 +218,14 @@ export interface UploadChunksTable {
   n: number;
   /** Sealed. */
   bytes: Buffer;
+}
+
+/** Secrets that an operation puts to use, until they were shown to whoever asked for it. */
+export interface OperationSecretsTable {
+  operation: string;
+  name: string;
+  sealed: string;
+  createdAt: string;
 }
 
 export interface AccountsTable {

@@ -48,6 +48,7 @@ export async function add(trx: Trx, server: NewServer): Promise<Server> {
       osVersion: null,
       versions: JSON.stringify({ php: [] } satisfies Versions),
       nextUid: FIRST_UID,
+      smtpRelay: null,
       createdAt: at,
       updatedAt: at,
     })
@@ -92,6 +93,11 @@ export async function recordFacts(
   facts: { os: string; osVersion: string; versions: Versions },
 ): Promise<void> {
   await update(trx, id, { ...facts, versions: JSON.stringify(facts.versions) });
+}
+
+/** `host:port` that takes the mail of its sites, or null. */
+export async function setSmtpRelay(trx: Trx, id: string, smtpRelay: string | null): Promise<void> {
+  await update(trx, id, { smtpRelay });
 }
 
 export async function setStatus(trx: Trx, id: string, status: ServerStatus): Promise<void> {

@@ -43,6 +43,7 @@ export async function reserve(trx: Trx, plan: SitePlan, operation: string): Prom
       type: plan.type,
       php: plan.php,
       tls: plan.tls ? 1 : 0,
+      databaseName: plan.database ? plan.site : null,
       status: 'provisioning',
       createdBy: operation,
       createdAt: at,

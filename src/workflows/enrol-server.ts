@@ -46,6 +46,7 @@ export const enrolServer = operation(
     note(await op.step('Bootstrap nginx', server.bootstrapNginx, [plan]));
     await op.step('Bootstrap PHP-FPM', server.bootstrapPhp, [plan]);
     note(await op.step('Bootstrap MariaDB', server.bootstrapMariadb, [plan]));
+    await op.step('Configure mail', server.configureMail, [plan], { when: plan.smtpRelay !== undefined });
     await op.step('Record what is there', server.activateServer, [plan], { final: true });
   },
 );

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** Site types that can be provisioned. */
-export const SITE_TYPES = ['static', 'php'] as const;
+export const SITE_TYPES = ['static', 'php', 'wordpress', 'laravel'] as const;
 
 /** PHP versions that CHOM knows how to run; which of them a server has is asked of the server. */
 export const PHP_VERSIONS = ['8.1', '8.2', '8.3', '8.4'] as const;
@@ -15,13 +15,27 @@ export const domainName = z
   .max(253)
   .regex(/^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/);
 
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
 /** Where the files of a new site come from. */
 export const source = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('placeholder') }),
   /** A tar archive (optionally gzip) kept in the inventory's uploads until it is installed. */
-  z.strictObject({ kind: z.literal('upload'), sha256: z.string().regex(/^[0-9a-f]{64}$/), bytes: z.int().min(1) }),
+  z.strictObject({ kind: z.literal('upload'), sha256, bytes: z.int().min(1) }),
   z.strictObject({ kind: z.literal('git'), url: z.string().max(2000), ref: z.string().max(255).nullable() }),
+  /** A tar archive (gzip) that the worker fetches and keeps; what has another hash is refused. */
+  z.strictObject({ kind: z.literal('release'), url: z.url({ protocol: /^https?$/ }).max(2000), sha256 }),
 ]);
+
+/** By this name the operation has the first password of a WordPress's administrator. */
+export const ADMIN_PASSWORD = 'admin-password';
+
+/** What a new WordPress is told of itself. The password of its administrator is no part of any plan. */
+export const wordpress = z.strictObject({
+  title: z.string().min(1).max(200),
+  adminUser: z.string().regex(/^[A-Za-z0-9_.@-]{1,60}$/),
+  adminEmail: z.email().max(100),
+});
 
 export const sitePlan = z.strictObject({
   site: siteId,
@@ -34,6 +48,10 @@ export const sitePlan = z.strictObject({
   php: z.enum(PHP_VERSIONS).nullable(),
   tls: z.boolean(),
   source,
+  /** With a database and a database user of its own, both of the site's name. */
+  database: z.boolean().optional(),
+  /** For type `wordpress`. */
+  wordpress: wordpress.optional(),
 });
 
 export const serverPlan = z.strictObject({
@@ -45,6 +63,8 @@ export const serverPlan = z.strictObject({
   user: z.string(),
   /** `SHA256:…` as ssh-keygen prints it; null = show it to the operator and wait for the answer. */
   hostKey: z.string().nullable(),
+  /** `host:port` that takes its sites' mail; null = from now on none; missing = as it is. */
+  smtpRelay: z.string().max(260).nullable().optional(),
 });
 
 export const certificatePlan = z.strictObject({
@@ -58,6 +78,12 @@ export const certificatePlan = z.strictObject({
   force: z.boolean().optional(),
 });
 
+/** Whether sites of a type run PHP. */
+export function runsPhp(type: SitePlan['type']): boolean {
+  return type !== 'static';
+}
+
+export type WordpressPlan = z.infer<typeof wordpress>;
 export type Source = z.infer<typeof source>;
 export type SitePlan = z.infer<typeof sitePlan>;
 export type ServerPlan = z.infer<typeof serverPlan>;

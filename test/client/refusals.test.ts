@@ -38,9 +38,27 @@ async function refused(words: string[], status: number) {
 const create = (...words: string[]) => ['site', 'create', ...words];
 const good = create('new.example', '--server', 'web1');
 
+const wordpress = (...words: string[]) => [
+  ...good,
+  '--type',
+  'wordpress',
+  '--admin-email',
+  'anna@example.org',
+  ...words,
+];
+
 describe('invalid configuration of a site is refused before any host is touched [PS-06]', () => {
   test.each([
-    ['an unknown type', [...good, '--type', 'wordpress'], 'type of site'],
+    ['an unknown type', [...good, '--type', 'drupal'], 'type of site'],
+    ['a WordPress without an address', [...good, '--type', 'wordpress'], 'e-mail address of its administrator'],
+    ['an address that is none', [...good, '--type', 'wordpress', '--admin-email', 'anna'], '--admin-email'],
+    ['a user of metacharacters', wordpress('--admin-user', 'a;b'), '--admin-user'],
+    ['a title with a line break', wordpress('--title', 'a\nb'), '--title'],
+    ['an empty title', wordpress('--title', ' '), '--title'],
+    ['a title for PHP', [...good, '--type', 'php', '--title', 'x'], '--title is for WordPress'],
+    ['a database for a static site', [...good, '--database'], 'no database'],
+    ['a Laravel without its application', [...good, '--type', 'laravel'], 'needs its application'],
+    ['a Laravel on a server without MariaDB', [...good, '--type', 'laravel', '--from', '.'], 'does not have MariaDB'],
     ['an empty type', [...good, '--type', ''], 'type of site'],
     ['an unknown PHP version', [...good, '--type', 'php', '--php', '5.6'], 'PHP version'],
     ['a PHP version that the server has not', [...good, '--type', 'php', '--php', '8.3'], 'does not have PHP 8.3'],
@@ -138,6 +156,9 @@ describe('a server to be enrolled is refused before anything is written', () => 
     ['the public half', () => add('web3', ...host, '--key', `${key}.pub`)],
     ['a file that is no key', () => add('web3', ...host, '--key', '/etc/hostname')],
     ['a fingerprint that is none', () => ['server', 'add', 'web3', ...host, '--key', key, '--host-key', 'MD5:00']],
+    ['a relay with a bad port', () => add('web3', ...host, '--key', key, '--smtp-relay', 'mail.example.org:99999')],
+    ['a relay of metacharacters', () => add('web3', ...host, '--key', key, '--smtp-relay', 'mail;id')],
+    ['an empty relay', () => add('web3', ...host, '--key', key, '--smtp-relay', '')],
     ['no host', () => add('web3', '--key', key)],
     ['no key', () => add('web3', ...host)],
   ])('%s', async (_, words) => {
@@ -194,6 +215,14 @@ describe('in a process of its own', { timeout: 120_000 }, () => {
     expect(JSON.parse(ran.stdout)).toMatchObject({ operation: null, error: { type: 'TemporalUnavailable' } });
     expect(ran.stderr).toContain('chom dev');
     expect(await rowCounts(line)).toEqual(before);
+  });
+
+  test('a WordPress to be fetched without its checksum is refused', async () => {
+    const { environment } = line;
+    environment['CHOM_WORDPRESS_URL'] = 'https://example.org/wordpress.tar.gz';
+    const ran = await line.here(...wordpress());
+    delete environment['CHOM_WORDPRESS_URL'];
+    expect(ran).toMatchObject({ status: 2, stderr: expect.stringContaining('CHOM_WORDPRESS_SHA256') });
   });
 
   test('settings that are wrong are named', async () => {

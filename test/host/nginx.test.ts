@@ -27,6 +27,38 @@ function serversOf(text: string): string[][] {
 }
 
 describe("a site's nginx file", () => {
+  it('shows of a Laravel what lies in public, and of a WordPress no settings and no program among uploads', () => {
+    const laravel = siteFile({ ...site, type: 'laravel' }, debian13).text;
+    expect(laravel).toContain('    root /srv/chom/sabcdefghi/app/public;\n');
+    expect(laravel).toContain('    try_files $uri $uri/ /index.php?$args;\n'.trimStart());
+    const wordpress = siteFile({ ...site, type: 'wordpress' }, debian13).text;
+    const refusals = [...wordpress.matchAll(/location ~\*? (\S+) \{\n\s+return 404;/g)].map(
+      ([, pattern = '']) => pattern,
+    );
+    const refused = (path: string) => refusals.some((pattern) => new RegExp(pattern, 'i').test(path));
+    // nginx takes the first expression that matches: these stand before PHP's.
+    expect(wordpress.lastIndexOf('return 404')).toBeLessThan(wordpress.indexOf('location ~ \\.php$'));
+    for (const path of [
+      '/wp-config.php',
+      '/wp-config-sample.php',
+      '/wp-content/uploads/2026/a.php',
+      '/dump.SQL',
+      '/.env',
+    ]) {
+      expect([path, refused(path)]).toEqual([path, true]);
+    }
+    for (const path of [
+      '/',
+      '/index.php',
+      '/wp-login.php',
+      '/wp-admin/',
+      '/wp-content/uploads/a.jpg',
+      '/.well-known/x',
+    ]) {
+      expect([path, refused(path)]).toEqual([path, false]);
+    }
+  });
+
   it('is this text before there is a certificate', () => {
     expect(siteFile(site, debian13).text).toMatchInlineSnapshot(`
       "# Site sabcdefghi, written by CHOM: changes made here are replaced.

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { bootstrapPhp, fpmFile, fpmUnit, startPhp, stopPhp } from '../../src/host/php-fpm.js';
 
-const site = { site: 'sabcdefghi', version: '8.4' } as const;
+const site = { site: 'sabcdefghi', domain: 'example.org', type: 'php', version: '8.4' } as const;
 
 describe('the configuration of a site’s PHP', () => {
   it('is this text', () => {
@@ -36,6 +36,7 @@ describe('the configuration of a site’s PHP', () => {
       php_admin_value[session.save_path] = /srv/chom/sabcdefghi/tmp
       ; Debian leaves the removal of old sessions to a job that knows only the stock directory.
       php_admin_value[session.gc_probability] = 1
+      php_admin_value[sendmail_path] = "/usr/bin/msmtp -C /etc/chom/msmtprc --domain=example.org --from=www@example.org -t -i"
       php_admin_value[error_log] = syslog
       php_admin_value[syslog.ident] = chom-php-sabcdefghi
       php_admin_flag[log_errors] = on

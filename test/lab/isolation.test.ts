@@ -21,7 +21,7 @@ beforeAll(async () => {
     for (const site of [FIRST, SECOND]) {
       await make(host, createUser(site));
       await make(host, installSource({ ...site, source: { kind: 'placeholder' } }, { kind: 'placeholder' }));
-      await make(host, startPhp({ site: site.site, version: web.php }));
+      await make(host, startPhp({ ...site, version: web.php }));
       await make(host, publishSite({ ...site, certificate: false }, web.facts));
     }
     await ask(
@@ -163,13 +163,13 @@ echo own >real.txt; ln -sf real.txt link.txt; echo hidden >.env; mkdir -p .git .
     await expect.poll(async () => (await run(host, sh`pgrep -u sfirstaaaa -c php`)).stdout.trim()).toBe('1');
     await ask(host, sh`systemctl reload chom-php@ssecondaaa chom-php@sfirstaaaa`);
     expect(await slow).toBe('slow');
-    expect(await make(host, startPhp({ site: FIRST.site, version }))).toBe('already');
+    expect(await make(host, startPhp({ ...FIRST, version }))).toBe('already');
   });
 
   it("a site's wish that php-fpm refuses harms nobody", async () => {
     const { host, php: version } = web();
     const before = await snapshot(host);
-    const { act } = startPhp({ site: FIRST.site, version });
+    const { act } = startPhp({ ...FIRST, version });
     const text = act.script.toString().replaceAll('pm.max_children = 10', 'pm.max_children = none');
     const said = await host.exec(`cd /\n${text}`);
     expect(said.exit).toBe(EXIT.rejected);

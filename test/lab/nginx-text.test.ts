@@ -51,6 +51,8 @@ describe.each(['web13', 'web12'])('the real programs on %s', (name) => {
   const sites: Record<string, NginxSite> = {
     'static over HTTP': plain,
     'PHP over HTTP': { ...plain, type: 'php' },
+    WordPress: { ...plain, type: 'wordpress', certificate: true },
+    Laravel: { ...plain, type: 'laravel' },
     'static over HTTPS': { ...plain, certificate: true },
     'PHP over HTTPS': { ...plain, type: 'php', certificate: true },
     'a name of 253 characters': { ...plain, domain: LONG, certificate: true },
@@ -76,7 +78,7 @@ describe.each(['web13', 'web12'])('the real programs on %s', (name) => {
   it('php-fpm takes a site', async () => {
     const { host, php } = web();
     await make(host, createUser({ site: SITE, uid: 20_999 }));
-    const text = fpmFile({ site: SITE, version: php });
+    const text = fpmFile({ site: SITE, domain: 'example.org', type: 'php', version: php });
     const path = `/etc/chom/php/${SITE}/php-fpm.conf`;
     const said = await tried(
       web(),

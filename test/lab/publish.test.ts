@@ -42,13 +42,13 @@ async function create({ host, facts, php }: ReadyHost, site: Site): Promise<void
   const placeholder = { kind: 'placeholder' } as const;
   await make(host, createUser(site));
   await make(host, installSource({ ...site, source: placeholder }, placeholder));
-  if (site.type === 'php') await make(host, startPhp({ site: site.site, version: php }));
+  if (site.type === 'php') await make(host, startPhp({ ...site, version: php }));
   await make(host, publishSite({ ...site, certificate: false }, facts));
 }
 
 async function remove({ host, php }: ReadyHost, site: Site): Promise<void> {
   await make(host, unpublishSite(site));
-  if (site.type === 'php') await make(host, stopPhp({ site: site.site, version: php }));
+  if (site.type === 'php') await make(host, stopPhp({ ...site, version: php }));
   await make(host, removeUser(site));
 }
 

@@ -18,6 +18,8 @@ export type Document = Record<string, unknown> & {
   warnings?: string[];
   error?: { type: string; message: string; cause: string | null; next: string | null } | null;
   site?: { id: string; domain: string; status: string };
+  /** The first login of a WordPress. */
+  admin?: { user: string; password: string };
   certificate?: { notAfter: string; serial: string; fingerprint: string; names: string[] } | null;
 };
 

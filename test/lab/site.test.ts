@@ -1,9 +1,13 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { poll } from '../../lab/poll.js';
+import { type SmtpSink, startSmtpSink } from '../../lab/smtp.js';
+import { serveWordpress, type WordpressServer } from '../../lab/wordpress.js';
 import { type Request, submit } from '../../src/client/submit.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
@@ -17,8 +21,12 @@ import { type Rig, startRig } from './rig.js';
 const HOSTS = ['new', 'old'] as const;
 const PHP = { new: '8.4', old: '8.2' } as const;
 
+const LARAVEL = fileURLToPath(new URL('../../lab/laravel', import.meta.url));
+
 let rig: Rig;
 let files: string;
+let wordpress: WordpressServer;
+let sink: SmtpSink;
 beforeAll(async () => {
   files = await mkdtemp(join(tmpdir(), 'chom-files-'));
   await mkdir(join(files, 'static'));
@@ -28,13 +36,25 @@ beforeAll(async () => {
   await mkdir(join(files, 'app'));
   const page = '<?php echo "PHP " . PHP_VERSION . " as " . posix_getpwuid(posix_geteuid())["name"];';
   await writeFile(join(files, 'app', 'index.php'), page);
-  const environment = { CHOM_ALLOW_PRIVATE_GIT: 'true' };
+  await mkdir(join(files, 'database'));
+  const asks = `<?php $user = posix_getpwuid(posix_geteuid())['name'];
+$db = new mysqli('localhost', $user, '', $user);
+$one = fn($sql) => implode(' ', array_column($db->query($sql)->fetch_all(), 0));
+$db->query('CREATE TABLE IF NOT EXISTS t (n INT)');
+echo $one('SELECT CURRENT_USER()'), ': ', $one('SELECT schema_name FROM information_schema.schemata ORDER BY 1'), ', ', $one('SELECT @@max_user_connections'), ' connections';`;
+  await writeFile(join(files, 'database', 'index.php'), asks);
+  wordpress = await serveWordpress();
+  const { url: CHOM_WORDPRESS_URL, sha256: CHOM_WORDPRESS_SHA256 } = wordpress;
+  const environment = { CHOM_ALLOW_PRIVATE_GIT: 'true', CHOM_WORDPRESS_URL, CHOM_WORDPRESS_SHA256 };
   rig = await startRig({ hosts: [{ name: 'new' }, { name: 'old', debian: 12 }], environment });
   await rig.startWorker();
-  await Promise.all(rig.lab.hosts.map(async (host) => await rig.enrol(host)));
+  sink = await startSmtpSink(rig.lab.host('new').address.replace(/\d+$/, '1'));
+  await Promise.all(rig.lab.hosts.map(async (host) => await rig.enrol(host, '--smtp-relay', sink.relay)));
 });
 afterAll(async () => {
   await rig?.down();
+  await sink?.close();
+  await wordpress?.close();
   await rm(files, { recursive: true, force: true });
 });
 
@@ -44,6 +64,19 @@ const visit = async (domain: string, host: string, path = '/') =>
   await rig.fetch(domain, { address: rig.lab.host(host).address, https: false, path });
 
 describe.each(HOSTS)('on %s', (name) => {
+  const create = (domain: string, type: string, ...words: string[]) => [
+    'site',
+    'create',
+    domain,
+    '--server',
+    name,
+    '--type',
+    type,
+    ...words,
+    '--no-tls',
+    '--json',
+  ];
+
   test('[PS-03/static] serves a static site from an archive, under its aliases too', async () => {
     const domain = `static.${name}.example`;
     const words = ['--server', name, '--from', join(files, 'site.tar.gz'), '--alias', `www.${domain}`, '--no-tls'];
@@ -67,6 +100,97 @@ describe.each(HOSTS)('on %s', (name) => {
     await rig.replayed(json?.operation ?? '');
   });
 
+  test('[PS-03/wordpress] installs a WordPress that lets its administrator in, with jobs and mail of its own', async () => {
+    const host = rig.lab.host(name);
+    const domain = `wordpress.${name}.example`;
+    const admin = `admin@${name}.example`;
+    const words = ['--title', `Anna's "Blog" $HOME`, '--admin-user', 'anna', '--admin-email', admin];
+    const { json } = await rig.chom.must(...create(domain, 'wordpress', ...words));
+    const id = json?.site?.id ?? '';
+    expect(json).toMatchObject({ warnings: [], site: { database: id }, admin: { user: 'anna' } });
+    const password = json?.admin?.password ?? '';
+    expect(password).toMatch(/^[A-Za-z2-9]{20}$/);
+    const front = await visit(domain, name);
+    expect(front.status).toBe(200);
+    expect(front.body).toContain('Anna&#039;s &quot;Blog&quot; $HOME');
+    expect((await visit(domain, name, '/wp-json/')).status).toBe(200);
+    for (const path of ['/wp-config.php', '/wp-content/uploads/evil.php', '/.htaccess', '/wp-content/debug.log']) {
+      expect([path, (await visit(domain, name, path)).status]).toEqual([path, 404]);
+    }
+    const post = async (path: string, ...fields: string[]) => {
+      const form = fields.map((field) => `--data-urlencode '${field}'`).join(' ');
+      const answer = `curl -s -o /dev/null -w '%{http_code} %{redirect_url}' -H 'Host: ${domain}' ${form}`;
+      return (await host.exec(`${answer} http://127.0.0.1${path}`)).stdout;
+    };
+    expect(await post('/wp-login.php', 'log=anna', 'pwd=wrong')).toBe('200 ');
+    expect(await post('/wp-login.php', 'log=anna', `pwd=${password}`)).toBe(`302 http://${domain}/wp-admin/`);
+    // Through PHP's mail(), as the site.
+    await post('/wp-login.php?action=lostpassword', 'user_login=anna');
+    const mail = await sink.message(admin);
+    expect(mail.from).toBe(`www@${domain}`);
+    expect(mail.text).toContain(`From: WordPress <wordpress@${domain}>`);
+    expect(mail.text).toContain(`http://${domain}/wp-login.php`);
+    // Its cron is a timer's: an event that is due is gone once it ran.
+    const wp = (code: string) =>
+      `cd /srv/chom/${id}/app && setpriv --reuid=${id} --regid=${id} --clear-groups php${PHP[name]} -r 'require "wp-load.php"; ${code}'`;
+    await host.exec(wp('wp_schedule_single_event(time() - 60, "lab_event");'));
+    expect((await host.exec(wp('echo wp_next_scheduled("lab_event") ? "due" : "none";'))).stdout).toBe('due');
+    const units = `systemctl is-active chom-cron@${id}.timer && systemctl start chom-cron@${id}.service`;
+    expect(await host.exec(units)).toMatchObject({ exit: 0, stdout: 'active\n' });
+    expect((await host.exec(wp('echo wp_next_scheduled("lab_event") ? "due" : "none";'))).stdout).toBe('none');
+    const modes = await host.exec(
+      `cd /srv/chom/${id}/app && stat -c '%a %U %G' . wp-config.php wp-load.php wp-content`,
+    );
+    const [directory, secret, file] = [`2750 ${id} www-data`, `600 ${id} www-data`, `640 ${id} www-data`];
+    expect(modes.stdout.trim().split('\n')).toEqual([directory, secret, file, directory]);
+    // Shown once, and kept nowhere.
+    const again = await rig.chom.must('op', 'watch', json?.operation ?? '', '--json');
+    expect(again.json).not.toHaveProperty('admin');
+    const kept = await host.exec(`grep -rlF ${password} /var/lib/chom /run/chom /etc /srv/chom /tmp /var/log`);
+    expect(kept.stdout).toBe('');
+    expect(await rig.workerLog()).not.toContain(password);
+    await rig.replayed(json?.operation ?? '');
+  });
+
+  test('[PS-03/laravel] runs a Laravel application on a database of its own, with scheduler and queue', async () => {
+    const host = rig.lab.host(name);
+    const domain = `laravel.${name}.example`;
+    const { json } = await rig.chom.must(...create(domain, 'laravel', '--from', LARAVEL));
+    const id = json?.site?.id ?? '';
+    expect(json).toMatchObject({ warnings: [], site: { database: id } });
+    expect(await visit(domain, name)).toMatchObject({
+      status: 200,
+      body: expect.stringContaining(`Laravel application Lab of ${id}@localhost, visit`) as string,
+    });
+    for (const path of ['/.env', '/../.env', '/artisan']) {
+      expect((await visit(domain, name, path)).body).not.toContain('APP_KEY');
+    }
+    const environment = await host.exec(`stat -c %a /srv/chom/${id}/app/.env; cat /srv/chom/${id}/app/.env`);
+    const lines = environment.stdout.split('\n');
+    expect(lines).toEqual(expect.arrayContaining(['600', 'APP_NAME=Lab', 'APP_DEBUG=false', `DB_DATABASE=${id}`]));
+    expect(lines.filter((line) => /^#? ?(APP_KEY|DB_CONNECTION|DB_PASSWORD|MAIL_MAILER)=/.test(line))).toHaveLength(4);
+    await visit(domain, name, '/enqueue?job=from-a-visitor');
+    await host.exec(`systemctl start chom-scheduler@${id}.service`);
+    await poll('the worker and the scheduler have done their part', 20_000, async () => {
+      const done = JSON.parse((await visit(domain, name, '/done')).body) as [string, string][];
+      return ['from-a-visitor', 'schedule'].every((what) => done.some(([did, by]) => did === what && by === id));
+    });
+    expect((await host.exec(`systemctl is-active chom-scheduler@${id}.timer chom-queue@${id}.service`)).exit).toBe(0);
+    expect((await visit(domain, name, `/mail?to=someone@${name}.example`)).status).toBe(200);
+    const mail = await sink.message(`someone@${name}.example`);
+    expect(mail.from).toBe(`www@${domain}`);
+    expect(mail.text).toContain(`From: www@${domain}`);
+    await rig.replayed(json?.operation ?? '');
+  });
+
+  test('a PHP site gets a database of its own where it is wanted', async () => {
+    const domain = `database.${name}.example`;
+    const { json } = await rig.chom.must(...create(domain, 'php', '--from', join(files, 'database'), '--database'));
+    const id = json?.site?.id ?? '';
+    // Its own, with every right there, and no other's: the site made before this one has one too.
+    expect((await visit(domain, name)).body).toBe(`${id}@localhost: information_schema ${id}, 20 connections`);
+  });
+
   test('[PS-07] [EV-01/SiteProvisioningFailed] undoes everything when a step fails: the host is as before', async () => {
     const host = rig.lab.host(name);
     const broken = '/etc/nginx/conf.d/broken.conf';
@@ -74,6 +198,16 @@ describe.each(HOSTS)('on %s', (name) => {
     const before = await hostTree(host);
     const domain = `broken.${name}.example`;
     const words = ['--server', name, '--type', 'php', '--from', join(files, 'app'), '--no-tls', '--json'];
+    const others = [
+      create(`wordpress.${domain}`, 'wordpress', '--admin-email', 'a@b.example'),
+      create(`laravel.${domain}`, 'laravel', '--from', LARAVEL),
+    ];
+    const failed = await Promise.all(others.map(async (other) => await rig.chom(...other)));
+    for (const { json } of failed) {
+      expect(json).toMatchObject({ status: 'failed', warnings: [], error: { type: 'HostConfigurationBroken' } });
+      await rig.replayed(json?.operation ?? '');
+    }
+    expect(await hostTree(host)).toEqual(before);
     const { exit, json } = await rig.chom('site', 'create', domain, ...words);
     expect(exit).toBe(1);
     expect(json).toMatchObject({ status: 'failed', warnings: [] });
@@ -118,6 +252,43 @@ test('[PS-05] asks for no certificate where TLS is off', async () => {
     .host('new')
     .exec('ls /var/lib/chom/tls /var/lib/chom/acme/.well-known/acme-challenge');
   expect(stdout).not.toMatch(/^s[a-z2-7]{9}$/m);
+});
+
+describe('what cannot become a site is refused, and the host is as it was', () => {
+  const refused = async (type: string, words: string[], environment = {}) => {
+    const host = rig.lab.host('new');
+    const before = await hostTree(host);
+    const [domain, chom] = [`refused-${type}.example`, rig.chom.within(environment)];
+    const ran = await chom('site', 'create', domain, '--server', 'new', '--type', type, ...words, '--no-tls', '--json');
+    expect(ran.exit).toBe(1);
+    expect(ran.json?.warnings).toEqual([]);
+    expect(await hostTree(host)).toEqual(before);
+    return ran.json?.error;
+  };
+
+  test('a WordPress with another checksum, and one that is none', async () => {
+    const wanted = ['--admin-email', 'admin@refused.example'];
+    const other = { CHOM_WORDPRESS_SHA256: 'f'.repeat(64) };
+    expect(await refused('wordpress', wanted, other)).toMatchObject({
+      type: 'SourceRejected',
+      cause: expect.stringContaining(wordpress.sha256) as string,
+    });
+    const none = await refused('wordpress', [...wanted, '--from', join(files, 'app')]);
+    expect(none?.message).toContain('no WordPress');
+  });
+
+  test('a Laravel application whose migrations fail, and one that is none', async () => {
+    const broken = join(files, 'broken');
+    await cp(LARAVEL, broken, { recursive: true });
+    await writeFile(
+      join(broken, 'database/migrations/2026_02_broken.php'),
+      "<?php return ['CREATE TABLE visits (n INT)'];",
+    );
+    const failed = await refused('laravel', ['--from', broken]);
+    expect(failed).toMatchObject({ type: 'SourceRejected', message: expect.stringContaining('migrat') as string });
+    const none = await refused('laravel', ['--from', join(files, 'static')]);
+    expect(none?.message).toContain('no Laravel application');
+  });
 });
 
 test('fetches a repository over https on the server itself', async () => {
@@ -168,19 +339,23 @@ describe('what belongs to somebody else', () => {
 
   test.each([
     ['user', (id: string) => `useradd -m ${id} && echo theirs >/home/${id}/file`],
+    ['database', (id: string) => `mariadb -e 'CREATE DATABASE ${id}; CREATE TABLE ${id}.theirs (n INT)'`],
+    ['database user', (id: string) => `mariadb -e "CREATE USER ${id}@'%' IDENTIFIED BY 'theirs'"`],
     ['directory', (id: string) => `install -d /srv/chom/${id} && echo theirs >/srv/chom/${id}/file`],
   ])('[FS-07/provision-site] a foreign %s of the same name is left alone', async (what, make) => {
     const host = rig.lab.host('new');
     const { id: server } = await servers.byName(rig.inventory.db, 'default', 'new');
-    const site = `sforeign${what.slice(0, 2)}`;
+    const site = `sforeign${what[0]}${what.at(-1)}`;
     expect((await host.exec(make(site))).exit).toBe(0);
-    const before = await hostTree(host, { times: true });
+    // A database is looked for when the user was made, which is then taken back.
+    const times = !what.startsWith('database');
+    const before = await hostTree(host, { times });
     const operation = await submit(rig, request(site, server));
     const { exit, json } = await rig.chom('op', 'watch', operation, '--json');
     expect(exit).toBe(1);
     expect(json?.error).toMatchObject({ type: 'Conflict' });
     expect(json?.warnings).toEqual([]);
-    expect(await hostTree(host, { times: true })).toEqual(before);
+    expect(await hostTree(host, { times })).toEqual(before);
   });
 });
 
@@ -199,6 +374,7 @@ test('[PS-08] a site whose server is not there ends early, and nothing is tried 
 function request(site: string, server: string): Request {
   const domain = `${site}.example`;
   const plan = sitePlan.parse({
+    database: true,
     ...{
       site,
       server,

@@ -44,6 +44,7 @@ function steps(publish: (attempt: number) => void) {
       const run = (await operations.byId(chom.inventory.db, operation)).run ?? '';
       await chom.inventory.fenced({ operation, run, epoch }, (trx) => operations.commitOperation(trx, operation));
       done.push('activateSite');
+      return { warnings: [] };
     },
   };
   return { done, made };

@@ -4,9 +4,11 @@ import { NativeConnection, Runtime, Worker, DefaultLogger } from '@temporalio/wo
 import { pino } from 'pino';
 import { createActivities } from './activities/index.js';
 import { connectTemporal, temporalSettings, sealedDataConverter } from './client/connection.js';
-import { openStores, type Stores } from './client/open.js';
+import { openStores } from './client/open.js';
+import type { Submitter } from './client/submit.js';
 import { sweep } from './client/sweep.js';
 import { workerIdentity } from './client/worker-identity.js';
+import { wakeOperations } from './client/wake.js';
 import { readConfig, type Config } from './config.js';
 import { createHosts } from './host/pool.js';
 import { refuseMissingKeys, controllerId } from './inventory/keys.js';
@@ -23,13 +25,15 @@ async function main(config: Config): Promise<void> {
   const hosts = createHosts({ resolve: (server) => serverLogin(inventory.db, keyring, server), log });
   const { connectionOptions, namespace } = temporalSettings();
   const connection = await NativeConnection.connect(connectionOptions);
+  const temporal = await connectTemporal(keyring);
+  const wake = async (ids: readonly string[]) => await wakeOperations(temporal, ids);
   const worker = await Worker.create({
     connection,
     namespace,
     taskQueue: config.taskQueue,
     identity: workerIdentity(controller, keyring),
     workflowBundle: { codePath: fileURLToPath(new URL('../dist/workflow-bundle.js', import.meta.url)) },
-    activities: createActivities({ inventory, keyring, config, hosts, controller, log }),
+    activities: createActivities({ inventory, keyring, config, hosts, controller, log, wake }),
     dataConverter: sealedDataConverter(keyring),
     // Memory: each cached workflow costs about 1 MB; activities mostly wait for hosts.
     maxCachedWorkflows: 50,
@@ -44,7 +48,7 @@ async function main(config: Config): Promise<void> {
   log.info({ taskQueue: config.taskQueue, namespace, address: connectionOptions.address }, 'worker started');
   process.send?.('started');
   const sweeping = new AbortController();
-  const swept = keepSweeping(stores, log, sweeping.signal).catch((error: unknown) =>
+  const swept = keepSweeping({ ...stores, temporal }, log, sweeping.signal).catch((error: unknown) =>
     log.error({ err: error }, 'no more sweeps'),
   );
   try {
@@ -56,6 +60,7 @@ async function main(config: Config): Promise<void> {
     await swept;
     await hosts.close();
     await connection.close();
+    await temporal.connection.close();
     await inventory.close();
   }
   log.info('worker ended');
@@ -64,20 +69,15 @@ async function main(config: Config): Promise<void> {
 }
 
 /** Every minute; a sweep that fails is followed by the next one. */
-async function keepSweeping(stores: Stores, log: pino.Logger, end: AbortSignal): Promise<void> {
-  const temporal = await connectTemporal(stores.keyring);
-  try {
-    while (!end.aborted) {
-      try {
-        const started = await sweep({ ...stores, temporal });
-        if (started.length > 0) log.info({ operations: started }, 'started what had been asked for');
-      } catch (error) {
-        log.warn({ err: error }, 'the sweep failed');
-      }
-      await sleep(60_000, undefined, { signal: end }).catch(() => undefined);
+async function keepSweeping(chom: Submitter, log: pino.Logger, end: AbortSignal): Promise<void> {
+  while (!end.aborted) {
+    try {
+      const found = await sweep(chom);
+      if (Object.values(found).some((ids) => ids.length > 0)) log.info(found, 'took up what was left behind');
+    } catch (error) {
+      log.warn({ err: error }, 'the sweep failed');
     }
-  } finally {
-    await temporal.connection.close();
+    await sleep(60_000, undefined, { signal: end }).catch(() => undefined);
   }
 }
 

@@ -12,5 +12,7 @@ export interface Deps {
   hosts: Hosts;
   /** The id of this installation: whom the claims on hosts name. */
   controller: string;
+  /** Tells operations that they have their place now. A message may get lost: they also look for themselves. */
+  wake: (operations: readonly string[]) => Promise<void>;
   log: Logger;
 }

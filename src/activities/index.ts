@@ -4,6 +4,7 @@ import type { Deps } from './deps.js';
 import { operationActivities } from './operation.js';
 import { probeActivities } from './probe.js';
 import { serverActivities } from './server.js';
+import { settlingActivities } from './settling.js';
 import { siteActivities } from './site.js';
 import { stepActivity } from './step.js';
 
@@ -11,6 +12,7 @@ import { stepActivity } from './step.js';
 export function createActivities(deps: Deps): Record<string, ReturnType<typeof stepActivity>> {
   const groups = [
     operationActivities(deps),
+    settlingActivities(deps),
     serverActivities(deps),
     siteActivities(deps),
     applicationActivities(deps),

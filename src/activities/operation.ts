@@ -1,4 +1,7 @@
 import * as operations from '../inventory/operations.js';
+import type { Begun } from '../inventory/operations.js';
+import type { Trx } from '../inventory/database.js';
+import { whereabouts, type Whereabouts } from '../inventory/whereabouts.js';
 import type { ServerStatus, SiteStatus } from '../inventory/schema.js';
 import type { Cause } from '../workflows/causes.js';
 import type { StepProgress } from '../workflows/progress.js';
@@ -25,11 +28,25 @@ export interface Conclusion {
 
 /** The beginning and the end of every operation: what happens in the inventory, each in one transaction. */
 export function operationActivities(deps: Deps) {
-  const { inventory, keyring, log } = deps;
+  const { inventory, keyring, log, wake } = deps;
+  const begin = async (step: StepContext, options: { exclusive: boolean }) =>
+    await operations.begin(inventory, { operation: step.operation, run: fence(step).run, ...options });
   return {
-    /** Writes this run into the operation's row and takes its place. @throws Busy, Superseded, NotFound */
-    async beginOperation(step: StepContext, options: { exclusive: boolean }): Promise<{ root: string; epoch: number }> {
-      return await operations.begin(inventory, { operation: step.operation, run: fence(step).run, ...options });
+    /** Writes this run into the operation's row and takes its place, or gets in line. @throws Superseded, NotFound */
+    async beginOperation(step: StepContext, options: { exclusive: boolean }): Promise<Begun> {
+      return await begin(step, options);
+    },
+
+    /** Takes up the place that the operation was given, if it was; else who is in its way. Mostly only reads. */
+    async lookForPlace(step: StepContext, options: { exclusive: boolean }): Promise<Begun | Whereabouts> {
+      const where = await whereabouts(inventory.db, step.operation);
+      return where ?? (await begin(step, options));
+    },
+
+    /** Gives the place back for as long as the operation only waits. */
+    async leavePlace(step: StepContext): Promise<void> {
+      const leave = async (trx: Trx) => await operations.leave(trx, step.operation);
+      await wake(await inventory.fenced(fence(step), leave));
     },
 
     /** Writes the row of an operation inside this one; asking twice is asking once. */
@@ -59,18 +76,20 @@ export function operationActivities(deps: Deps) {
       const { cause, outcome } = conclusion;
       const { event, ...statuses } = FAILURES[step.kind];
       const unsuccessful = outcome !== 'succeeded';
-      await inventory.transaction(async (trx) => {
-        await operations.conclude(trx, fence(step), {
-          outcome,
-          failureType: cause?.type ?? null,
-          reason: cause?.message ?? null,
-          details: cause?.details ?? null,
-          warnings: conclusion.warnings,
-          steps: conclusion.steps,
-          events: eventsOf(step, conclusion, event),
-          ...(unsuccessful && statuses),
-        });
-      });
+      const concluded = await inventory.transaction(
+        async (trx) =>
+          await operations.conclude(trx, fence(step), {
+            outcome,
+            failureType: cause?.type ?? null,
+            reason: cause?.message ?? null,
+            details: cause?.details ?? null,
+            warnings: conclusion.warnings,
+            steps: conclusion.steps,
+            events: eventsOf(step, conclusion, event),
+            ...(unsuccessful && statuses),
+          }),
+      );
+      await wake(concluded.granted);
       if (outcome === 'failed')
         log.error({ operation: step.operation, type: cause?.type }, `failed: ${cause?.message}`);
     },

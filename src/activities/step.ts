@@ -40,12 +40,12 @@ function refuseUnreadable(step: StepContext, args: unknown[]): void {
 }
 
 async function enter(deps: Deps, step: StepContext, args: readonly unknown[]): Promise<void> {
-  const { operation, index, undo, final } = step;
+  const { operation, index, label, undo, final } = step;
   await deps.inventory.fenced(fence(step), async (trx) => {
     await refuseForeign(trx, operation, args);
     // Entering an undo only asks whether this run may still act.
     if (step.undoes !== undefined) return;
-    const journal = { operation, step: index, ...(undo && { undo }), ...(final && { final }) };
+    const journal = { operation, step: index, label, ...(undo && { undo }), ...(final && { final }) };
     await operations.enterStep(trx, deps.keyring, journal);
   });
 }

@@ -1,7 +1,7 @@
 import * as operations from '../inventory/operations.js';
-import * as places from '../inventory/places.js';
 import { failure } from '../workflows/failures.js';
 import type { Chom } from './open.js';
+import { wakeOperations } from './wake.js';
 
 /**
  * Asks an operation to stop and to take back what it did; one that no run has begun ends at once, by its row.
@@ -16,13 +16,12 @@ export async function cancelOperation(chom: Chom, id: string): Promise<'cancelle
   if (parent !== null) {
     throw failure('Conflict', `Operation ${id} is a step of ${parent}`, { next: `chom op cancel ${root}` });
   }
-  const ended = await chom.inventory.transaction(async (trx) => {
-    const unbegun = await operations.cancelAsked(trx, id);
-    // Its place was taken when it was asked for.
-    if (unbegun) await places.release(trx, id);
-    return unbegun;
-  });
-  if (ended) return 'cancelled';
+  const granted = await chom.inventory.transaction(async (trx) => await operations.cancelAsked(trx, id));
+  if (granted !== null) {
+    // Best effort, as every such message: without Temporal nobody could begin anyway.
+    if (granted.length > 0) await wakeOperations(await chom.temporal(), granted).catch(() => undefined);
+    return 'cancelled';
+  }
   await requestCancel(chom, id);
   return 'running';
 }

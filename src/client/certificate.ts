@@ -13,6 +13,7 @@ export function certificateCommand(program: Command, cli: Cli): void {
     .command('issue')
     .argument('<domain>', 'domain of a site; its aliases are included')
     .description('get a certificate for a live site and serve it')
+    .option(...FOLLOW_OPTIONS.noWait)
     .option(...FOLLOW_OPTIONS.detach)
     .option(...FOLLOW_OPTIONS.timeout)
     .addHelpText('after', '\nExample:\n  chom certificate issue example.org')
@@ -25,12 +26,12 @@ export function certificateCommand(program: Command, cli: Cli): void {
     .action(action(cli, list));
 }
 
-async function issue(session: Session, domain: string, options: FollowOptions): Promise<number> {
+async function issue(session: Session, domain: string, options: FollowOptions & { wait: boolean }): Promise<number> {
   parseTimeout(options.timeout);
   parseDomain(domain);
   const { issueCertificate } = await import('./new-certificate.js');
   const chom = await session.open();
-  const { operation, site } = await issueCertificate(chom, domain);
+  const { operation, site } = await issueCertificate(chom, domain, options);
   return await follow(session, chom, operation, {
     ...options,
     needsWorker: true,

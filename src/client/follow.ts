@@ -32,6 +32,7 @@ const WORKER_WITHIN_MS = 10_000;
 export const FOLLOW_OPTIONS = {
   detach: ['--detach', 'return at once with the operation id'],
   timeout: ['--timeout <seconds>', 'stop waiting after so long (exit status 124); the operation goes on'],
+  noWait: ['--no-wait', 'be refused (exit status 11) where it would have to wait in line'],
 } as const;
 
 /** Seconds from `--timeout`, as milliseconds. @throws InvalidInput */

@@ -11,7 +11,11 @@ import type { Chom } from './open.js';
  * Asks for a certificate for a live site, over its domain and aliases.
  * @throws InvalidInput; NotFound no such site; Conflict the site is not live, or its server is gone; Busy; TemporalUnavailable
  */
-export async function issueCertificate(chom: Chom, domain: string): Promise<{ operation: string; site: Site }> {
+export async function issueCertificate(
+  chom: Chom,
+  domain: string,
+  { wait = true }: { wait?: boolean } = {},
+): Promise<{ operation: string; site: Site }> {
   const { tenant, inventory } = chom;
   const site = await sites.byDomain(inventory.db, parseDomain(domain), { tenant });
   if (site.status !== 'active') {
@@ -39,6 +43,7 @@ export async function issueCertificate(chom: Chom, domain: string): Promise<{ op
     serverName,
     site: site.id,
     domain: site.domain,
+    wait,
   });
   return { operation, site };
 }

@@ -4,7 +4,6 @@ import type { Server } from '../inventory/servers.js';
 import { failure } from '../workflows/failures.js';
 import { serverPlan } from '../workflows/plans.js';
 import { askFor } from './ask-for.js';
-import { refuseBusy } from './busy.js';
 import { parseAddress, parseFingerprint, parseServerName, parseUser } from './names.js';
 import type { Chom } from './open.js';
 import type { PrivateKey } from './private-key.js';
@@ -25,6 +24,8 @@ export interface NewServer {
   hostKey?: string;
   /** `HOST[:PORT]` that takes the mail of its sites; `none`: from now on none; as it is unless said. */
   smtpRelay?: string;
+  /** False: refused where it would have to wait in line. */
+  wait?: boolean;
 }
 
 /** What is wrong with it, before anything is opened. @throws InvalidInput */
@@ -55,7 +56,6 @@ export async function enrolServer(chom: Chom, wanted: NewServer): Promise<{ oper
     const added = await servers.add(trx, { id, tenant, ...checked });
     const pinned = added.hostKeyFingerprint;
     if (hostKey !== null && pinned !== null && hostKey !== pinned) throw otherHostKey(added, hostKey);
-    await refuseBusy(trx, { server: added.id, serverName: added.name, exclusive: true });
     await credentials.put(trx, keyring, {
       id: credential,
       server: added.id,
@@ -80,6 +80,7 @@ export async function enrolServer(chom: Chom, wanted: NewServer): Promise<{ oper
     server: server.id,
     serverName: name,
     exclusive: true,
+    wait: wanted.wait ?? true,
   });
   return { operation, server };
 }

@@ -14,7 +14,6 @@ import {
   type Source,
 } from '../workflows/plans.js';
 import { askFor } from './ask-for.js';
-import { refuseBusy } from './busy.js';
 import { parseDomain } from './domain.js';
 import { parseServerName } from './names.js';
 import { checkApplication, newPassword, wordpressRelease, type NewApplication } from './new-application.js';
@@ -34,6 +33,8 @@ export interface NewSite extends NewApplication {
   aliases?: readonly string[];
   /** Whether a certificate is issued as soon as the site is live; yes unless said. */
   tls?: boolean;
+  /** False: refused where it would have to wait in line. */
+  wait?: boolean;
   /** Directory, tar archive, or git URL with `#branch`; unless said a page that says so much, or a WordPress. */
   from?: string;
 }
@@ -56,7 +57,6 @@ export async function createSite(chom: Chom, wanted: NewSite): Promise<{ operati
   const php = choosePhp(checked, server);
   if (checked.database) refuseWithoutDatabase(server);
   await refuseTaken(chom, [checked.domain, ...checked.aliases]);
-  await refuseBusy(inventory.db, { server: server.id, serverName: server.name });
   await chom.temporal();
   const site = `s${randomId(9)}`;
   const operation = newOperationId('provision-site');
@@ -79,6 +79,7 @@ export async function createSite(chom: Chom, wanted: NewSite): Promise<{ operati
       serverName: server.name,
       site,
       domain: plan.domain,
+      wait: wanted.wait ?? true,
     },
     operation,
   );

@@ -2,6 +2,8 @@ import type { Command } from 'commander';
 import type { Db } from '../inventory/database.js';
 import * as operations from '../inventory/operations.js';
 import type { Operation, OperationFilter } from '../inventory/operations.js';
+import { whereabouts } from '../inventory/whereabouts.js';
+import { describeLine } from '../workflows/line.js';
 import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
 import type { StepProgress } from '../workflows/progress.js';
@@ -15,6 +17,8 @@ import { parseOperationId } from './names.js';
 import { operationDocument, statusOf, targetOf, tookOf } from './operation.js';
 import { describeProblem, problemOfOperation } from './problem.js';
 import { askProgress } from './progress-probe.js';
+import { confirm } from './confirm.js';
+import { settleOperation } from './settle.js';
 import { describeStep, shownSteps } from './step-tree.js';
 import { facts, quoted, table } from './text.js';
 
@@ -54,6 +58,15 @@ export function opCommand(program: Command, cli: Cli): void {
     .description('ask an operation to stop and to take back what it did')
     .addHelpText('after', '\nExample:\n  chom op cancel provision-site-abcdefghijkl')
     .action(action(cli, cancel));
+  op.command('settle')
+    .argument('<id>')
+    .description('bring an operation to its end whose workflow was terminated or lost; workers do so by themselves')
+    .option('--abandon', 'do not wait for a server that is away: record what was not undone')
+    .option('--confirm <id>', 'the operation id again, for --abandon without a terminal')
+    .option(...FOLLOW_OPTIONS.detach)
+    .option(...FOLLOW_OPTIONS.timeout)
+    .addHelpText('after', '\nExample:\n  chom op settle provision-site-abcdefghijkl')
+    .action(action(cli, settle));
   logsCommand(op, cli);
 }
 
@@ -69,11 +82,23 @@ async function list(session: Session, options: ListOptions): Promise<void> {
   if (options.failed) filter.outcome = 'failed';
   const found = (await matching(inventory.db, filter, domain, options.running === true)).slice(0, limit);
   const rows = await Promise.all(
-    found.map(async (one) => [one.id, statusOf(one), await targetOf(inventory.db, one), one.askedAt, tookOf(one)]),
+    found.map(async (one) => [
+      one.id,
+      await standing(inventory.db, one),
+      await targetOf(inventory.db, one),
+      one.askedAt,
+      tookOf(one),
+    ]),
   );
   if (found.length === 0) session.output.say('No operations');
   const text = found.length === 0 ? '' : table(['OPERATION', 'STATUS', 'TARGET', 'ASKED', 'TOOK'], rows);
   session.output.data({ operations: found.map(operationDocument) }, text);
+}
+
+/** Its status; of one in line, which place it has. */
+async function standing(db: Db, operation: Operation): Promise<string> {
+  const where = operation.outcome === null ? await whereabouts(db, operation.root) : null;
+  return where ? `waiting, ${where.position} of ${where.waiting}` : statusOf(operation);
 }
 
 /** A domain may have had several sites, and what has not ended has one of several states. */
@@ -113,6 +138,7 @@ async function show(session: Session, text: string): Promise<void> {
   const live = outcome === null ? await askProgress(chom, id) : null;
   const steps = live?.progress?.steps ?? (operation.steps as StepProgress[]);
   const warnings = live?.progress?.warnings ?? operation.warnings;
+  const line = outcome === null ? await whereabouts(inventory.db, id) : null;
   const seen = { operation, steps, warnings, question: null, silence: null, children: [] };
   const lines = [
     facts([
@@ -121,6 +147,7 @@ async function show(session: Session, text: string): Promise<void> {
       ['status', statusOf(operation)],
       ['target', await targetOf(inventory.db, operation)],
       ['inside', parent],
+      ['waits', line && describeLine(line)],
       ['asked', askedAt],
       ['started', startedAt],
       ['ended', endedAt],
@@ -131,7 +158,7 @@ async function show(session: Session, text: string): Promise<void> {
     ...(live?.silence ? [`How far it is cannot be said now: ${live.silence}`] : []),
     ...(outcome === 'failed' ? [describeProblem(problemOfOperation(operation))] : []),
   ];
-  session.output.data({ ...operationDocument(operation), warnings, steps }, lines.join('\n'));
+  session.output.data({ ...operationDocument(operation), line, warnings, steps }, lines.join('\n'));
 }
 
 async function watchToTheEnd(session: Session, text: string, options: Pick<FollowOptions, 'timeout'>): Promise<number> {
@@ -148,4 +175,19 @@ async function cancel(session: Session, text: string): Promise<void> {
   const next = `Asked to stop; it takes back what it did. Next: chom op watch ${id}`;
   session.output.say(status === 'cancelled' ? 'Cancelled before it began.' : next);
   session.output.data({ operation: id, status }, '');
+}
+
+interface SettleOptions extends Pick<FollowOptions, 'detach' | 'timeout'> {
+  abandon?: boolean;
+  confirm?: string;
+}
+
+async function settle(session: Session, text: string, options: SettleOptions): Promise<number> {
+  parseTimeout(options.timeout);
+  const id = parseOperationId(text);
+  const { abandon = false } = options;
+  if (abandon) await confirm(session, id, options.confirm);
+  const chom = await session.open();
+  await settleOperation(chom, id, { abandon });
+  return await follow(session, chom, id, options);
 }

@@ -24,9 +24,9 @@ export function operationDocument(operation: Operation): object {
   };
 }
 
-/** How it ended, or that it has not. */
-export function statusOf({ outcome }: Operation): string {
-  return outcome ?? 'running';
+/** How it ended, or that it waits or runs. `asked` counts as running: a worker will take it, or is missing. */
+export function statusOf({ outcome, state }: Operation): string {
+  return outcome ?? (state === 'waiting' ? 'waiting' : 'running');
 }
 
 /** What it works on, for people. */

@@ -20,6 +20,7 @@ interface AddOptions {
   key: string;
   hostKey?: string;
   smtpRelay?: string;
+  wait: boolean;
   detach?: boolean;
   timeout?: string;
 }
@@ -37,6 +38,7 @@ export function serverCommand(program: Command, cli: Cli): void {
     .requiredOption('--key <file>', 'private SSH key that may log in, without passphrase')
     .option('--host-key <fingerprint>', 'SHA256:… of the host key; without it you are asked')
     .option('--smtp-relay <host[:port]>', 'takes the mail that its sites send, without a login; none takes it away')
+    .option(...FOLLOW_OPTIONS.noWait)
     .option(...FOLLOW_OPTIONS.detach)
     .option(...FOLLOW_OPTIONS.timeout)
     .addHelpText('after', '\nExample:\n  chom server add web1 --host 203.0.113.10 --key ~/.ssh/id_ed25519')
@@ -64,6 +66,7 @@ async function add(session: Session, name: string, options: AddOptions): Promise
     host,
     port,
     user,
+    wait: options.wait,
     ...(hostKey !== undefined && { hostKey }),
     ...(smtpRelay !== undefined && { smtpRelay }),
   };
@@ -116,7 +119,9 @@ async function show(session: Session, name: string): Promise<void> {
 async function tell({ inventory }: Chom, server: Server): Promise<Told> {
   const { nginx, mariadb, php } = server.versions;
   const hosted = (await sites.list(inventory.db, { server: server.id })).map(({ domain }) => domain);
-  const [place] = await places.list(inventory.db, { server: server.id });
+  const line = await places.list(inventory.db, { server: server.id });
+  const inState = (state: 'running' | 'waiting') =>
+    line.filter((place) => place.state === state).map(({ root }) => root);
   const text = facts([
     ['server', server.name],
     ['id', server.id],
@@ -129,7 +134,8 @@ async function tell({ inventory }: Chom, server: Server): Promise<Told> {
     ['mariadb', mariadb],
     ['smtp relay', server.smtpRelay ?? 'none'],
     ['sites', hosted.join(', ')],
-    ['at work', place?.root],
+    ['at work', inState('running').join(', ')],
+    ['in line', inState('waiting').join(', ')],
   ]);
   return { document: { server: { ...serverDocument(server), sites: hosted } }, text };
 }

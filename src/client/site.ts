@@ -27,6 +27,7 @@ interface CreateOptions {
   title?: string;
   adminUser?: string;
   adminEmail?: string;
+  wait: boolean;
   detach?: boolean;
   timeout?: string;
 }
@@ -48,6 +49,7 @@ export function siteCommand(program: Command, cli: Cli): void {
     .option('--admin-user <name>', 'for type wordpress: its administrator; without it admin')
     .option('--admin-email <address>', "for type wordpress: its administrator's address")
     .option('--no-tls', 'without a certificate: HTTP alone')
+    .option(...FOLLOW_OPTIONS.noWait)
     .option(...FOLLOW_OPTIONS.detach)
     .option(...FOLLOW_OPTIONS.timeout)
     .addHelpText(

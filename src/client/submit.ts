@@ -5,6 +5,7 @@ import type { Inventory } from '../inventory/database.js';
 import type { Keyring } from '../inventory/keyring.js';
 import * as operations from '../inventory/operations.js';
 import * as places from '../inventory/places.js';
+import { busy, whereabouts } from '../inventory/whereabouts.js';
 import type { Priority } from '../inventory/schema.js';
 import { failure } from '../workflows/failures.js';
 import { PRIORITY_KEYS, SEARCH_ATTRIBUTES, workflowType } from '../workflows/names.js';
@@ -34,6 +35,8 @@ export interface Request {
   priority?: Priority;
   /** Alone on its server. */
   exclusive?: boolean;
+  /** False: refused where it would have to wait in line. */
+  wait?: boolean;
 }
 
 /**
@@ -55,7 +58,7 @@ export function randomId(length: number): string {
 /**
  * Asks for an operation: first its row, then its workflow, under one id, so that whoever dies in between leaves an
  * operation that is asked for and that the sweep starts. Asking again with the same id is asking once.
- * @throws InvalidInput too large; Busy naming the holder; InventoryUnavailable
+ * @throws InvalidInput too large; Busy naming the holder, where it may not wait; InventoryUnavailable
  */
 export async function submit(chom: Submitter, request: Request, id = newOperationId(request.kind)): Promise<string> {
   refuseOversized(request);
@@ -73,9 +76,12 @@ export async function submit(chom: Submitter, request: Request, id = newOperatio
       priority: request.priority ?? 'default',
     });
     if (outcome !== null || run !== null) return;
-    // A place that is free is taken at once, so that whoever comes second is told before anything is written.
-    const { server, site = null, exclusive = false } = request;
-    await places.take(trx, { root: id, server, site, exclusive, epoch: 1 });
+    // Its place in line is that of its asking: one that is free is taken at once, with no message to wait for.
+    const { tenant, server, site = null, priority = 'default', exclusive = false } = request;
+    const { state } = await places.enter(trx, { root: id, tenant, server, site, priority, exclusive });
+    if (state === 'running' || request.wait !== false) return;
+    const where = await whereabouts(trx, id);
+    if (where) throw busy(where);
   });
   await startOperation(chom, { ...request, id });
   return id;

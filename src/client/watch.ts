@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as operations from '../inventory/operations.js';
 import type { Operation } from '../inventory/operations.js';
+import { whereabouts, type Whereabouts } from '../inventory/whereabouts.js';
 import { failure } from '../workflows/failures.js';
 import type { Question, StepProgress } from '../workflows/progress.js';
+import { describeLine, WAIT_LABEL } from '../workflows/line.js';
 import type { Chom } from './open.js';
 import { nobodyTakes } from './pollers.js';
 import { probeProgress, type ProgressProbe } from './progress-probe.js';
@@ -33,7 +35,7 @@ const POLL_MS = 250;
 /**
  * Follows an operation to its end and resolves with it as it ended, well or not. Temporal and the workers may be away
  * meanwhile: only the inventory says how an operation ended.
- * @throws NotFound no such operation; NoWorker; Interrupted its workflow is gone without an outcome; InventoryUnavailable
+ * @throws NotFound no such operation; NoWorker; InventoryUnavailable
  */
 export async function watch(chom: Chom, id: string, options: WatchOptions = {}): Promise<Seen> {
   const { signal, onSeen = () => {}, workerWithin } = options;
@@ -46,7 +48,6 @@ export async function watch(chom: Chom, id: string, options: WatchOptions = {}):
       const seen = await look(chom, await operations.byId(chom.inventory.db, id, chom), probes);
       onSeen(seen);
       if (seen.operation.outcome !== null) return seen;
-      await refuseLost(chom, seen.operation, probes.get(id));
       if (workerWithin !== undefined && seen.operation.state === 'asked' && Date.now() >= asksAgain) {
         asksAgain = Date.now() + 2000;
         if (await nobodyTakes(chom, id)) throw noWorker(chom, id, Date.now() - began);
@@ -75,27 +76,30 @@ async function look(chom: Chom, operation: Operation, probes: Map<string, Progre
   const probe = probes.get(id) ?? probeProgress(chom, id);
   probes.set(id, probe);
   const { progress } = probe;
+  const where = operation.parent === null ? await whereabouts(chom.inventory.db, id) : null;
   return {
     operation,
-    steps: progress?.steps ?? [],
+    steps: withLine(progress?.steps ?? [], where),
     warnings: progress?.warnings ?? [],
     question: progress?.question ?? null,
-    silence: probe.silence,
+    silence: probe.closed === null ? probe.silence : `its workflow was ${probe.closed}: ${settled(id)}`,
     children,
   };
 }
 
-/** A workflow that was terminated, or superseded, records nothing: nobody would ever write an outcome. */
-async function refuseLost(chom: Chom, operation: Operation, probe: ProgressProbe | undefined): Promise<void> {
-  if (!probe?.closed) return;
-  const { id } = operation;
-  // The outcome is written before the workflow closes, so it can be read by now if there is one.
-  const { outcome } = await operations.byId(chom.inventory.db, id);
-  if (outcome !== null) return;
-  throw failure('Interrupted', `The workflow of ${id} is closed (${probe.closed}) and recorded no outcome`, {
-    cause: 'it was terminated or reset, or another run of the operation took over',
-    next: `chom op show ${id}`,
-  });
+/** The row alone says how it ended; of one whose workflow died, whoever settles it writes that. */
+function settled(id: string): string {
+  return `a worker settles it within a minute, or: chom op settle ${id}`;
+}
+
+/** The line moves without the workflow's doing, so what it shows of it is old. */
+function withLine(steps: StepProgress[], where: Whereabouts | null): StepProgress[] {
+  if (where === null) return steps;
+  const own = steps.find(({ label }) => label === WAIT_LABEL);
+  const { startedAt, index } = own ?? { startedAt: Date.parse(where.since), index: 1 };
+  const message = describeLine(where);
+  const line: StepProgress = { index, label: WAIT_LABEL, state: 'waiting', attempt: 1, startedAt, message };
+  return own ? steps.map((step) => (step === own ? line : step)) : [line, ...steps];
 }
 
 function noWorker(chom: Chom, id: string, waited: number) {

@@ -4,16 +4,15 @@ import { sh, type Script } from './shell.js';
 
 /**
  * Who may change a site or a server, as the server itself knows it. `/var/lib/chom/claims/<scope>` holds the controller
- * on its first line, `<epoch> <root operation>` of the holder on the second, and on the others the operations that held
- * it before, with the last epoch of each, newest first. It is replaced by rename and fsynced.
+ * on its first line and `<epoch> <root operation>` of the holder on the second. It is replaced by rename and fsynced.
  *
- * A claim is
+ * The inventory gives each holder of a scope a higher epoch than the one before, so the epoch of a scope only grows,
+ * whatever order messages arrive in. A claim is
  * - refused when the file, or the server's own, names another controller;
- * - refused when its operation holds the scope, or held it, at a higher epoch; and when it held it at this epoch and
- *   another operation has taken over since: so the epoch of a scope only grows, whatever order messages arrive in, and
- *   an operation that gave its place back returns only with a raised epoch;
+ * - refused when its epoch is lower than the file's, or the same for another operation: it was settled, gave its
+ *   place back, or belongs to an installation that works on an old copy of the inventory;
  * - taken at once when the scope is free, or when the holder itself raises its epoch;
- * - taken over from another operation of this controller under the exclusive lock: when none of its jobs runs.
+ * - taken over from another operation under the exclusive lock: when none of its jobs runs.
  *
  * `<scope>.lock` is held shared by every change for its whole duration, and the holder compared under it. A change to a
  * site holds the server's lock shared as well; a change to the server holds it exclusively: it is alone.
@@ -21,11 +20,13 @@ import { sh, type Script } from './shell.js';
  */
 const CLAIMS = '/var/lib/chom/claims';
 const WAIT_SECONDS = 30;
-/** So many earlier operations are remembered: nothing that old can still be under way. */
-const REMEMBERED = 200;
-
 /** What the claim's shell functions leave in `$claim`, with who it is in `$holder`. */
 export type ClaimState = 'ok' | 'controller' | 'stale' | 'busy';
+
+/** The file whose lock is held, shared, by every change under a claim. */
+export function lockOf({ scope }: Pick<Claim, 'scope'>): string {
+  return `${CLAIMS}/${scope.replace('/', '-')}.lock`;
+}
 
 /** Whether `kind` is the refusal of a claim. */
 export function isClaimRefusal(kind: string): kind is Exclude<ClaimState, 'ok'> {
@@ -66,24 +67,16 @@ compare_claim() {
   claim=controller
   [ "$controller" = ${controller} ] || return
   holder=$root claim=other
+  if [ ${epoch} -lt "$epoch" ]; then claim=stale; return; fi
   if [ "$root" = ${root} ]; then
-    if [ ${epoch} -lt "$epoch" ]; then claim=stale; elif [ ${epoch} -eq "$epoch" ]; then claim=ok; else claim=raise; fi
-  else
-    while read -r once who; do
-      if [ "$who" = ${root} ] && [ ${epoch} -le "$once" ]; then claim=stale; fi
-    done <${file}
+    if [ ${epoch} -eq "$epoch" ]; then claim=ok; else claim=raise; fi
+  elif [ ${epoch} -eq "$epoch" ]; then
+    claim=stale
   fi
 }
 write_claim() {
-  {
-    printf '%s\n' ${controller} ${`${epoch} ${root}`}
-    if [ "$claim" = other ]; then printf '%s %s\n' "$epoch" "$root"; fi
-    n=0
-    [ ! -e ${file} ] || while read -r once who && [ $n -lt ${REMEMBERED} ]; do
-      n=$((n + 1))
-      if [ $n -gt 2 ] && [ "$who" != ${root} ]; then printf '%s %s\n' "$once" "$who"; fi
-    done <${file}
-  } >${`${file}.new`} && sync ${`${file}.new`} && mv -fT ${`${file}.new`} ${file} && sync ${CLAIMS} && claim=ok || claim=unwritable
+  printf '%s\n' ${controller} ${`${epoch} ${root}`} >${`${file}.new`} && sync ${`${file}.new`} &&
+    mv -fT ${`${file}.new`} ${file} && sync ${CLAIMS} && claim=ok || claim=unwritable
 }
 ensure_claim() {
   compare_claim
@@ -117,7 +110,7 @@ export function claimFailure(kind: Exclude<ClaimState, 'ok'>, holder: string, se
       server,
       holder,
       cause: 'Another installation of CHOM has taken this server over, or this one works on a copy of its inventory',
-      next: `work from the installation that ${server} belongs to, or restore its inventory here`,
+      next: `work from the installation that ${server} belongs to, or take it over: chom server adopt ${server} --confirm ${server}`,
     });
   }
   if (kind === 'busy') {
@@ -129,10 +122,10 @@ export function claimFailure(kind: Exclude<ClaimState, 'ok'>, holder: string, se
     });
   }
   const since = holder === claim.root ? 'a later run of it does' : `${holder} does`;
-  return failure('StaleClaim', `This run of operation ${claim.root} no longer holds the ${what}: ${since}`, {
+  return failure('StaleClaim', `This run of operation ${claim.root} does not hold the ${what}: ${since}`, {
     server,
     holder,
-    cause: 'This run was settled, reset or overtaken while it could not be reached',
-    next: `chom op show ${claim.root}`,
+    cause: 'It was settled or overtaken while it could not be reached, or this inventory is an old copy',
+    next: `chom op show ${holder}; where that is unknown here: chom server adopt ${server} --confirm ${server}`,
   });
 }

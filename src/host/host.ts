@@ -59,6 +59,11 @@ export interface Host {
     file: { path: string; sha256: string; claim: Claim; content: AsyncIterable<Uint8Array> },
     options?: { signal?: AbortSignal },
   ): Promise<void>;
+  /**
+   * Raises the claim of an operation that died, so that its host refuses what is still on its way, stops what it runs,
+   * and waits until none of its changes is under way. Failures: those of a connection, StaleClaim, Busy, CommandFailed.
+   */
+  silence(claim: Claim, options?: { signal?: AbortSignal }): Promise<void>;
   /** Stops every unit of the operation's slice and waits until it is empty. */
   stop(root: string, options?: { signal?: AbortSignal }): Promise<void>;
 }

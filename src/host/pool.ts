@@ -2,6 +2,7 @@ import { createConnection, type Connection, type ConnectionLog } from './connect
 import type { Host, Output } from './host.js';
 import type { HostKey } from './host-key.js';
 import { runJob, stopJobs } from './job.js';
+import { silence } from './silence.js';
 import { createLoginGate } from './login-gate.js';
 import { offeredHostKey, type Login } from './login.js';
 import { upload } from './upload.js';
@@ -75,6 +76,7 @@ function hostOver(connection: Connection): Host {
     },
     job: async (job, options) => await runJob(connection, job, options),
     upload: async (file, options) => await upload(connection, file, options?.signal),
+    silence: async (claim, options) => await silence(connection, claim, options?.signal),
     stop: async (root, options) => await stopJobs(connection, root, options?.signal),
   };
 }

@@ -32,7 +32,8 @@ export interface Conclusion {
 
 /**
  * Ends an operation: outcome, events, statuses, obligations and the end of its place, all or nothing, exactly once.
- * Concluded again by the same run nothing is written and the outcome that is stored is returned.
+ * Concluded again by the same run nothing is written and the outcome that is stored is returned. `granted` are those who
+ * have a place on the server and do not know: whoever concludes sends them word.
  * @throws Superseded another run, or a stale epoch
  * @throws Bug a committed operation is to end otherwise than `succeeded`
  */
@@ -40,11 +41,14 @@ export async function conclude(
   trx: Trx,
   fence: Fence,
   conclusion: Conclusion,
-): Promise<{ outcome: Outcome; recorded: boolean }> {
+): Promise<{ outcome: Outcome; recorded: boolean; granted: string[] }> {
   const id = fence.operation;
   const row = await trx.selectFrom('operations').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
   if (!row || row.run !== fence.run || row.epoch !== fence.epoch) throw superseded(fence, row);
-  if (row.outcome !== null) return { outcome: row.outcome, recorded: false };
+  if (row.outcome !== null) {
+    const granted = row.server === null ? [] : await places.unacknowledged(trx, row.server);
+    return { outcome: row.outcome, recorded: false, granted };
+  }
   const { outcome } = conclusion;
   if (row.committed && outcome !== 'succeeded') {
     throw failure('Bug', `Operation ${id} took effect: it can only end as succeeded, with warnings`);
@@ -74,8 +78,8 @@ export async function conclude(
   // Of a success they wait until they were shown.
   if (outcome !== 'succeeded') await secrets.remove(trx, id);
   // A child works in its root's place, which is not its to give back.
-  if (row.root === id) await places.release(trx, id);
-  return { outcome, recorded: true };
+  const granted = row.root === id ? await places.release(trx, { root: id, server }) : [];
+  return { outcome, recorded: true, granted };
 }
 
 async function settleSite(trx: Trx, operation: string, id: string, status: SiteStatus): Promise<void> {

@@ -1,4 +1,3 @@
-import { ApplicationFailure } from '@temporalio/common';
 import { failure } from '../workflows/failures.js';
 import type { Undo } from '../workflows/step.js';
 import { now } from './clock.js';
@@ -7,40 +6,68 @@ import type { Keyring } from './keyring.js';
 import * as places from './places.js';
 import * as undos from './undos.js';
 
+/** What a run knows of its place. */
+export interface Begun {
+  root: string;
+  /** What it writes and works at. */
+  epoch: number;
+  /** False: it is in line, and begins again when it is told, or looks. */
+  granted: boolean;
+}
+
 /**
- * The operation's first act: this run is the one that may write, and a root operation has its place (`exclusive`: alone
- * on its server). Begun again by the same run it changes nothing.
+ * The operation's first act: this run is the one that may write, and a root operation has its place or stands in line
+ * for one (`exclusive`: alone on its server). Begun again by the same run it changes nothing, or takes up the place
+ * that it was given meanwhile.
  * @throws Superseded the operation has an outcome or another run
- * @throws Busy somebody else is at work there; the run is written nevertheless, so that it can record this outcome
  * @throws NotFound nobody asked for this operation
  */
 export async function begin(
   inventory: Inventory,
   { operation, run, exclusive = false }: { operation: string; run: string; exclusive?: boolean },
-): Promise<{ root: string; epoch: number }> {
-  const begun = await inventory.transaction(async (trx) => {
+): Promise<Begun> {
+  return await inventory.transaction(async (trx) => {
     const row = await locked(trx, operation);
     if (row.outcome !== null || (row.run !== null && row.run !== run)) {
       throw superseded({ operation, run, epoch: row.epoch }, row);
     }
-    const { root, server, site } = row;
-    const child = root !== operation;
-    let epoch = row.epoch;
-    let busy: ApplicationFailure | null = null;
-    if (child) {
-      epoch = (await rootPlace(trx, operation, root))?.epoch ?? epoch;
-    } else if (server !== null || site !== null) {
-      busy = await places.take(trx, { root, server, site, exclusive, epoch }).then(() => null, ifBusy);
-    }
-    await trx
-      .updateTable('operations')
-      .set({ run, epoch, state: busy ? 'waiting' : 'running', startedAt: row.startedAt ?? now() })
-      .where('id', '=', operation)
-      .execute();
-    return { root, epoch, busy };
+    const { root, tenant, server, site, priority } = row;
+    const needsNone = root === operation && server === null && site === null;
+    const place = needsNone
+      ? null
+      : root === operation
+        ? await places.enter(trx, { root, tenant, server, site, priority, exclusive })
+        : await rootPlace(trx, operation, root);
+    const granted = place === null || place.state === 'running';
+    const epoch = place !== null && granted ? place.epoch : row.epoch;
+    const state = granted ? 'running' : 'waiting';
+    const startedAt = row.startedAt ?? (granted ? now() : null);
+    await trx.updateTable('operations').set({ run, epoch, state, startedAt }).where('id', '=', operation).execute();
+    return { root, epoch, granted };
   });
-  if (begun.busy) throw begun.busy;
-  return { root: begun.root, epoch: begun.epoch };
+}
+
+/**
+ * Inside `fenced`: gives the place back for as long as the operation only waits; `begin` gets in line again. Returns
+ * who has a place and does not know. @throws Bug something is left on the server that only the holder may touch
+ */
+export async function leave(trx: Trx, operation: string): Promise<string[]> {
+  const row = await locked(trx, operation);
+  if (row.root !== operation || (!row.committed && (await undos.remaining(trx, operation)) > 0)) {
+    throw failure('Bug', `Operation ${operation} cannot give its place back: it is not its own, or work lies there`);
+  }
+  await trx.updateTable('operations').set({ state: 'waiting' }).where('id', '=', operation).execute();
+  return await places.release(trx, { root: operation, server: row.server });
+}
+
+/** A step that is entered. */
+export interface Entry {
+  operation: string;
+  step: number;
+  /** The step, as the operator knows it. */
+  label?: string;
+  undo?: Undo;
+  final?: boolean;
 }
 
 /**
@@ -51,13 +78,13 @@ export async function begin(
 export async function enterStep(
   trx: Trx,
   keyring: Keyring,
-  { operation, step, undo, final }: { operation: string; step: number; undo?: Undo; final?: boolean },
+  { operation, step, label = '', undo, final }: Entry,
 ): Promise<void> {
   if (!undo && !final) return;
   const row = await locked(trx, operation);
   if (row.undoing) throw goesBack(operation);
   if (row.committed) return;
-  if (undo) await undos.journal(trx, keyring, operation, step, undo);
+  if (undo) await undos.journal(trx, keyring, { operation, step, label }, undo);
   if (final) await trx.updateTable('operations').set({ committing: step }).where('id', '=', operation).execute();
 }
 
@@ -105,11 +132,6 @@ async function rootPlace(trx: Trx, operation: string, root: string) {
   throw failure('Superseded', `Operation ${root}, which ${operation} is a step of, is not at work any more`, {
     holder: root,
   });
-}
-
-function ifBusy(error: unknown): ApplicationFailure {
-  if (error instanceof ApplicationFailure && error.type === 'Busy') return error;
-  throw error;
 }
 
 function goesBack(operation: string) {

@@ -4,6 +4,7 @@ import { now } from './clock.js';
 import type { Db, Inventory } from './database.js';
 import { first } from './migrations/0001-first.js';
 import { siteTypes } from './migrations/0002-site-types.js';
+import { line } from './migrations/0003-line.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {
@@ -21,7 +22,7 @@ export interface Migration {
 }
 
 /** In order; only ever appended to. Its length is the schema's version. */
-const MIGRATIONS: readonly Migration[] = [first, siteTypes];
+const MIGRATIONS: readonly Migration[] = [first, siteTypes, line];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };
 const POSTGRES: Dialectal = {

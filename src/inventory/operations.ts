@@ -9,7 +9,8 @@ import type { OperationsTable, OperationState, Outcome, Priority } from './schem
 import { seal } from './sealing.js';
 
 export { conclude } from './conclusion.js';
-export { begin, commitOperation, enterStep, markUndone, turnBack } from './lifecycle.js';
+export { begin, commitOperation, enterStep, leave, markUndone, turnBack, type Begun } from './lifecycle.js';
+export { takeOver, takeOverChild, type Member, type Taken } from './settling.js';
 
 type Parsed = 'kind' | 'committed' | 'undoing' | 'details' | 'warnings' | 'steps';
 
@@ -89,9 +90,10 @@ export async function ask(trx: Trx, keyring: Keyring, operation: NewOperation): 
 
 /**
  * Cancels one that no run has begun: its outcome is written here, and a workflow that starts later refuses the row.
- * Returns false when it has begun (cancel the workflow) or has ended.
+ * Null when it has begun (cancel the workflow) or has ended; else who has a place now and does not know.
  */
-export async function cancelAsked(trx: Trx, id: string): Promise<boolean> {
+export async function cancelAsked(trx: Trx, id: string): Promise<string[] | null> {
+  const { server } = await byId(trx, id);
   const { numUpdatedRows } = await trx
     .updateTable('operations')
     .set({ state: 'ended', outcome: 'cancelled', reason: 'Cancelled before it began', endedAt: now() })
@@ -99,10 +101,9 @@ export async function cancelAsked(trx: Trx, id: string): Promise<boolean> {
     .where('run', 'is', null)
     .where('outcome', 'is', null)
     .executeTakeFirst();
-  if (numUpdatedRows === 0n) return false;
-  // It may have been given its place when it was asked for; a child has none.
-  await places.release(trx, id);
-  return true;
+  if (numUpdatedRows === 0n) return null;
+  // It has had a place, or stood in line, since it was asked for; a child has none.
+  return await places.release(trx, { root: id, server });
 }
 
 /** @throws NotFound also when it is another tenant's than the one that asks */
@@ -147,16 +148,17 @@ export async function list(db: Db, filter: OperationFilter = {}): Promise<Operat
  * started, and starting it again under the same id does no harm.
  */
 export async function lost(db: Db, olderThan: string): Promise<Operation[]> {
-  const rows = await db
-    .selectFrom('operations')
-    .selectAll()
-    .where('state', '=', 'asked')
-    .where('outcome', 'is', null)
-    .where('askedAt', '<', olderThan)
-    .orderBy('askedAt')
-    .orderBy('id')
-    .execute();
-  return rows.map(fromRow);
+  const asked = open(db).where('state', '=', 'asked').where('askedAt', '<', olderThan);
+  return (await asked.execute()).map(fromRow);
+}
+
+/** Root operations that a run has begun and that have no outcome, oldest first. */
+export async function begun(db: Db): Promise<Operation[]> {
+  return (await open(db).where('run', 'is not', null).where('parent', 'is', null).execute()).map(fromRow);
+}
+
+function open(db: Db) {
+  return db.selectFrom('operations').selectAll().where('outcome', 'is', null).orderBy('askedAt').orderBy('id');
 }
 
 /** What the operation was asked with. @throws Forbidden as `Keyring.open`, also when sealed for another operation */

@@ -1,50 +1,95 @@
 import { failure } from '../workflows/failures.js';
 import { now } from './clock.js';
 import type { Db, Trx } from './database.js';
-import type { PlacesTable } from './schema.js';
+import { next, type Waiting } from './line.js';
+import type { PlacesTable, Priority } from './schema.js';
 
 export type Place = PlacesTable;
 
+/** Who wants to work, and where. */
 export interface Claimant {
   /** Root operation. */
   root: string;
+  tenant: string;
   server: string | null;
   site: string | null;
+  priority: Priority;
   /** Alone on the server. */
   exclusive: boolean;
-  epoch: number;
+}
+
+/** As long as nobody has said otherwise for a server. */
+const AT_ONCE = 4;
+
+/**
+ * Takes a place where one is free, else the last one in the server's line; a root operation that has one keeps it.
+ * `acknowledged: false` keeps a place that was given to it meanwhile as one that it does not know of yet.
+ */
+export async function enter(trx: Trx, claimant: Claimant): Promise<Place> {
+  const { root, tenant, server, site, priority } = claimant;
+  await lockServer(trx, server);
+  const own = await find(trx, root);
+  if (!own) {
+    const { last } = await trx
+      .selectFrom('places')
+      .select((eb) => eb.fn.max('turn').as('last'))
+      .where('server', server === null ? 'is' : '=', server)
+      .executeTakeFirstOrThrow();
+    const exclusive = claimant.exclusive ? 1 : 0;
+    const rest = { state: 'waiting', turn: (last ?? 0) + 1, epoch: 0, acknowledged: 1, since: now() } as const;
+    await trx
+      .insertInto('places')
+      .values({ root, tenant, server, site, priority, exclusive, ...rest })
+      .execute();
+    await grant(trx, server);
+  }
+  // Whoever asks has it from now on, and needs no message.
+  await acknowledge(trx, root);
+  return await byRoot(trx, root);
+}
+
+/** Its workflow knows of its place. */
+export async function acknowledge(trx: Trx, root: string): Promise<void> {
+  await trx.updateTable('places').set({ acknowledged: 1 }).where('root', '=', root).execute();
 }
 
 /**
- * Takes a place, or keeps the one that this root operation has.
- * @throws Busy naming the holder, with nothing written; `Superseded` when the place was taken over
+ * Gives a place back, or leaves the line, and gives places to those who can begin now. That there is none is no error.
+ * Returns everybody on that server who has a place and does not know, also from before: whoever calls sends them word.
  */
-export async function take(trx: Trx, claimant: Claimant): Promise<void> {
-  const { root, server, site, epoch } = claimant;
-  // One at a time per server: whether it is alone on it cannot be said by an index.
-  if (server !== null) {
-    await trx.selectFrom('servers').select('id').where('id', '=', server).forUpdate().executeTakeFirst();
-  }
-  const own = await find(trx, root);
-  if (own && own.epoch !== epoch) {
-    throw failure('Superseded', `The place of operation ${root} was taken over`, { holder: root });
-  }
-  if (own?.state === 'running') return;
-  const inTheWay = await holder(trx, claimant);
-  if (inTheWay) throw busy(inTheWay);
-  const { numInsertedOrUpdatedRows } = await trx
-    .insertInto('places')
-    .values({ root, server, site, epoch, exclusive: claimant.exclusive ? 1 : 0, state: 'running', since: now() })
-    .onConflict((conflict) => conflict.doNothing())
-    .executeTakeFirst();
-  if (numInsertedOrUpdatedRows === 1n) return;
-  const winner = await holder(trx, claimant);
-  throw busy(winner ?? { root: 'another operation', kind: null, since: now(), site, exclusive: 0 });
+export async function release(trx: Trx, { root, server }: { root: string; server: string | null }): Promise<string[]> {
+  await lockServer(trx, server);
+  await trx.deleteFrom('places').where('root', '=', root).execute();
+  await grant(trx, server);
+  return server === null ? [] : await unacknowledged(trx, server);
 }
 
-/** Gives it back; that there is none is no error. */
-export async function release(trx: Trx, root: string): Promise<void> {
-  await trx.deleteFrom('places').where('root', '=', root).execute();
+/** Gives places on a server to those whose turn it is. Returns who has one and does not know. */
+export async function serve(trx: Trx, server: string): Promise<string[]> {
+  await lockServer(trx, server);
+  await grant(trx, server);
+  return await unacknowledged(trx, server);
+}
+
+/** Everybody who has a place and does not know, on one server or on all. */
+export async function unacknowledged(db: Db, server?: string): Promise<string[]> {
+  let query = db.selectFrom('places').select('root').where('state', '=', 'running').where('acknowledged', '=', 0);
+  if (server !== undefined) query = query.where('server', '=', server);
+  return (await query.orderBy('since').orderBy('root').execute()).map(({ root }) => root);
+}
+
+/** The servers that somebody waits for. */
+export async function serversWaitedFor(db: Db): Promise<string[]> {
+  const query = db.selectFrom('places').select('server').distinct().where('state', '=', 'waiting');
+  return (await query.where('server', 'is not', null).execute()).map(({ server }) => server ?? '');
+}
+
+/** Moves a place to whoever takes its operation over, at an epoch that no host has seen yet. */
+export async function takeOver(trx: Trx, place: Place): Promise<number> {
+  await lockServer(trx, place.server);
+  const epoch = await raiseEpoch(trx, place);
+  await trx.updateTable('places').set({ epoch, acknowledged: 1 }).where('root', '=', place.root).execute();
+  return epoch;
 }
 
 /** The place of a root operation; null when it has none. */
@@ -53,44 +98,76 @@ export async function find(db: Db, root: string): Promise<Place | null> {
   return row ?? null;
 }
 
-export async function list(db: Db, filter: { server?: string } = {}): Promise<Place[]> {
+async function byRoot(trx: Trx, root: string): Promise<Place> {
+  const place = await find(trx, root);
+  if (!place) throw failure('Bug', `Operation ${root} has no place`);
+  return place;
+}
+
+export async function list(db: Db, filter: { server?: string | null } = {}): Promise<Place[]> {
   let query = db.selectFrom('places').selectAll();
-  if (filter.server !== undefined) query = query.where('server', '=', filter.server);
-  return await query.orderBy('since').orderBy('root').execute();
+  const { server } = filter;
+  if (server !== undefined) query = query.where('server', server === null ? 'is' : '=', server);
+  return await query.orderBy('turn').orderBy('root').execute();
 }
 
-interface Holder {
-  root: string;
-  kind: string | null;
-  since: string;
-  site: string | null;
-  exclusive: number;
+/** When the server's tenants were last served; higher is later. */
+export async function served(db: Db, server: string | null): Promise<Map<string, number>> {
+  if (server === null) return new Map();
+  const rows = await db.selectFrom('turns').selectAll().where('server', '=', server).execute();
+  return new Map(rows.map(({ tenant, served: when }) => [tenant, when]));
 }
 
-/** Who runs and excludes the claimant: on its site, alone on its server, or at all on a server it wants alone. */
-async function holder(trx: Trx, { root, server, site, exclusive }: Claimant): Promise<Holder | undefined> {
-  return await trx
-    .selectFrom('places')
-    .leftJoin('operations', 'operations.id', 'places.root')
-    .select(['places.root', 'operations.kind', 'places.since', 'places.site', 'places.exclusive'])
-    .where('places.state', '=', 'running')
-    .where('places.root', '<>', root)
-    .where((eb) => {
-      const reasons = [];
-      if (site !== null) reasons.push(eb('places.site', '=', site));
-      if (server !== null && exclusive) reasons.push(eb('places.server', '=', server));
-      if (server !== null) reasons.push(eb.and([eb('places.server', '=', server), eb('places.exclusive', '=', 1)]));
-      return eb.or(reasons);
-    })
-    .orderBy('places.since')
-    .executeTakeFirst();
+/** A place as the line sees it. */
+export function asWaiting({ root, tenant, site, exclusive, priority, turn, since }: Place): Waiting {
+  return { root, tenant, site, exclusive: exclusive === 1, priority, turn, since: Date.parse(since) };
 }
 
-function busy({ root, kind, since, site, exclusive }: Holder) {
-  const what = site !== null && !exclusive ? `Site ${site}` : 'The server';
-  return failure('Busy', `${what} is busy: ${kind ?? 'an operation'} (${root}) is at work there since ${since}`, {
-    holder: root,
-    cause: 'one operation at a time works on a site, and enrolling or rotating a server wants it alone',
-    next: `chom op watch ${root}`,
-  });
+/** One at a time per server; on SQLite there is one at a time anyway. */
+async function lockServer(trx: Trx, server: string | null): Promise<void> {
+  if (server === null) return;
+  await trx.selectFrom('servers').select('id').where('id', '=', server).forUpdate().executeTakeFirst();
+}
+
+/** Two unique indexes hold what `next` says, should it ever be wrong. */
+async function grant(trx: Trx, server: string | null): Promise<void> {
+  const all = await list(trx, { server });
+  const waiting = all.filter(({ state }) => state === 'waiting').map(asWaiting);
+  if (waiting.length === 0) return;
+  const running = all.filter(({ state }) => state === 'running').map(asWaiting);
+  const before = await served(trx, server);
+  const bound = server === null ? Infinity : await atOnce(trx, server);
+  let clock = Math.max(0, ...before.values());
+  for (const root of next(waiting, running, before, { bound, now: Date.now() })) {
+    const place = all.find((one) => one.root === root);
+    if (!place) continue;
+    const epoch = await raiseEpoch(trx, place);
+    const granted = { state: 'running', epoch, acknowledged: 0, since: now() } as const;
+    await trx.updateTable('places').set(granted).where('root', '=', root).execute();
+    if (server === null) continue;
+    clock += 1;
+    await trx
+      .insertInto('turns')
+      .values({ server, tenant: place.tenant, served: clock })
+      .onConflict((conflict) => conflict.columns(['server', 'tenant']).doUpdateSet({ served: clock }))
+      .execute();
+  }
+}
+
+async function atOnce(trx: Trx, server: string): Promise<number> {
+  const row = await trx.selectFrom('servers').select('atOnce').where('id', '=', server).executeTakeFirst();
+  return row?.atOnce ?? AT_ONCE;
+}
+
+/** The next epoch of what the place is for. A host has seen 0 at most of what nobody has worked on yet. */
+async function raiseEpoch(trx: Trx, { site, server }: Pick<Place, 'site' | 'server'>): Promise<number> {
+  const scope = site !== null ? `site/${site}` : `server/${server ?? ''}`;
+  const known = await trx.selectFrom('epochs').select('epoch').where('scope', '=', scope).executeTakeFirst();
+  const epoch = (known?.epoch ?? 0) + 1;
+  await trx
+    .insertInto('epochs')
+    .values({ scope, epoch })
+    .onConflict((conflict) => conflict.column('scope').doUpdateSet({ epoch }))
+    .execute();
+  return epoch;
 }

@@ -13,6 +13,8 @@ export interface Schema {
   certificates: CertificatesTable;
   operations: OperationsTable;
   places: PlacesTable;
+  turns: TurnsTable;
+  epochs: EpochsTable;
   undos: UndosTable;
   obligations: ObligationsTable;
   events: EventsTable;
@@ -54,6 +56,8 @@ export interface ServersTable {
   nextUid: number;
   /** `host:port` that takes the mail of its sites; null: their mail goes nowhere. */
   smtpRelay: string | null;
+  /** So many operations work on it at the same time. */
+  atOnce: Generated<number>;
   createdAt: string;
   updatedAt: string;
 }
@@ -161,10 +165,32 @@ export interface PlacesTable {
   root: string;
   server: string | null;
   site: string | null;
+  tenant: string;
+  priority: Priority;
   exclusive: Bit;
   state: 'waiting' | 'running';
+  /** Position in the server's line: whoever came later has a higher one. */
+  turn: number;
+  /** What its changes on the host are made at; 0 while it waits. */
   epoch: number;
+  /** 0 from the moment it was granted by somebody else until its workflow knows. */
+  acknowledged: Bit;
+  /** Since when it waits, or runs. */
   since: string;
+}
+
+/** When a tenant was last given a place on a server: higher is later. */
+export interface TurnsTable {
+  server: string;
+  tenant: string;
+  served: number;
+}
+
+/** The last epoch that was given out for a site or server; only grows. */
+export interface EpochsTable {
+  /** `site/<id>` or `server/<id>`. */
+  scope: string;
+  epoch: number;
 }
 
 export type UndoState = 'journalled' | 'undone' | 'failed';
@@ -173,6 +199,8 @@ export interface UndosTable {
   operation: string;
   step: number;
   activity: string;
+  /** The step, as the operator knows it. */
+  label: Generated<string>;
   /** Sealed JSON array. */
   args: string;
   state: UndoState;

@@ -10,6 +10,7 @@ import { seal } from './sealing.js';
 /** An entry of an operation's journal: how its step is taken back. */
 export interface JournalEntry extends Undo {
   step: number;
+  label: string;
   state: UndoState;
   /** Why it could not be taken back. */
   reason: string | null;
@@ -17,7 +18,12 @@ export interface JournalEntry extends Undo {
 }
 
 /** Writes the entry before its step acts; a step that is entered again keeps the entry it has. */
-export async function journal(trx: Trx, keyring: Keyring, operation: string, step: number, undo: Undo): Promise<void> {
+export async function journal(
+  trx: Trx,
+  keyring: Keyring,
+  { operation, step, label }: { operation: string; step: number; label: string },
+  undo: Undo,
+): Promise<void> {
   const known = await trx
     .selectFrom('undos')
     .select('step')
@@ -28,7 +34,7 @@ export async function journal(trx: Trx, keyring: Keyring, operation: string, ste
   const args = await seal(trx, keyring, Buffer.from(JSON.stringify(undo.args)), context(operation, step));
   await trx
     .insertInto('undos')
-    .values({ operation, step, activity: undo.activity, args, state: 'journalled', reason: null, at: now() })
+    .values({ operation, step, label, activity: undo.activity, args, state: 'journalled', reason: null, at: now() })
     .onConflict((conflict) => conflict.columns(['operation', 'step']).doNothing())
     .execute();
 }
@@ -68,10 +74,10 @@ export async function remaining(db: Db, operation: string): Promise<number> {
 }
 
 function fromRow(row: Selectable<UndosTable>, keyring: Keyring): JournalEntry {
-  const { operation, step, activity, state, reason, at } = row;
+  const { operation, step, label, activity, state, reason, at } = row;
   const args: unknown = JSON.parse(keyring.open(row.args, context(operation, step)).toString('utf8'));
   if (!Array.isArray(args)) throw failure('Bug', `The journal of operation ${operation} holds no arguments`);
-  return { step, activity, args, state, reason, at };
+  return { step, label, activity, args, state, reason, at };
 }
 
 function context(operation: string, step: number): string {

@@ -51,6 +51,21 @@ export const RETRYABLE = {
 /** The closed union of failure types: the `type` of every `ApplicationFailure` that CHOM throws. */
 export type FailureType = keyof typeof RETRYABLE;
 
+/** Ways in which a server, or what we know of it, cannot be reached now: nothing was learnt about the work itself. */
+const AWAY: readonly FailureType[] = [
+  'Unreachable',
+  'ConnectionLost',
+  'Penalised',
+  'LoginRefused',
+  'HostKeyMismatch',
+  'InventoryUnavailable',
+];
+
+/** Whether waiting, or an operator who mends the access, may change the answer. */
+export function isAway(type: FailureType): boolean {
+  return AWAY.includes(type);
+}
+
 /** What an operator needs beside the message. All fields are safe to log: they hold no secret. */
 export interface FailureDetails {
   /** Name of the server concerned. */

@@ -2,3 +2,4 @@
 export { enrolServer } from './enrol-server.js';
 export { issueCertificate } from './issue-certificate.js';
 export { provisionSite } from './provision-site.js';
+export { settleOperation } from './settle-operation.js';

@@ -1,34 +1,50 @@
 import {
   CancellationScope,
   CancelledFailure,
+  ChildWorkflowFailure,
   condition,
   defineQuery,
   defineSignal,
   executeChild,
   isCancellation,
   ParentClosePolicy,
+  patched,
   setHandler,
   sleep,
+  TerminatedFailure,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Duration } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
 import { z } from 'zod';
 import type { operationActivities } from '../activities/operation.js';
+import type { Begun } from '../inventory/operations.js';
+import type { settlingActivities } from '../activities/settling.js';
 import { Board } from './board.js';
 import { causeOf, failureOf, type Cause } from './causes.js';
 import type { Definition, Ending, Operation, OperationWorkflow, Order, StepOptions } from './definition.js';
 import { failure, RETRYABLE } from './failures.js';
+import { insist } from './insist.js';
+import { describeLine, lookAfter, WAIT_LABEL } from './line.js';
 import type { Progress, Question, StepProgress } from './progress.js';
+import { settleMember, silence } from './settlement.js';
 import type { OperationKind, StepContext, Undo } from './step.js';
+import { takeBack } from './undoing.js';
 import { schedule, steps, type Bounds, type Step } from './steps.js';
 
+const settling = steps<ReturnType<typeof settlingActivities>>();
 const lifecycle = steps<ReturnType<typeof operationActivities>>();
 
 /** Asked at any time: how far the operation is. */
 export const progressQuery = defineQuery<Progress>('progress');
 /** The operator's answer to a question that the operation asked. */
 export const answerSignal = defineSignal<[name: string, value: string]>('answer');
+
+/** Sent to an operation that waits in line, when it has its place. */
+const grantedSignal = defineSignal('granted');
+
+/** Waiting longer is not working. */
+const LONGEST_WAIT_WITH_PLACE_MS = 120_000;
 
 const orderSchema = z.strictObject({ operation: z.string(), input: z.unknown() });
 
@@ -41,6 +57,8 @@ export class Run<Input> implements Operation {
   private readonly answers = new Map<string, string>();
   private root = this.id;
   private epoch = 1;
+  /** It was told that it has its place. */
+  private granted = false;
   /** The inventory has no row for this operation. */
   private unknown = false;
 
@@ -49,6 +67,7 @@ export class Run<Input> implements Operation {
     private readonly definition: Definition<Input>,
   ) {
     this.board = new Board(this.id, kind, definition.attempts);
+    setHandler(grantedSignal, () => void (this.granted = true));
     setHandler(progressQuery, () => this.progress);
     setHandler(answerSignal, (name, value) => {
       // A message that was not sealed with our key arrives as something else than text and is nobody's answer.
@@ -59,7 +78,7 @@ export class Run<Input> implements Operation {
   async live(order: Order<Input>, body: (op: Operation, input: Input) => Promise<void>): Promise<Ending> {
     const clock = new CancellationScope();
     try {
-      await CancellationScope.nonCancellable(() => this.begin());
+      await this.begin();
       void clock.run(() => this.watchTheClock()).catch(() => undefined);
       await body(this, this.check(order));
     } catch (error) {
@@ -98,7 +117,7 @@ export class Run<Input> implements Operation {
 
   async wait(label: string, ms: number): Promise<void> {
     const shown = this.board.show(label, 'waiting');
-    await sleep(ms, { summary: label });
+    await this.pause(ms, label);
     this.board.update(shown, { state: 'done' });
   }
 
@@ -139,6 +158,7 @@ export class Run<Input> implements Operation {
       this.progress.warnings.push(...ending.warnings);
       this.board.update(shown, { state: 'done' });
     } catch (error) {
+      await CancellationScope.nonCancellable(async () => await this.settleDead(error, id, workflow.kind));
       this.board.update(shown, { state: 'failed', message: causeOf(error).message });
       // Whether we are cancelled is asked of the scope: the child may have been cancelled alone.
       if (options.failureIs !== 'warning' || this.cancelled()) throw error;
@@ -147,11 +167,56 @@ export class Run<Input> implements Operation {
     }
   }
 
+  /** A child that was terminated has recorded nothing: its parent, in whose place it worked, does it. */
+  private async settleDead(error: unknown, child: string, kind: OperationKind): Promise<void> {
+    if (!(error instanceof ChildWorkflowFailure) || !(error.cause instanceof TerminatedFailure)) return;
+    const member = await this.insist(settling.takeOverChild, [child]);
+    if (!member) return;
+    const { root, epoch } = this;
+    const settlement = { root, epoch, how: 'terminated', abandoned: () => true };
+    await silence(settlement, { ...member, kind });
+    await settleMember(settlement, { ...member, kind });
+  }
+
   private async begin(): Promise<void> {
-    const { exclusive = false } = this.definition;
-    const { root, epoch } = await this.insist(lifecycle.beginOperation, [{ exclusive }]);
-    this.root = root;
-    this.epoch = epoch;
+    const begun: Omit<Begun, 'granted'> & { granted?: boolean } = await CancellationScope.nonCancellable(() =>
+      this.insist(lifecycle.beginOperation, [{ exclusive: this.exclusive }]),
+    );
+    this.root = begun.root;
+    this.epoch = begun.epoch;
+    // Histories of before there was a line say nothing of it: then the place was there.
+    if (!(begun.granted ?? true)) await this.waitInLine();
+  }
+
+  /** Until it is told that it has its place, or looks for itself. A cancellation ends it. */
+  private async waitInLine(): Promise<void> {
+    const shown = this.board.show(WAIT_LABEL, 'waiting');
+    for (let round = 0; ; round += 1) {
+      await condition(() => this.granted, lookAfter(this.id, round));
+      this.granted = false;
+      const found = await CancellationScope.nonCancellable(() =>
+        this.insist(lifecycle.lookForPlace, [{ exclusive: this.exclusive }]),
+      );
+      if (!('granted' in found)) {
+        this.board.update(shown, { state: 'waiting', message: describeLine(found) });
+      } else if (found.granted) {
+        this.epoch = found.epoch;
+        this.board.update(shown, { state: 'done' });
+        return;
+      }
+    }
+  }
+
+  /**
+   * Waits, and meanwhile lets others have the place where that takes long and nothing of this operation lies on the
+   * server that only the holder may touch. What was true before may not be afterwards: each step checks for itself.
+   */
+  private async pause(ms: number, summary: string): Promise<void> {
+    const mayLeave = this.root === this.id && (this.progress.committed || this.undos.length === 0);
+    if (ms <= LONGEST_WAIT_WITH_PLACE_MS || !mayLeave || !patched('leave-place')) return await sleep(ms, { summary });
+    await this.insist(lifecycle.leavePlace, []);
+    await sleep(ms, { summary });
+    await this.begin();
   }
 
   private async attempt<Args extends unknown[], Result>(
@@ -165,7 +230,8 @@ export class Run<Input> implements Operation {
       this.throwIfCancelled();
       this.board.update(shown, { state: 'running', attempt: this.progress.attempt });
       try {
-        const result = await schedule(step, { ...context, attempt: this.progress.attempt }, args, bounds);
+        const { epoch, progress } = this;
+        const result = await schedule(step, { ...context, epoch, attempt: progress.attempt }, args, bounds);
         this.board.update(shown, { state: 'done' });
         return result;
       } catch (error) {
@@ -180,7 +246,7 @@ export class Run<Input> implements Operation {
         }
         this.board.fail(shown, 'waiting', cause);
         const next = this.progress.attempt + 1;
-        await sleep(pause, { summary: `${context.label}: attempt ${next} of ${this.definition.attempts}` });
+        await this.pause(pause, `${context.label}: attempt ${next} of ${this.definition.attempts}`);
         this.progress.attempt = Math.max(this.progress.attempt, next);
       }
     }
@@ -211,28 +277,12 @@ export class Run<Input> implements Operation {
       const { undo: _, ...rest } = context;
       const shown = this.progress.steps[context.index - 1];
       if (shown) this.board.update(shown, { state: 'undoing' });
-      const problem = await this.takeBack({ ...rest, undoes: context.index }, undo);
+      const { epoch } = this;
+      const problem = (await takeBack({ ...rest, epoch, undoes: context.index }, undo))?.message;
       if (shown) this.board.update(shown, problem ? { state: 'not-undone', message: problem } : { state: 'undone' });
       if (!problem) continue;
       this.warn(`Not undone: ${context.label}: ${problem}`);
       await this.insist(lifecycle.noteNotUndone, [{ step: context.index, reason: problem }]);
-    }
-  }
-
-  /** Three tries of its own: an undo must not depend on how many attempts are left. Returns why it failed, or null. */
-  private async takeBack(context: StepContext, undo: Undo): Promise<string | null> {
-    const step: Step<unknown[], unknown> = { activity: undo.activity };
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        // Attempts of an undo count from 1001, so that its job's record is never taken for its step's.
-        await schedule(step, { ...context, attempt: 1000 + attempt }, undo.args, 'host');
-        return null;
-      } catch (error) {
-        const cause = causeOf(error);
-        if (cause.type === 'Superseded') throw error;
-        if (attempt === 3 || !RETRYABLE[cause.type]) return cause.message;
-        await sleep('10 seconds', { summary: `Undo: ${context.label}, try ${attempt + 1} of 3` });
-      }
     }
   }
 
@@ -243,16 +293,12 @@ export class Run<Input> implements Operation {
     ]);
   }
 
-  /** The inventory may be away for a while; beginning and ending an operation wait for it, however long it takes. */
   private async insist<Args extends unknown[], Result>(step: Step<Args, Result>, args: Args): Promise<Result> {
-    for (;;) {
-      try {
-        return await schedule(step, this.context(0, step.activity), args, 'quick');
-      } catch (error) {
-        if (causeOf(error).type === 'NotFound') this.unknown = true;
-        if (!RETRYABLE[causeOf(error).type]) throw error;
-        await sleep('30 seconds', { summary: `${step.activity}: ${causeOf(error).message}` });
-      }
+    try {
+      return await insist(step, this.context(0, step.activity), args);
+    } catch (error) {
+      if (causeOf(error).type === 'NotFound') this.unknown = true;
+      throw error;
     }
   }
 
@@ -281,6 +327,10 @@ export class Run<Input> implements Operation {
   /** Asked of the workflow's own scope: inside a non-cancellable one the current scope would say no. */
   private cancelled(): boolean {
     return this.scope.consideredCancelled;
+  }
+
+  private get exclusive(): boolean {
+    return this.definition.exclusive ?? false;
   }
 
   private throwIfCancelled(): void {

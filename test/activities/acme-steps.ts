@@ -40,7 +40,15 @@ export async function acmeSteps(database: TestDatabase) {
   await begin(inventory, { operation: OPERATION, run: 'run' });
   const config = readConfig({ CHOM_ACME_DIRECTORY: fake.directory, CHOM_ACME_CONTACT: 'ops@example.org' });
   const log = pino({ level: 'silent' });
-  const deps: Deps = { inventory, keyring, config, controller: 'test', hosts: undefined as never, log };
+  const deps: Deps = {
+    inventory,
+    keyring,
+    config,
+    controller: 'test',
+    hosts: undefined as never,
+    log,
+    wake: async () => {},
+  };
 
   /** What one worker does; workers share the inventory alone. */
   function worker() {

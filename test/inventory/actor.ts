@@ -1,5 +1,4 @@
 import { createInterface } from 'node:readline';
-import { ApplicationFailure } from '@temporalio/common';
 import { openInventory } from '../../src/inventory/database.js';
 import * as events from '../../src/inventory/events.js';
 import { Keyring } from '../../src/inventory/keyring.js';
@@ -23,13 +22,8 @@ await inventory.close();
 async function take(): Promise<string> {
   await inventory.transaction((trx) => activeServer(trx, 'web1'));
   await inventory.transaction((trx) => operations.ask(trx, keyring, provision(name, { site: 'swanted' })));
-  try {
-    await operations.begin(inventory, { operation: name, run: 'run' });
-    return 'taken';
-  } catch (error) {
-    if (error instanceof ApplicationFailure) return error.type ?? 'unknown';
-    throw error;
-  }
+  const { granted } = await operations.begin(inventory, { operation: name, run: 'run' });
+  return granted ? 'taken' : 'in line';
 }
 
 /** A whole operation in few, large transactions, so that a kill often falls into one. */

@@ -60,9 +60,9 @@ onBothDatabases('An operation', (database) => {
 
   test('belongs to the first run that begins it', async () => {
     await ask('p1');
-    expect(await begin('p1')).toEqual({ root: 'p1', epoch: 1 });
+    expect(await begin('p1')).toEqual({ root: 'p1', epoch: 1, granted: true });
     const { startedAt } = await byId('p1');
-    expect(await begin('p1')).toEqual({ root: 'p1', epoch: 1 });
+    expect(await begin('p1')).toEqual({ root: 'p1', epoch: 1, granted: true });
     expect(await byId('p1')).toMatchObject({ state: 'running', run: 'run', startedAt });
     expect(await failureOf(begin('p1', 'reset'))).toMatchObject({ type: 'Superseded' });
     expect(await failureOf(begin('unknown'))).toMatchObject({ type: 'NotFound' });
@@ -84,46 +84,6 @@ onBothDatabases('An operation', (database) => {
     expect(await servers.list(database.inventory.db)).toEqual([]);
   });
 
-  test('refuses a busy site, naming the holder, and can still record that', async () => {
-    await write((trx) => activeServer(trx, 'web1'));
-    await ask('p1', { site: 'sone' });
-    await ask('p2', { site: 'sone' });
-    await ask('p3', { site: 'stwo' });
-    await begin('p1');
-    await begin('p3');
-    const busy = await failureOf(begin('p2'));
-    expect(busy).toMatchObject({ type: 'Busy', details: { holder: 'p1', next: 'chom op watch p1' } });
-    expect(busy.message).toMatch(/^Site sone is busy: provision-site \(p1\) is at work there since \d{4}-/);
-    expect(await byId('p2')).toMatchObject({ state: 'waiting', run: 'run', outcome: null });
-    await conclude(fence('p2'), {
-      outcome: 'failed',
-      failureType: 'Busy',
-      reason: busy.message,
-      details: busy.details,
-    });
-    expect(await byId('p2')).toMatchObject({ outcome: 'failed', failureType: 'Busy', details: { holder: 'p1' } });
-    expect(await roots()).toEqual(['p1', 'p3']);
-  });
-
-  test('that wants its server alone neither joins others nor is joined', async () => {
-    await write((trx) => activeServer(trx, 'web1'));
-    await write((trx) => activeServer(trx, 'web2'));
-    await ask('e1', { kind: 'enrol-server', site: null });
-    await ask('p1', { site: 'sone' });
-    await ask('p2', { site: 'stwo', server: 'web2' });
-    await begin('p1');
-    expect(await failureOf(begin('e1', 'run', true))).toMatchObject({ type: 'Busy', details: { holder: 'p1' } });
-    await conclude(fence('p1'), { outcome: 'succeeded' });
-    await ask('e2', { kind: 'enrol-server', site: null });
-    await begin('e2', 'run', true);
-    await ask('p3', { site: 'sone' });
-    const busy = await failureOf(begin('p3'));
-    expect(busy).toMatchObject({ type: 'Busy', details: { holder: 'e2' } });
-    expect(busy.message).toMatch(/^The server is busy: enrol-server \(e2\)/);
-    await begin('p2');
-    expect(await roots()).toEqual(['e2', 'p2']);
-  });
-
   test('that is a step of another works in its place, and leaves it to it', async () => {
     await ask('p1', { site: 'sone' });
     const child = { parent: 'p1', site: 'sone', kind: 'issue-certificate' } as const;
@@ -131,7 +91,7 @@ onBothDatabases('An operation', (database) => {
     expect(await ask('p1/c', child)).toMatchObject({ root: 'p1', parent: 'p1' });
     expect(await failureOf(begin('p1/c', 'child'))).toMatchObject({ type: 'Superseded' });
     await begin('p1');
-    expect(await begin('p1/c', 'child')).toEqual({ root: 'p1', epoch: 1 });
+    expect(await begin('p1/c', 'child')).toEqual({ root: 'p1', epoch: 1, granted: true });
     await conclude(fence('p1/c', 'child'), { outcome: 'succeeded' });
     expect(await roots()).toEqual(['p1']);
     await ask('p1/d', child);
@@ -156,11 +116,16 @@ onBothDatabases('An operation', (database) => {
       obligations: [{ name: 'look-again', targets: { site: 'sone' }, due: '2026-01-01T00:00:00.000Z' }],
       siteStatus: 'active',
     };
-    expect(await conclude(fence('p1'), conclusion)).toEqual({ outcome: 'succeeded', recorded: true });
+    expect(await conclude(fence('p1'), conclusion)).toEqual({
+      outcome: 'succeeded',
+      recorded: true,
+      granted: [],
+    });
     const ended = await byId('p1');
     expect(await conclude(fence('p1'), { ...conclusion, outcome: 'failed' })).toEqual({
       outcome: 'succeeded',
       recorded: false,
+      granted: [],
     });
     expect(await byId('p1')).toEqual(ended);
     expect(await failureOf(conclude(fence('p1', 'reset'), conclusion))).toMatchObject({ type: 'Superseded' });
@@ -253,17 +218,25 @@ onBothDatabases('An operation', (database) => {
     await write(async (trx) => {
       await operations.ask(trx, database.keyring, provision('p1', { site: 'sone' }));
       // As one is asked for whose place is free.
-      await places.take(trx, { root: 'p1', server: 'web1', site: 'sone', exclusive: false, epoch: 1 });
+      const priority = 'default' as const;
+      await places.enter(trx, {
+        root: 'p1',
+        tenant: 'default',
+        server: 'web1',
+        site: 'sone',
+        priority,
+        exclusive: false,
+      });
     });
-    expect(await write((trx) => operations.cancelAsked(trx, 'p1'))).toBe(true);
-    expect(await write((trx) => operations.cancelAsked(trx, 'p1'))).toBe(false);
+    expect(await write((trx) => operations.cancelAsked(trx, 'p1'))).toEqual([]);
+    expect(await write((trx) => operations.cancelAsked(trx, 'p1'))).toBeNull();
     expect(await byId('p1')).toMatchObject({ state: 'ended', outcome: 'cancelled' });
     expect(await roots()).toEqual([]);
     const late = await failureOf(begin('p1'));
     expect(late).toMatchObject({ type: 'Superseded', details: { cause: 'it has already been cancelled' } });
     await ask('p2', { site: 'sone' });
     await begin('p2');
-    expect(await write((trx) => operations.cancelAsked(trx, 'p2'))).toBe(false);
+    expect(await write((trx) => operations.cancelAsked(trx, 'p2'))).toBeNull();
   });
 
   test('is listed newest first, found when it is lost, and seen by its tenant alone', async () => {

@@ -17,8 +17,8 @@ export async function hostTree(host: LabHost, { times = false } = {}): Promise<s
 ${chosen} -type d -printf '%p %M %u:%g\\n' 2>/dev/null | sort
 ${chosen} ! -type d -printf '%p %M %u:%g %l${times ? ' %T@' : ''}\\n' 2>/dev/null | sort
 ${chosen} -type f -print0 2>/dev/null | sort -z | xargs -0 -r sha256sum
-systemctl list-unit-files --no-legend --plain 'chom*' 'nginx*' 'php*' 'mariadb*'
-systemctl list-units --no-legend --plain --type=service 'chom-php*' 'nginx*' 'php*' 'mariadb*' | awk '{ print "unit", $1, $3, $4 }'
+systemctl list-unit-files --no-legend --plain 'chom*' 'nginx*' 'php[0-9]*' 'mariadb*'
+systemctl list-units --no-legend --plain --type=service 'chom-php*' 'nginx*' 'php[0-9]*' 'mariadb*' | awk '{ print "unit", $1, $3, $4 }'
 ls /run/chom-php 2>/dev/null
 ps -eo user= | sort -u | grep -E '^s[a-z2-7]{9}$' | while read -r site; do systemctl -q is-active "chom-php@$site" || echo "$site"; done
 dpkg-query -W -f '\${Package} \${Status}\\n' | sha256sum

@@ -60,7 +60,7 @@ export async function snapshot(host: LabHost): Promise<string> {
     sh`find /etc /srv /usr/local /var/lib/chom /var/log/nginx /run/chom-php/ /var/spool/cron -printf '%p %y %m %u:%g %l\n' 2>/dev/null | grep -v -E -e '^/var/lib/chom/(locks|jobs|claims)' -e '[.]log ' -e '^/run/chom-php/ ' | sort
 find /etc /srv /usr/local -type f ! -name '*-' ! -name .updated -exec sha256sum {} + | sort -k 2
 cat /etc/passwd /etc/group
-systemctl list-units --no-legend --plain 'chom-*.service' 'nginx*' 'php*' | awk '{ print $1, $3, $4 }'
+systemctl list-units --no-legend --plain 'chom-*.service' 'nginx*' 'php[0-9]*' | awk '{ print $1, $3, $4 }'
 ps -eo user= -o comm= | sort -u | grep -E '^s[a-z2-7]{9} ' || true`,
   );
 }

@@ -27,13 +27,13 @@ export function reach(hosts: readonly LabHost[], change: Partial<Login> = {}): H
 
 let made = 0;
 
-/** A job of an operation of its own, so that tests on one host do not meet. */
+/** A job of an operation of its own, later than all before it, so that tests on one host do not meet. */
 export function jobOf(
   change: Partial<Job> & { root?: string; epoch?: number; scope?: string; controller?: string } = {},
 ): Job {
   const {
     root = `op-${process.pid}-${made++}`,
-    epoch = 1,
+    epoch = made + 1,
     scope = `site/t${made}`,
     controller = 'controller-1',
     ...job

@@ -87,17 +87,17 @@ describe('while another operation is at work', () => {
     }
   }
 
-  test('who comes second gets status 11 and is told who holds the site, and the server', async () => {
+  test('who comes second and may not wait gets status 11 and is told who holds the site, and the server', async () => {
     await rig.lab.acme.setAddress('first.lab.test', { a: [rig.lab.host('web1').address] });
     const holder = await held(async () => {
       const asked = await rig.chom('certificate', 'issue', 'first.lab.test', '--detach', '--json');
       const id = asked.json?.operation ?? '';
-      const second = await rig.chom('certificate', 'issue', 'first.lab.test', '--json');
+      const second = await rig.chom('certificate', 'issue', 'first.lab.test', '--no-wait', '--json');
       expect(second.exit).toBe(11);
       expect(second.json?.error).toMatchObject({ type: 'Busy', next: `chom op watch ${id}` });
       const { address, keyFile } = rig.lab.host('web1');
       const login = ['--host', address, '--key', keyFile];
-      const enrolment = await rig.chom('server', 'add', 'web1', ...login, '--json');
+      const enrolment = await rig.chom('server', 'add', 'web1', ...login, '--no-wait', '--json');
       expect(enrolment.exit).toBe(11);
       expect(enrolment.stderr).toContain(id);
       return id;

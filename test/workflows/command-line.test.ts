@@ -165,13 +165,23 @@ describe('with a worker', () => {
     expect(logged).toMatch(/^⚠ .*It points elsewhere/m);
   });
 
-  test('who comes second is refused and told who works there', async () => {
+  test('who comes second waits in line, and is told who works there; who may not wait is refused', async () => {
     await following.run(...create('busy.example', '--no-tls'));
     const release = following.hold('certificate of busy.example');
     const first = await following.run('certificate', 'issue', 'busy.example', '--detach');
     const operation = first.stdout.trim();
     expect(first).toMatchObject({ status: 0, stdout: `${idIn(first.stdout)}\n` });
-    const second = await following.run('certificate', 'issue', 'busy.example', '--json');
+    const waiting = following.start('certificate', 'issue', 'busy.example');
+    const told = `… Wait for a place — waiting: next in line; issue-certificate (${operation}) is at work since`;
+    await until('its place in line', () => waiting.stderr.includes(told));
+    const [row] = await operations.list(following.chom.inventory.db, { state: 'waiting' });
+    const waiter = row?.id ?? '';
+    const listed = await following.run('op', 'list', '--running');
+    expect(listed.stdout).toMatch(new RegExp(`^${waiter} +waiting, 1 of 1 +busy.example`, 'm'));
+    expect((await following.run('op', 'show', waiter)).stdout).toContain(
+      `next in line; issue-certificate (${operation})`,
+    );
+    const second = await following.run('certificate', 'issue', 'busy.example', '--no-wait', '--json');
     expect(second.status).toBe(11);
     expect(JSON.parse(second.stdout)).toMatchObject({
       operation: null,
@@ -179,6 +189,8 @@ describe('with a worker', () => {
     });
     release();
     expect(await following.run('op', 'watch', operation)).toMatchObject({ status: 0 });
+    expect(await waiting.ended).toBe(0);
+    expect(waiting.stderr).toContain('✔ Wait for a place');
   });
 
   test('Ctrl-C leaves it alone, also when it is pressed twice, and it can be watched on', async () => {
@@ -226,15 +238,24 @@ describe('with a worker', () => {
     expect(await running.ended).toBe(0);
   });
 
-  test('one whose workflow was terminated is not watched for ever', async () => {
+  test('one whose workflow was terminated is settled, and watched until it is', async () => {
     const release = following.hold('terminated.example');
     const running = following.start(...create('terminated.example', '--no-tls', '--json'));
     await until('the step', () => running.stderr.includes('▶ Create the user'));
     const operation = await runningOperation([]);
+    const refused = await following.run('op', 'settle', operation, '--json');
+    expect(refused.status).toBe(1);
+    expect(JSON.parse(refused.stdout)).toMatchObject({
+      error: { message: expect.stringMatching('its workflow runs') },
+    });
     await (await following.chom.temporal()).workflow.getHandle(operation).terminate();
+    const settled = await following.run('op', 'settle', operation);
+    expect(settled.status).toBe(1);
+    expect(settled.stderr).toContain('Its workflow was terminated; what it had done was taken back');
     expect(await running.ended).toBe(1);
     release();
     expect(JSON.parse(running.stdout)).toMatchObject({ operation, status: 'failed', error: { type: 'Interrupted' } });
+    expect((await following.run('op', 'settle', operation)).stderr).toContain('has ended already: failed');
   });
 });
 

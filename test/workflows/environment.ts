@@ -10,20 +10,30 @@ import { pino } from 'pino';
 import { timeSkippingServer } from '../../lab/programs.js';
 import type { Deps } from '../../src/activities/deps.js';
 import { operationActivities } from '../../src/activities/operation.js';
+import { settlingActivities } from '../../src/activities/settling.js';
 import { stepActivity } from '../../src/activities/step.js';
 import { sealedDataConverter } from '../../src/client/connection.js';
 import type { Submitter } from '../../src/client/submit.js';
+import { wakeOperations } from '../../src/client/wake.js';
 import { findProgram } from '../../src/client/program.js';
 import { temporalCli } from '../../src/client/programs/temporal.js';
 import { addSearchAttributes, DYNAMIC_CONFIG } from '../../src/client/temporal-server.js';
 import { readConfig } from '../../src/config.js';
+import type { Claim, Host } from '../../src/host/host.js';
 import { openInventory } from '../../src/inventory/database.js';
 import { openKeyring } from '../../src/inventory/keyring-file.js';
+import { failure, type FailureType } from '../../src/workflows/failures.js';
 import { SEARCH_ATTRIBUTES } from '../../src/workflows/names.js';
 
 /** A time-skipping Temporal, an inventory of its own, and a worker whose steps are the test's. */
 export interface WorkflowEnvironment extends Submitter {
   deps: Deps;
+  /** Of the Temporal server, for its own command line. */
+  address: string;
+  /** The claims under which servers were silenced; there are no servers. */
+  silenced: Claim[];
+  /** How every server fails to be silenced, if it does. */
+  servers: { away: FailureType | null };
   /** Runs `fn` while a worker serves the task queue with the product's lifecycle and these steps. */
   withWorker<Result>(activities: object, fn: () => Promise<Result>): Promise<Result>;
   /** Lets workflow time pass. */
@@ -50,11 +60,19 @@ export async function startEnvironment(
   await addSearchAttributes(environment.connection, 'default', names);
   const temporal = Object.assign(environment.client, { address: 'test', namespace: 'default' });
   const log = pino({ level: 'silent' });
-  const hosts = { for: unreachable, withKey: unreachable, offeredHostKey: unreachable, close: async () => {} };
-  const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log };
-  const lifecycle = Object.entries(operationActivities(deps));
+  const silenced: Claim[] = [];
+  const servers: { away: FailureType | null } = { away: null };
+  const silence = async (claim: Claim) => {
+    if (servers.away) throw failure(servers.away, 'The server is away');
+    silenced.push(claim);
+  };
+  const host = { silence } as unknown as Host;
+  const hosts = { for: async () => host, withKey: unreachable, offeredHostKey: unreachable, close: async () => {} };
+  const wake = async (ids: readonly string[]) => await wakeOperations(temporal, ids);
+  const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log, wake };
+  const lifecycle = [...Object.entries(operationActivities(deps)), ...Object.entries(settlingActivities(deps))];
   return {
-    ...{ inventory, keyring, config, temporal, deps },
+    ...{ inventory, keyring, config, temporal, deps, silenced, servers, address: environment.address },
     async withWorker(activities, fn) {
       const all = [...lifecycle, ...Object.entries(activities)];
       const worker = await Worker.create({

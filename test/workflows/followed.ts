@@ -13,6 +13,8 @@ export interface FollowedActivities {
   activateServer(step: StepContext, server: string): Promise<void>;
 }
 
+export { settleOperation } from '../../src/workflows/settle-operation.js';
+
 const followed = steps<FollowedActivities>();
 const bounds = { attempts: 2, backoff: '1 second', expected: '1 minute' } as const;
 

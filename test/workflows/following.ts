@@ -9,13 +9,16 @@ import { pino } from 'pino';
 import { freePort } from '../../lab/ports.js';
 import type { Deps } from '../../src/activities/deps.js';
 import { operationActivities } from '../../src/activities/operation.js';
+import { settlingActivities } from '../../src/activities/settling.js';
 import { stepActivity } from '../../src/activities/step.js';
 import { fence } from '../../src/activities/workplace.js';
 import { sealedDataConverter } from '../../src/client/connection.js';
 import { openChom, type Chom } from '../../src/client/open.js';
+import { wakeOperations } from '../../src/client/wake.js';
 import { findProgram } from '../../src/client/program.js';
 import { temporalCli } from '../../src/client/programs/temporal.js';
 import { startTemporal } from '../../src/client/temporal-server.js';
+import type { Host } from '../../src/host/host.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
@@ -140,8 +143,11 @@ export async function startFollowing(): Promise<Following> {
 
 function activities(chom: Chom, held: Map<string, Promise<void>>, fails: Map<string, Error>) {
   const { inventory, keyring, config } = chom;
-  const hosts = { for: unreachable, withKey: unreachable, offeredHostKey: unreachable, close: async () => {} };
-  const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log: pino({ level: 'silent' }) };
+  const host = { silence: async () => {} } as unknown as Host;
+  const hosts = { for: async () => host, withKey: unreachable, offeredHostKey: unreachable, close: async () => {} };
+  const wake = async (ids: readonly string[]) => await wakeOperations(await chom.temporal(), ids);
+  const log = pino({ level: 'silent' });
+  const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log, wake };
   const steps: FollowedActivities = {
     async act(_, target) {
       await held.get(target);
@@ -164,7 +170,7 @@ function activities(chom: Chom, held: Map<string, Promise<void>>, fails: Map<str
       });
     },
   };
-  const all = [...Object.entries(operationActivities(deps)), ...Object.entries(steps)];
+  const all = [operationActivities(deps), settlingActivities(deps), steps].flatMap((group) => Object.entries(group));
   type Activity = (step: StepContext, ...args: never[]) => Promise<unknown>;
   return Object.fromEntries(all.map(([name, activity]) => [name, stepActivity(deps, activity as Activity)]));
 }

@@ -106,10 +106,10 @@ test('names what could not be undone', async () => {
   expect(await undos.remaining(chom.inventory.db, id)).toBe(1);
 });
 
-test('refuses a busy site, naming who holds it', async () => {
+test('that may not wait is refused where a place is taken, naming who has it', async () => {
   const first = { ...request([plain('one')]), site: 'sabcdefghi' };
   const holder = await submit(chom, first);
-  await expect(submit(chom, { ...first })).rejects.toMatchObject({ type: 'Busy', details: [{ holder }] });
+  await expect(submit(chom, { ...first, wait: false })).rejects.toMatchObject({ type: 'Busy', details: [{ holder }] });
   const made = world(chom, () => null);
   await chom.withWorker(made, async () => await chom.temporal.workflow.getHandle(holder).result());
   expect((await operations.byId(chom.inventory.db, holder)).outcome).toBe('succeeded');

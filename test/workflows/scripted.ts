@@ -11,6 +11,8 @@ export interface ScriptedActivities {
   commit(step: StepContext, name: string): Promise<void>;
 }
 
+export { settleOperation } from '../../src/workflows/settle-operation.js';
+
 const scripted = steps<ScriptedActivities>();
 
 export const script = z.strictObject({

@@ -1,0 +1,57 @@
+import * as events from '../inventory/events.js';
+import * as operations from '../inventory/operations.js';
+import type { Member, Taken } from '../inventory/operations.js';
+import type { StepContext } from '../workflows/step.js';
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import type { Deps } from './deps.js';
+import { fence } from './workplace.js';
+
+export type { Member } from '../inventory/operations.js';
+
+/** How an operation whose workflow died is brought to its end by another one. */
+export function settlingActivities(deps: Deps) {
+  const { inventory, keyring, hosts, controller } = deps;
+  return {
+    /** @throws Superseded somebody else was faster */
+    async takeOverOperation(step: StepContext, seen: { run: string; epoch: number }): Promise<Taken> {
+      const { operation, run } = fence(step);
+      return await operations.takeOver(inventory, keyring, { operation, seen, run });
+    },
+
+    /** Takes over a child whose run died. Null when it has recorded its own end. */
+    async takeOverChild(step: StepContext, child: string): Promise<Member | null> {
+      const { run, epoch } = fence(step);
+      return await inventory.fenced(
+        fence(step),
+        async (trx) => await operations.takeOverChild(trx, keyring, { child, run, epoch }),
+      );
+    },
+
+    /** From here on the server refuses what the dead run still sends, and nothing of it runs there. */
+    async silenceServer(step: StepContext): Promise<void> {
+      const { server, site } = await operations.byId(inventory.db, step.operation);
+      if (server === null) return;
+      const scope = site === null ? 'server' : `site/${site}`;
+      const claim = { controller, scope, root: step.root, epoch: step.epoch };
+      const { cancellationSignal: signal } = Context.current();
+      try {
+        await (await hosts.for(server)).silence(claim, { signal });
+      } catch (error) {
+        // A server whose key nobody has confirmed has never been logged in to.
+        if (error instanceof ApplicationFailure && error.type === 'HostKeyUnconfirmed') return;
+        throw error;
+      }
+    },
+
+    /** Tells, once, that an operation cannot be settled yet, and why. */
+    async noteUnsettled(step: StepContext, reason: string): Promise<void> {
+      const { operation, kind } = step;
+      await inventory.fenced(fence(step), async (trx) => {
+        const { tenant, server, site } = await operations.byId(trx, operation);
+        const data = { severity: 'error', kind, reason, next: `chom op settle ${operation} --abandon` };
+        await events.emit(trx, { operation, type: 'OperationUnsettled', tenant, server, site, data });
+      });
+      deps.log.error({ operation, reason }, 'cannot be settled yet');
+    },
+  };
+}

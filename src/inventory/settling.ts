@@ -1,0 +1,110 @@
+import { failure } from '../workflows/failures.js';
+import type { OperationKind, Undo } from '../workflows/step.js';
+import { type Inventory, superseded, type Trx } from './database.js';
+import type { Keyring } from './keyring.js';
+import * as places from './places.js';
+import * as undos from './undos.js';
+
+/** An operation that died, as whoever settles it needs it. */
+export interface Member {
+  operation: string;
+  kind: OperationKind;
+  committed: boolean;
+  /** What is left to take back, newest step first; nothing when it was committed. */
+  undos: { step: number; label: string; undo: Undo }[];
+}
+
+/** What was taken over: the operation and those inside it, the newest first. */
+export interface Taken {
+  root: string;
+  epoch: number;
+  server: string | null;
+  site: string | null;
+  /** It had its place, so that something of it may be at work on the server, or lie there. */
+  worked: boolean;
+  /** Empty: it has an outcome, and there is nothing to do. */
+  members: Member[];
+}
+
+/**
+ * Takes over an operation whose run died, and every open one inside it, in one transaction: from here on only `run` may
+ * write for them, at an epoch that no host has seen. Taken over again by the same run it changes nothing.
+ * @throws Superseded the operation is not as `seen` any more: somebody else was faster
+ * @throws Conflict it is a step of another operation, and settled with that one
+ */
+export async function takeOver(
+  inventory: Inventory,
+  keyring: Keyring,
+  { operation, seen, run }: { operation: string; seen: { run: string; epoch: number }; run: string },
+): Promise<Taken> {
+  return await inventory.transaction(async (trx) => {
+    const row = await trx
+      .selectFrom('operations')
+      .selectAll()
+      .where('id', '=', operation)
+      .forUpdate()
+      .executeTakeFirst();
+    if (!row) throw failure('NotFound', `There is no operation ${operation}`, { next: 'chom op list' });
+    const { root, server, site } = row;
+    if (root !== operation) throw failure('Conflict', `Operation ${operation} is a step of ${root}`, { holder: root });
+    const place = await places.find(trx, operation);
+    const taken = { root, server, site, worked: place?.state === 'running' };
+    if (row.outcome !== null) return { ...taken, epoch: row.epoch, members: [] };
+    let { epoch } = row;
+    if (row.run !== run) {
+      if (row.run !== seen.run || row.epoch !== seen.epoch) throw superseded({ operation, run, epoch }, row);
+      epoch = place?.state === 'running' ? await places.takeOver(trx, place) : epoch + 1;
+      await trx
+        .updateTable('operations')
+        .set({ run, epoch })
+        .where('root', '=', root)
+        .where('outcome', 'is', null)
+        .execute();
+    }
+    return { ...taken, epoch, members: await members(trx, keyring, root) };
+  });
+}
+
+/**
+ * Inside `fenced` of its parent: takes over a child whose run died while its parent lives, in its parent's name.
+ * Null when the child has an outcome.
+ */
+export async function takeOverChild(
+  trx: Trx,
+  keyring: Keyring,
+  { child, run, epoch }: { child: string; run: string; epoch: number },
+): Promise<Member | null> {
+  const open = trx.updateTable('operations').set({ run, epoch }).where('id', '=', child).where('outcome', 'is', null);
+  if ((await open.executeTakeFirst()).numUpdatedRows === 0n) return null;
+  const row = await trx.selectFrom('operations').selectAll().where('id', '=', child).executeTakeFirstOrThrow();
+  return await member(trx, keyring, row);
+}
+
+async function members(trx: Trx, keyring: Keyring, root: string): Promise<Member[]> {
+  const rows = await trx
+    .selectFrom('operations')
+    .select(['id', 'kind', 'committed'])
+    .where('root', '=', root)
+    .where('outcome', 'is', null)
+    // A child is asked for after its parent, and its id is longer.
+    .orderBy('askedAt', 'desc')
+    .orderBy('id', 'desc')
+    .execute();
+  const found: Member[] = [];
+  for (const row of rows) found.push(await member(trx, keyring, row));
+  return found;
+}
+
+async function member(
+  trx: Trx,
+  keyring: Keyring,
+  { id, kind, committed }: { id: string; kind: string; committed: number },
+): Promise<Member> {
+  const left = committed ? [] : await undos.pending(trx, keyring, id);
+  return {
+    operation: id,
+    kind: kind as OperationKind,
+    committed: committed === 1,
+    undos: left.map(({ step, label, activity, args }) => ({ step, label, undo: { activity, args } })),
+  };
+}

@@ -1,0 +1,197 @@
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
+import type { Chom } from '../../src/client/open.js';
+import { findProgram } from '../../src/client/program.js';
+import { temporalCli } from '../../src/client/programs/temporal.js';
+import { isDead, settle, settleOperation, settlingId } from '../../src/client/settle.js';
+import { submit } from '../../src/client/submit.js';
+import { settleDead } from '../../src/client/sweep.js';
+import * as events from '../../src/inventory/events.js';
+import * as operations from '../../src/inventory/operations.js';
+import * as places from '../../src/inventory/places.js';
+import { startEnvironment, type WorkflowEnvironment } from './environment.js';
+import { until } from './following.js';
+import type { Script } from './scripted.js';
+import { plain, request, world, type World } from './world.js';
+
+let chom: WorkflowEnvironment;
+beforeAll(async () => {
+  chom = await startEnvironment(inject('scriptedBundle'), 'real');
+});
+afterAll(async () => await chom.close());
+beforeEach(() => {
+  chom.silenced.length = 0;
+  chom.servers.away = null;
+});
+
+const byId = async (id: string) => await operations.byId(chom.inventory.db, id);
+const handle = (id: string) => chom.temporal.workflow.getHandle(id);
+const outcome = async (id: string) => await until(`the outcome of ${id}`, async () => (await byId(id)).outcome);
+const emitted = async (id: string) => (await events.list(chom.inventory.db, { operation: id })).map(({ type }) => type);
+
+/** Steps of which the one called `hold` waits until it is let go, and tells that it was reached. */
+function held(): World & { letGo: () => void; reached: Promise<void> } {
+  const made = world(chom, () => null);
+  const { act } = made;
+  let letGo = () => {};
+  let arrive = () => {};
+  const gate = new Promise<void>((resolve) => (letGo = resolve));
+  const reached = new Promise<void>((resolve) => (arrive = resolve));
+  return {
+    ...made,
+    letGo,
+    reached,
+    async act(step, name) {
+      if (name !== 'hold') return await act(step, name);
+      arrive();
+      await gate;
+      return await act(step, name);
+    },
+  };
+}
+
+/** An operation that stands still in its step `hold`, and what happens to it and with it. */
+async function standing(
+  steps: Script['steps'],
+  then: (id: string, made: ReturnType<typeof held>) => Promise<void>,
+): Promise<void> {
+  const made = held();
+  await chom.withWorker(made, async () => {
+    const id = await submit(chom, { ...request(steps), site: `s${randomUUID().slice(0, 8)}` });
+    await made.reached;
+    await then(id, made);
+    made.letGo();
+  });
+}
+
+test('one that was terminated is silenced, undone in reverse, recorded, and gives its place back; once', async () => {
+  await standing([plain('one'), plain('two'), plain('hold')], async (id, made) => {
+    const { site, server } = await byId(id);
+    const next = await submit(chom, { ...request([plain('next')]), server: server ?? '', site: site ?? '' });
+    expect(await settleDead(chom)).toEqual([]);
+    await handle(id).terminate();
+    const both = await Promise.all([settleDead(chom), settleDead(chom)]);
+    expect(both).toContainEqual([id]);
+    expect(await outcome(id)).toBe('failed');
+    const row = await byId(id);
+    expect(row).toMatchObject({ failureType: 'Interrupted', epoch: 2, warnings: [] });
+    expect(row.reason).toBe('Its workflow was terminated; what it had done was taken back');
+    expect(made.takenBack).toEqual(['hold', 'two', 'one']);
+    expect(chom.silenced).toEqual([{ controller: 'test', scope: `site/${site}`, root: id, epoch: 2 }]);
+    expect(await emitted(id)).toEqual(['SiteProvisioningFailed', 'Alert']);
+    await handle(next).result();
+    // What the dead run's step still finds to write comes to nothing.
+    made.letGo();
+    expect(await settleDead(chom)).toEqual([]);
+    await handle(settlingId(id)).result();
+    expect(await byId(id)).toEqual(row);
+    await chom.replayed(settlingId(id));
+  });
+});
+
+test('one that had taken effect is never undone: it ends as succeeded and says what was not done', async () => {
+  await standing([plain('one'), plain('commit', { final: true }), plain('hold')], async (id, made) => {
+    await handle(id).terminate();
+    await settleDead(chom);
+    expect(await outcome(id)).toBe('succeeded');
+    expect(made.takenBack).toEqual([]);
+    expect((await byId(id)).warnings).toEqual([
+      'Its workflow was terminated after it had taken effect: what followed was not done',
+    ]);
+  });
+});
+
+test('one whose settling is terminated is settled by another one', async () => {
+  await standing([plain('one'), plain('hold')], async (id, made) => {
+    chom.servers.away = 'Unreachable';
+    await handle(id).terminate();
+    await settleDead(chom);
+    await until('its alert', async () => (await emitted(id)).includes('OperationUnsettled'));
+    await handle(settlingId(id)).terminate();
+    chom.servers.away = null;
+    expect(await settleDead(chom)).toEqual([id]);
+    expect(await outcome(id)).toBe('failed');
+    expect(await byId(id)).toMatchObject({ epoch: 3 });
+    expect(made.takenBack).toEqual(['hold', 'one']);
+  });
+});
+
+test('one whose server is away keeps its place, until somebody abandons it', async () => {
+  await standing([plain('one'), plain('hold')], async (id, made) => {
+    chom.servers.away = 'Unreachable';
+    made.takeBack = async () => {
+      throw new Error('nobody is there');
+    };
+    const client: Chom = { ...chom, tenant: 'default', temporal: async () => chom.temporal, close: async () => {} };
+    await expect(settleOperation(client, id)).rejects.toMatchObject({ type: 'Conflict' });
+    await handle(id).terminate();
+    await settleOperation(client, id);
+    await until('its alert', async () => (await emitted(id)).includes('OperationUnsettled'));
+    expect(await places.find(chom.inventory.db, id)).toMatchObject({ state: 'running', epoch: 2 });
+    await settleOperation(client, id, { abandon: true });
+    expect(await outcome(id)).toBe('failed');
+    expect(await places.find(chom.inventory.db, id)).toBeNull();
+    await expect(settleOperation(client, id)).rejects.toMatchObject({ type: 'Conflict' });
+  });
+});
+
+test('one that only waited is recorded without anybody touching its server', async () => {
+  await standing([plain('hold')], async (id, made) => {
+    const { site, server } = await byId(id);
+    const next = await submit(chom, { ...request([plain('next')]), server: server ?? '', site: site ?? '' });
+    await until('it waits', async () => (await byId(next)).state === 'waiting');
+    await handle(next).terminate();
+    expect(await settleDead(chom)).toEqual([next]);
+    expect(await outcome(next)).toBe('failed');
+    expect(chom.silenced).toEqual([]);
+    made.letGo();
+    expect(await outcome(id)).toBe('succeeded');
+  });
+});
+
+/** As `temporal workflow reset` does: ends the run and has another one go on from its first task. */
+async function reset(id: string, run: string): Promise<void> {
+  const words = ['workflow', 'reset', '--workflow-id', id, '--run-id', run, '--type', 'FirstWorkflowTask'];
+  const program = await findProgram(temporalCli);
+  await promisify(execFile)(program, [...words, '--reason', 'a test', '--address', chom.address]);
+}
+
+test('a run that was made by a reset never goes on: of a running, a waiting, and an ended operation', async () => {
+  await standing([plain('one'), plain('hold')], async (id, made) => {
+    const { site, server } = await byId(id);
+    const waits = await submit(chom, { ...request([plain('next')]), server: server ?? '', site: site ?? '' });
+    await until('it waits', async () => (await byId(waits)).state === 'waiting');
+    for (const each of [id, waits]) {
+      await reset(each, (await byId(each)).run ?? '');
+      await expect(handle(each).result()).rejects.toMatchObject({ cause: { type: 'Superseded' } });
+      expect((await byId(each)).outcome).toBeNull();
+    }
+    expect((await settleDead(chom)).toSorted()).toEqual([id, waits].toSorted());
+    expect([await outcome(id), await outcome(waits)]).toEqual(['failed', 'failed']);
+    expect(made.takenBack).toEqual(['hold', 'one']);
+    const ended = await byId(id);
+    await reset(id, (await handle(id).describe()).runId);
+    await expect(handle(id).result()).rejects.toMatchObject({ cause: { type: 'Superseded' } });
+    expect(await byId(id)).toEqual(ended);
+    expect(await settleDead(chom)).toEqual([]);
+  });
+});
+
+test('of two that saw the same run dead one settles; what belongs to another Temporal is left alone', async () => {
+  await standing([plain('hold')], async (id, made) => {
+    const row = await byId(id);
+    await handle(id).terminate();
+    expect(await isDead(chom, row)).toBe('terminated');
+    await chom.inventory.transaction(async (trx) => {
+      await trx.updateTable('operations').set({ cluster: 'elsewhere:7233' }).where('id', '=', id).execute();
+    });
+    expect(await settleDead(chom)).toEqual([]);
+    await Promise.all([settle(chom, row, 'terminated'), settle(chom, row, 'terminated')]);
+    expect(await outcome(id)).toBe('failed');
+    // Asked for again with what was seen then: the row has an outcome, and nothing is done twice.
+    await settle(chom, row, 'terminated');
+    expect(made.takenBack).toEqual(['hold']);
+  });
+});

@@ -31,9 +31,10 @@ let made = 0;
 export function jobOf(
   change: Partial<Job> & { root?: string; epoch?: number; scope?: string; controller?: string } = {},
 ): Job {
+  made += 1;
   const {
-    root = `op-${process.pid}-${made++}`,
-    epoch = made + 1,
+    root = `op-${process.pid}-${made}`,
+    epoch = made,
     scope = `site/t${made}`,
     controller = 'controller-1',
     ...job

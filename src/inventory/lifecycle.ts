@@ -4,6 +4,7 @@ import { now } from './clock.js';
 import { type Inventory, superseded, type Trx } from './database.js';
 import type { Keyring } from './keyring.js';
 import * as places from './places.js';
+import { whereabouts } from './whereabouts.js';
 import * as undos from './undos.js';
 
 /** What a run knows of its place. */
@@ -13,6 +14,8 @@ export interface Begun {
   epoch: number;
   /** False: it is in line, and begins again when it is told, or looks. */
   granted: boolean;
+  /** How many are before it, and itself; only of one in line. */
+  position?: number;
 }
 
 /**
@@ -43,7 +46,8 @@ export async function begin(
     const state = granted ? 'running' : 'waiting';
     const startedAt = row.startedAt ?? (granted ? now() : null);
     await trx.updateTable('operations').set({ run, epoch, state, startedAt }).where('id', '=', operation).execute();
-    return { root, epoch, granted };
+    const ahead = granted ? null : await whereabouts(trx, operation);
+    return { root, epoch, granted, ...(ahead && { position: ahead.position }) };
   });
 }
 

@@ -62,6 +62,6 @@ export function busy({ inTheWay, waiting }: Whereabouts): Error {
   return failure('Busy', `There is no free place: ${who}${also}`, {
     ...(first && { holder: first.operation }),
     cause: 'One operation at a time works on a site, some want the server alone, and a server takes a few at once',
-    next: first ? `chom op watch ${first.operation}; or wait in line: leave --no-wait out` : 'chom op list --running',
+    next: first ? `chom op watch ${first.operation}` : 'chom op list --running',
   });
 }

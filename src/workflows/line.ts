@@ -5,11 +5,11 @@ export const WAIT_LABEL = 'Wait for a place';
 
 /**
  * How long an operation in line waits before it looks for itself, in milliseconds: the message that it has its place may
- * have been lost. Spread by its id, so that a thousand do not look at once, and longer each time.
+ * have been lost. Longer the more are before it, and each time; spread by its id, so that a thousand do not look at once.
  */
-export function lookAfter(id: string, round: number): number {
+export function lookAfter(id: string, round: number, position: number): number {
   const spread = Array.from(id).reduce((hash, letter) => (hash * 31 + (letter.codePointAt(0) ?? 0)) % 1000, 7) / 1000;
-  return Math.round((1 + spread) * Math.min(600_000, 20_000 * 1.5 ** round));
+  return Math.round((1 + spread) * Math.min(600_000, 20_000 * position * 1.5 ** round));
 }
 
 /** One line for people: what place it has, and who is in the way. */

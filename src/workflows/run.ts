@@ -185,19 +185,21 @@ export class Run<Input> implements Operation {
     this.root = begun.root;
     this.epoch = begun.epoch;
     // Histories of before there was a line say nothing of it: then the place was there.
-    if (!(begun.granted ?? true)) await this.waitInLine();
+    if (!(begun.granted ?? true)) await this.waitInLine(begun.position ?? 1);
   }
 
   /** Until it is told that it has its place, or looks for itself. A cancellation ends it. */
-  private async waitInLine(): Promise<void> {
+  private async waitInLine(first: number): Promise<void> {
+    let position = first;
     const shown = this.board.show(WAIT_LABEL, 'waiting');
     for (let round = 0; ; round += 1) {
-      await condition(() => this.granted, lookAfter(this.id, round));
+      await condition(() => this.granted, lookAfter(this.id, round, position));
       this.granted = false;
       const found = await CancellationScope.nonCancellable(() =>
         this.insist(lifecycle.lookForPlace, [{ exclusive: this.exclusive }]),
       );
       if (!('granted' in found)) {
+        position = found.position;
         this.board.update(shown, { state: 'waiting', message: describeLine(found) });
       } else if (found.granted) {
         this.epoch = found.epoch;

@@ -25,7 +25,7 @@ onBothDatabases('A place in line', (database) => {
     expect(await enter('p1', 'sone')).toMatchObject({ state: 'running', epoch: 1, acknowledged: 1 });
     expect(await enter('p2', 'sone')).toMatchObject({ state: 'waiting', epoch: 0 });
     expect(await enter('p3', 'sone')).toMatchObject({ state: 'waiting', epoch: 0 });
-    expect(await begin('p3')).toEqual({ root: 'p3', epoch: 1, granted: false });
+    expect(await begin('p3')).toEqual({ root: 'p3', epoch: 1, granted: false, position: 2 });
     expect(await begin('p1')).toEqual({ root: 'p1', epoch: 1, granted: true });
     expect(await operations.byId(database.inventory.db, 'p3')).toMatchObject({ state: 'waiting', startedAt: null });
     expect((await end('p1', 1)).granted).toEqual(['p2']);

@@ -183,12 +183,13 @@ async function addServer(chom: Chom, name: string): Promise<void> {
   });
 }
 
-/** Waits, up to 20 s, until `condition` gives something. */
+/** Waits, 20 s unless told, until `condition` gives something. */
 export async function until<Result>(
   what: string,
   condition: () => Result | Promise<Result>,
+  milliseconds = 20_000,
 ): Promise<NonNullable<Result>> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + milliseconds;
   for (;;) {
     const result = await condition();
     if (result) return result;

@@ -15,7 +15,7 @@ export interface World extends ScriptedActivities {
 
 /** Steps of which `ends` says how each try ends; null is well, `cancel` has the operation cancelled meanwhile. */
 export function world(
-  chom: WorkflowEnvironment,
+  chom: Pick<WorkflowEnvironment, 'inventory'>,
   ends: (name: string, attempt: number) => FailureType | 'cancel' | null,
   cancel = async () => {},
 ): World {

@@ -1,0 +1,61 @@
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { Client, Connection } from '@temporalio/client';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
+import type { Deps } from '../../src/activities/deps.js';
+import { operationActivities } from '../../src/activities/operation.js';
+import { settlingActivities } from '../../src/activities/settling.js';
+import { stepActivity } from '../../src/activities/step.js';
+import { sealedDataConverter } from '../../src/client/connection.js';
+import { openStores } from '../../src/client/open.js';
+import { wakeForgotten } from '../../src/client/sweep.js';
+import { wakeOperations } from '../../src/client/wake.js';
+import type { StepContext } from '../../src/workflows/step.js';
+import { world } from './world.js';
+
+/**
+ * A worker of scripted operations in a process of its own, to be killed. Every fifth message that an operation has its
+ * place is lost; what the product's sweep does every minute it does every two seconds.
+ */
+const [address = '', bundle = ''] = process.argv.slice(2);
+Runtime.install({
+  logger: new DefaultLogger('ERROR'),
+  telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } },
+});
+const stores = await openStores(process.env);
+const { inventory, keyring, config } = stores;
+const dataConverter = sealedDataConverter(keyring);
+const connection = await NativeConnection.connect({ address });
+const client = new Client({ connection: await Connection.connect({ address }), dataConverter });
+const temporal = Object.assign(client, { address: 'test', namespace: 'default' });
+let messages = 0;
+const wake = async (ids: readonly string[]) => {
+  await wakeOperations(
+    temporal,
+    ids.filter(() => (messages += 1) % 5 !== 0),
+  );
+};
+const away = async () => await Promise.reject(new Error('there are no hosts'));
+const hosts = { for: away, withKey: away, offeredHostKey: away, close: async () => {} };
+const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log: pino({ level: 'silent' }), wake };
+const steps = world({ inventory }, () => null);
+const all = [operationActivities(deps), settlingActivities(deps), steps].flatMap((group) => Object.entries(group));
+type Activity = (step: StepContext, ...args: never[]) => Promise<unknown>;
+const worker = await Worker.create({
+  connection,
+  taskQueue: config.taskQueue,
+  workflowBundle: { codePath: bundle },
+  activities: Object.fromEntries(all.map(([name, act]) => [name, stepActivity(deps, act as Activity)])),
+  dataConverter,
+  maxCachedWorkflows: 50,
+});
+void sweeping();
+process.send?.('started');
+await worker.run();
+
+async function sweeping(): Promise<void> {
+  for (;;) {
+    await wakeForgotten({ ...stores, temporal }).catch(() => undefined);
+    await sleep(2000);
+  }
+}

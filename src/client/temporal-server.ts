@@ -1,7 +1,8 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { Connection } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import proto from '@temporalio/proto';
@@ -69,7 +70,8 @@ export async function startTemporal(options: TemporalServerOptions): Promise<Tem
   await refusePortInUse(options.uiPort, '--ui-port');
   // A process group of its own: Ctrl-C is ours to hand on, after the worker has ended.
   const log = openSync(options.logFile, 'a', 0o600);
-  const server = spawn(options.program, temporalArguments(options), { stdio: ['ignore', log, log], detached: true });
+  const [program = '', ...words] = [...(await dyingWithUs()), options.program, ...temporalArguments(options)];
+  const server = spawn(program, words, { stdio: ['ignore', log, log], detached: true });
   closeSync(log);
   const address = `127.0.0.1:${options.port}`;
   const stop = async () => {
@@ -85,6 +87,20 @@ export async function startTemporal(options: TemporalServerOptions): Promise<Tem
     throw error;
   }
   return { address, uiAddress: `http://127.0.0.1:${options.uiPort}`, process: server, stop };
+}
+
+/**
+ * What a command is prefixed with so that it does not outlive this process, however that ends: a server left behind by
+ * a SIGKILL would keep the ports and the database from the next one. Linux alone can do that (prctl(2), PR_SET_PDEATHSIG);
+ * elsewhere the prefix is empty. Killed is enough: what it has answered is on the disk.
+ */
+async function dyingWithUs(): Promise<string[]> {
+  const prefix = ['setpriv', '--pdeathsig', 'KILL', '--'];
+  const [program = '', ...words] = prefix;
+  return await promisify(execFile)(program, [...words, 'true']).then(
+    () => prefix,
+    () => [],
+  );
 }
 
 async function answers(server: ChildProcess, address: string, logFile: string): Promise<void> {

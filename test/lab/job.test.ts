@@ -1,27 +1,14 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startLab, type Lab, type LabHost } from '../../lab/index.js';
+import { describe, expect, it } from 'vitest';
+import type { LabHost } from '../../lab/index.js';
 import { poll } from '../../lab/poll.js';
 import { expectOk } from '../../src/host/exit.js';
-import type { Host, Job } from '../../src/host/host.js';
+import type { Job } from '../../src/host/host.js';
 import { placeOf } from '../../src/host/job-unit.js';
 import { sh } from '../../src/host/shell.js';
-import { abandon, controllerProcess, effects, jobOf, reach } from './reach.js';
+import { abandon, controllerProcess, effects, jobOf } from './reach.js';
+import { debianHosts } from './debian-hosts.js';
 
-let lab: Lab;
-let hosts: ReturnType<typeof reach>;
-
-beforeAll(async () => {
-  lab = await startLab({ hosts: [{ name: 'new' }, { name: 'old', debian: 12 }] });
-  hosts = reach(lab.hosts);
-});
-afterAll(async () => {
-  await hosts.close();
-  await lab.down();
-});
-
-async function server(name = 'new'): Promise<{ machine: LabHost; host: Host }> {
-  return { machine: lab.host(name), host: await hosts.for(name) };
-}
+const { hosts, server } = debianHosts();
 
 /** No unit of the job, and no process of it, is left. */
 async function isGone(machine: LabHost, job: Parameters<typeof placeOf>[0]): Promise<boolean> {
@@ -228,7 +215,7 @@ describe('a cable that is cut in the middle', () => {
     const { machine, host } = await server();
     const { act, begun, letGo, count } = effects(machine, 'cut');
     const job = jobOf({ act, limitSeconds: 120 });
-    const lost = (): number => hosts.said.filter((line) => line === 'connection lost').length;
+    const lost = (): number => hosts().said.filter((line) => line === 'connection lost').length;
     const before = lost();
     const running = host.job(job);
     await begun();

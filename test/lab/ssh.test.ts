@@ -1,34 +1,19 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startLab, type Lab, type LabHost } from '../../lab/index.js';
+import { describe, expect, it } from 'vitest';
 import { poll } from '../../lab/poll.js';
-import type { Host } from '../../src/host/host.js';
 import { logIn } from '../../src/host/login.js';
 import { sh } from '../../src/host/shell.js';
 import { keyPair } from '../host/ssh-server.js';
 import { jobOf, loginOf, reach } from './reach.js';
+import { debianHosts } from './debian-hosts.js';
 
-let lab: Lab;
-let hosts: ReturnType<typeof reach>;
-
-beforeAll(async () => {
-  lab = await startLab({ hosts: [{ name: 'new' }, { name: 'old', debian: 12 }] });
-  hosts = reach(lab.hosts);
-});
-afterAll(async () => {
-  await hosts.close();
-  await lab.down();
-});
-
-async function server(name: string): Promise<{ machine: LabHost; host: Host }> {
-  return { machine: lab.host(name), host: await hosts.for(name) };
-}
+const { hosts, lab, server } = debianHosts();
 
 describe.each(['new', 'old'])('reaching the %s host', (name) => {
   it('shows the host key that it offers', async () => {
-    const machine = lab.host(name);
-    expect((await hosts.offeredHostKey(machine.address, 22)).fingerprint).toBe(machine.hostKey);
+    const machine = lab().host(name);
+    expect((await hosts().offeredHostKey(machine.address, 22)).fingerprint).toBe(machine.hostKey);
   });
 
   it('hears only the script, whatever .bashrc and the message of the day say', async () => {
@@ -51,7 +36,7 @@ describe.each(['new', 'old'])('reaching the %s host', (name) => {
     await machine.exec(
       `useradd -m -s ${shell} admin && cp -r /root/.ssh /home/admin/ && chown -R admin: /home/admin/.ssh`,
     );
-    const others = reach(lab.hosts, { user: 'admin' });
+    const others = reach(lab().hosts, { user: 'admin' });
     const host = await others.for(name);
     await expect(host.read(sh`id -u`)).rejects.toMatchObject({
       type: 'LoginRefused',
@@ -146,17 +131,17 @@ describe('an upload', () => {
 describe('a server that is not as it was', () => {
   it('[SE-04] stops where the host key has changed, until the pin is changed too', async () => {
     const { machine } = await server('old');
-    const before = reach(lab.hosts);
+    const before = reach(lab().hosts);
     await (await before.for('old')).read(sh`:`);
     await before.close();
     await machine.exec('cp -a /etc/ssh /root/ssh-before; rm /etc/ssh/ssh_host_*; ssh-keygen -A; systemctl restart ssh');
-    const after = reach(lab.hosts);
+    const after = reach(lab().hosts);
     await expect((await after.for('old')).read(sh`:`)).rejects.toMatchObject({
       type: 'HostKeyMismatch',
       message: expect.stringContaining('old') as string,
     });
     const offered = await after.offeredHostKey(machine.address, 22);
-    const repinned = reach(lab.hosts, { hostKey: offered.key });
+    const repinned = reach(lab().hosts, { hostKey: offered.key });
     expect(await (await repinned.for('old')).read(sh`echo in`)).toMatchObject({ stdout: 'in\n' });
     await repinned.close();
     await after.close();
@@ -181,7 +166,7 @@ describe('a server that is not as it was', () => {
       const error: unknown = await logIn(stranger).catch((reason: unknown) => reason);
       return (error as { type?: string }).type === 'Penalised';
     });
-    const penalised = reach(lab.hosts);
+    const penalised = reach(lab().hosts);
     const host = await penalised.for('new');
     await expect(host.read(sh`:`)).rejects.toMatchObject({
       type: 'Penalised',

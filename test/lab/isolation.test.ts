@@ -6,10 +6,9 @@ import { startPhp } from '../../src/host/php-fpm.js';
 import { sh, type Script } from '../../src/host/shell.js';
 import { installSource } from '../../src/host/site-source.js';
 import { asSite, createUser, removeUser } from '../../src/host/user.js';
+import { FIRST, hostileCases, SECOND } from './hostile-cases.js';
 import { ask, make, ready, run, snapshot, type ReadyHost } from './on-host.js';
 
-const FIRST = { site: 'sfirstaaaa', uid: 20_001, domain: 'first.example.org', aliases: [], type: 'php' as const };
-const SECOND = { site: 'ssecondaaa', uid: 20_002, domain: 'second.example.org', aliases: [], type: 'php' as const };
 let lab: Lab;
 const hosts = new Map<string, ReadyHost>();
 
@@ -97,6 +96,8 @@ describe.each(['web13', 'web12'])('on %s', (name) => {
     );
     expect(outside.stdout).toBe('');
   });
+
+  hostileCases(web);
 
   it('nginx follows no link out of a site, and serves no hidden file', async () => {
     const { host } = web();

@@ -3,6 +3,7 @@ import { inspectArchive, unpackArchive } from './archive.js';
 import { EXIT } from './exit-codes.js';
 import { fetchCommit, type PinnedRemote } from './git.js';
 import { documentRoot, paths } from './paths.js';
+import { OWN_MEMORY } from './sandbox.js';
 import { sh, type Script, writeFile } from './shell.js';
 import { asSite } from './user.js';
 
@@ -17,9 +18,10 @@ const LIMITS = { bytes: 4 * 1024 ** 3, entries: 250_000 };
 /** Hidden, so that nginx does not serve it, and inside `app`, so that its group is right. */
 const ASIDE = '.chom-install';
 
-/** What a job of a site sees of the disk: of /srv its own site alone. */
+/** What a job of a site sees: of /srv its own site alone, and its code no process but the site's. */
 export function siteBox(site: string): string[] {
-  return ['TemporaryFileSystem=/srv:ro', `BindPaths=${paths.root(site)}`, 'PrivateTmp=yes'];
+  const memory = `TemporaryFileSystem=/srv:ro ${OWN_MEMORY}`;
+  return [memory, `BindPaths=${paths.root(site)}`, 'PrivateTmp=yes', 'PrivateIPC=yes', 'ProtectProc=invisible'];
 }
 
 /** Where it is noted that the application of a site is installed. */

@@ -6,6 +6,7 @@ import { configureMail, mailFile } from '../../src/host/mail.js';
 import type { Script } from '../../src/host/shell.js';
 import { forgetApplication, installWordpress, wordpressBackground } from '../../src/host/wordpress.js';
 import { configuration } from '../../src/host/wordpress-php.js';
+import { OWN_MEMORY } from '../../src/host/sandbox.js';
 
 const site = { site: 'sabcdefghi', domain: 'example.org', tls: true, version: '8.4' } as const;
 const wordpress = { ...site, title: `A's "B" $C`, adminUser: 'anna', adminEmail: 'anna@example.org' };
@@ -42,7 +43,12 @@ describe('what a site does in the background', () => {
   it('runs as the site, and sees no other', () => {
     for (const name of ['chom-cron@sabcdefghi.service', 'chom-queue@sabcdefghi.service']) {
       const lines = unit(act, name).split('\n');
-      for (const line of ['User=sabcdefghi', 'TemporaryFileSystem=/srv:ro', 'NoNewPrivileges=yes', 'UMask=0027']) {
+      for (const line of [
+        'User=sabcdefghi',
+        `TemporaryFileSystem=/srv:ro ${OWN_MEMORY}`,
+        'NoNewPrivileges=yes',
+        'UMask=0027',
+      ]) {
         expect(lines).toContain(line);
       }
     }

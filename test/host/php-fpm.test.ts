@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { bootstrapPhp, fpmFile, fpmUnit, startPhp, stopPhp } from '../../src/host/php-fpm.js';
+import { OWN_MEMORY } from '../../src/host/sandbox.js';
 
 const site = { site: 'sabcdefghi', domain: 'example.org', type: 'php', version: '8.4' } as const;
 
@@ -61,7 +62,7 @@ describe('the unit', () => {
   it('shows a master its own site alone', () => {
     const unit = fpmUnit();
     for (const line of [
-      'TemporaryFileSystem=/srv:ro',
+      `TemporaryFileSystem=/srv:ro ${OWN_MEMORY}`,
       'BindPaths=/srv/chom/%i',
       'ProtectSystem=strict',
       'NoNewPrivileges=yes',

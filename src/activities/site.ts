@@ -8,10 +8,11 @@ import { createUser, removeUser } from '../host/user.js';
 import * as events from '../inventory/events.js';
 import * as operations from '../inventory/operations.js';
 import * as servers from '../inventory/servers.js';
+import * as secrets from '../inventory/secrets.js';
 import * as sites from '../inventory/sites.js';
 import * as uploads from '../inventory/uploads.js';
 import { failure } from '../workflows/failures.js';
-import { runsPhp, type SitePlan } from '../workflows/plans.js';
+import { DEPLOY_KEY, runsPhp, type SitePlan } from '../workflows/plans.js';
 import type { StepContext } from '../workflows/step.js';
 import type { Deps } from './deps.js';
 import { ask, change } from './host-step.js';
@@ -63,7 +64,10 @@ export function siteActivities(deps: Deps) {
       const source = await fetchable(place, step, plan);
       const limitSeconds = source.kind === 'placeholder' ? 60 : 1800;
       const what = `Installing the files of ${plan.domain}`;
-      await change(place, 'install-files', what, installSource(plan, source), limitSeconds);
+      const key = await deployKey(step, plan);
+      const installing = installSource(plan, key && source.kind === 'git' ? { ...source, deployKey: true } : source);
+      const job = { ...installing, ...(key && { secrets: { [DEPLOY_KEY]: key } }) };
+      await change(place, 'install-files', what, job, limitSeconds);
     },
 
     /** What installing leaves outside the site's own directories, which go with its user. */
@@ -105,6 +109,8 @@ export function siteActivities(deps: Deps) {
       const { site, tenant, server, domain, aliases, type, php, tls } = plan;
       return await inventory.fenced(fence(step), async (trx) => {
         await sites.activate(trx, site);
+        // It has served: what reads a repository is not kept for nothing.
+        await secrets.take(trx, keyring, { operation: step.operation, name: DEPLOY_KEY });
         await operations.commitOperation(trx, step.operation);
         const data = { domain, aliases, type, php, tls };
         await events.emit(trx, { operation: step.operation, type: 'SiteProvisioned', tenant, server, site, data });
@@ -113,6 +119,12 @@ export function siteActivities(deps: Deps) {
       });
     },
   };
+
+  /** The private key that the repository is to be read with; null where none was given. */
+  async function deployKey(step: StepContext, { source }: SitePlan): Promise<Buffer | null> {
+    if (source.kind !== 'git') return null;
+    return await secrets.find(inventory.db, keyring, { operation: step.operation, name: DEPLOY_KEY });
+  }
 
   /** Brings what the source needs to the server: an archive, or the addresses that git may connect to. */
   async function fetchable(place: Workplace, step: StepContext, plan: SitePlan): Promise<SiteSource> {

@@ -6,6 +6,7 @@ import * as uploads from '../inventory/uploads.js';
 import { failure } from '../workflows/failures.js';
 import {
   ADMIN_PASSWORD,
+  DEPLOY_KEY,
   PHP_VERSIONS,
   runsPhp,
   SITE_TYPES,
@@ -18,6 +19,7 @@ import { parseDomain } from './domain.js';
 import { parseServerName } from './names.js';
 import { checkApplication, newPassword, wordpressRelease, type NewApplication } from './new-application.js';
 import type { Chom } from './open.js';
+import type { PrivateKey } from './private-key.js';
 import { parseSource, UPLOAD_LIMIT_BYTES, type SiteSource } from './source.js';
 import { newOperationId, randomId } from './submit.js';
 import { quoted } from './text.js';
@@ -37,6 +39,8 @@ export interface NewSite extends NewApplication {
   wait?: boolean;
   /** Directory, tar archive, or git URL with `#branch`; unless said a page that says so much, or a WordPress. */
   from?: string;
+  /** Reads a git repository over ssh; see `readPrivateKey`. It is kept for this operation alone. */
+  deployKey?: PrivateKey;
 }
 
 type Checked = Pick<SitePlan, 'domain' | 'aliases' | 'type' | 'tls' | 'database' | 'wordpress'> & {
@@ -52,6 +56,8 @@ type Checked = Pick<SitePlan, 'domain' | 'aliases' | 'type' | 'tls' | 'database'
 export async function createSite(chom: Chom, wanted: NewSite): Promise<{ operation: string; plan: SitePlan }> {
   const checked = checkNewSite(wanted);
   const source = await sourceOf(chom, wanted.from, checked.type);
+  const { deployKey } = wanted;
+  if (deployKey) refuseUselessKey(source);
   const { tenant, inventory, keyring } = chom;
   const server = await servers.byName(inventory.db, tenant, checked.serverName);
   const php = choosePhp(checked, server);
@@ -64,10 +70,11 @@ export async function createSite(chom: Chom, wanted: NewSite): Promise<{ operati
   // Proved to be a plan before the first byte is kept.
   sitePlan.parse({ ...common, source: { kind: 'placeholder' } });
   const plan = sitePlan.parse({ ...common, source: await keep(chom, source, operation) });
-  if (plan.wordpress) {
-    const secret = { operation, name: ADMIN_PASSWORD };
-    await inventory.transaction((trx) => secrets.put(trx, keyring, secret, Buffer.from(newPassword())));
-  }
+  await inventory.transaction(async (trx) => {
+    const password = Buffer.from(newPassword());
+    if (plan.wordpress) await secrets.put(trx, keyring, { operation, name: ADMIN_PASSWORD }, password);
+    if (deployKey) await secrets.put(trx, keyring, { operation, name: DEPLOY_KEY }, deployKey.secret);
+  });
   await askFor(
     chom,
     {
@@ -159,6 +166,13 @@ function refuseWithoutDatabase({ name, versions }: Server): void {
 async function sourceOf(chom: Chom, from: string | undefined, type: SitePlan['type']): Promise<SiteSource> {
   if (from === undefined && type === 'wordpress') return { kind: 'plan', plan: wordpressRelease(chom.config) };
   return await parseSource(from);
+}
+
+function refuseUselessKey(source: SiteSource): void {
+  if (source.kind === 'plan' && source.plan.kind === 'git' && source.plan.url.startsWith('ssh:')) return;
+  throw failure('InvalidInput', 'A deploy key is for a git repository over ssh', {
+    next: 'add --from ssh://USER@HOST/PATH, or leave --deploy-key out',
+  });
 }
 
 async function refuseTaken(chom: Chom, names: readonly string[]): Promise<void> {

@@ -13,8 +13,8 @@ export interface PrivateKey {
 const LIMIT_BYTES = 64 * 1024;
 
 /** Reads a private key without passphrase. @throws InvalidInput no such file, no private key, or one with a passphrase */
-export async function readPrivateKey(file: string): Promise<PrivateKey> {
-  if (file === '') throw failure('InvalidInput', '--key is empty');
+export async function readPrivateKey(file: string, option = '--key'): Promise<PrivateKey> {
+  if (file === '') throw failure('InvalidInput', `${option} is empty`);
   return await parsePrivateKey(await readSmall(file), `The key file ${quoted(file)}`);
 }
 
@@ -27,7 +27,7 @@ export async function parsePrivateKey(secret: Buffer, what = 'The key'): Promise
   if (key instanceof Error && /encrypted/i.test(key.message)) {
     throw failure('InvalidInput', `${what} has a passphrase`, {
       cause: 'CHOM reaches servers while nobody is there to type it',
-      next: 'ssh-keygen -t ed25519 -N "" -f NEW_KEY, add NEW_KEY.pub to the server, and give NEW_KEY',
+      next: 'ssh-keygen -t ed25519 -N "" -f NEW_KEY, add NEW_KEY.pub where it shall log in, and give NEW_KEY',
     });
   }
   if (!isKey(key)) {

@@ -14,6 +14,7 @@ import { tellLogin } from './first-login.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
 import type { Chom } from './open.js';
 import { operationDocument, statusOf } from './operation.js';
+import { readPrivateKey } from './private-key.js';
 import { facts, table } from './text.js';
 
 interface CreateOptions {
@@ -22,6 +23,7 @@ interface CreateOptions {
   php?: string;
   alias: string[];
   from?: string;
+  deployKey?: string;
   tls: boolean;
   database?: boolean;
   title?: string;
@@ -44,6 +46,7 @@ export function siteCommand(program: Command, cli: Cli): void {
     .option('--php <version>', 'for all types but static; without it the newest that the server has')
     .option('--alias <domain>', 'another name of the site; may be given several times', collect, [])
     .option('--from <source>', 'directory, tar archive, or https or ssh URL of a git repository (URL#branch)')
+    .option('--deploy-key <file>', 'private SSH key, without passphrase, that may read the repository')
     .option('--database', 'for type php: a database and its user; wordpress and laravel always have them')
     .option('--title <text>', 'for type wordpress; without it the domain')
     .option('--admin-user <name>', 'for type wordpress: its administrator; without it admin')
@@ -74,8 +77,9 @@ export function siteCommand(program: Command, cli: Cli): void {
 async function create(session: Session, domain: string, options: CreateOptions): Promise<number> {
   parseTimeout(options.timeout);
   const { checkNewSite, createSite } = await import('./new-site.js');
-  const { alias: aliases, detach: _, timeout: __, ...rest } = options;
-  const wanted = { ...rest, domain, aliases };
+  const { alias: aliases, detach: _, timeout: __, deployKey: file, ...rest } = options;
+  const key = file === undefined ? undefined : await readPrivateKey(file, '--deploy-key');
+  const wanted = { ...rest, domain, aliases, ...(key && { deployKey: key }) };
   const checked = checkNewSite(wanted);
   if (checked.domain !== domain.toLowerCase()) session.output.say(`${domain} is ${checked.domain} in DNS`);
   const chom = await session.open();

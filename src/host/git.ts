@@ -127,7 +127,7 @@ ${
 case $? in
   0) ;;
   2) rejected ${`the repository has no branch or tag ${wanted}`} ;;
-  *) unavailable ${`the repository at ${host} cannot be read: it is away, or not public`} ;;
+  *) unavailable ${`the repository at ${host} cannot be read: it is away, or not for this site to read`} ;;
 esac`
 }
 fetch fetch -q --depth 1 --no-tags --no-recurse-submodules -- ${url} ${wanted} ||
@@ -136,6 +136,18 @@ if [ "$(du -sk . | cut -f 1)" -gt ${Math.ceil(limitBytes / 1024)} ]; then reject
 git -c advice.detachedHead=false checkout -q --detach FETCH_HEAD || rejected 'the commit cannot be checked out'
 git rev-parse HEAD
 rm -rf .git`;
+}
+
+/**
+ * Hands the private key on standard input to an ssh-agent, for as long as the script lasts: to be run as the site's user,
+ * before `fetchCommit`. The key reaches no disk, and no argument. Exit code: sourceUnavailable.
+ */
+export function holdDeployKey(): Script {
+  return sh`eval "$(ssh-agent -s)" >/dev/null && trap 'kill "$SSH_AGENT_PID"' EXIT && ssh-add -q - || {
+  echo 'the deploy key cannot be used: ssh-add refuses it' >&2
+  exit ${EXIT.sourceUnavailable}
+}
+exec </dev/null`;
 }
 
 function isCommit(ref: string): boolean {

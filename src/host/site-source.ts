@@ -1,7 +1,7 @@
-import type { SitePlan } from '../workflows/plans.js';
+import { DEPLOY_KEY, type SitePlan } from '../workflows/plans.js';
 import { inspectArchive, unpackArchive } from './archive.js';
 import { EXIT } from './exit-codes.js';
-import { fetchCommit, type PinnedRemote } from './git.js';
+import { fetchCommit, holdDeployKey, type PinnedRemote } from './git.js';
 import { documentRoot, paths } from './paths.js';
 import { OWN_MEMORY } from './sandbox.js';
 import { sh, type Script, writeFile } from './shell.js';
@@ -12,7 +12,8 @@ export type SiteSource =
   | { kind: 'placeholder' }
   /** `archive` lies on the server, root's. */
   | { kind: 'upload'; sha256: string; archive: string }
-  | { kind: 'git'; remote: PinnedRemote; ref: string | null };
+  /** With `deployKey` the job is given the private key as the secret of that name. */
+  | { kind: 'git'; remote: PinnedRemote; ref: string | null; deployKey?: boolean };
 
 const LIMITS = { bytes: 4 * 1024 ** 3, entries: 250_000 };
 /** Hidden, so that nginx does not serve it, and inside `app`, so that its group is right. */
@@ -86,11 +87,14 @@ mkdir ${ASIDE} && printf %s ${text} >${`${ASIDE}/${name}`}`,
     );
   }
   if (source.kind === 'git') {
-    return asSite(
+    const fetching = asSite(
       site,
       sh`${fresh}
+${source.deployKey ? holdDeployKey() : sh`:`}
 ${fetchCommit(source.remote, source.ref, ASIDE, LIMITS.bytes)}`,
     );
+    // Opened by root, who alone can; the site's user reads on from there.
+    return source.deployKey ? sh`${fetching} <"$CREDENTIALS_DIRECTORY"/${DEPLOY_KEY}` : fetching;
   }
   // The site's user reads from root's descriptor: the archive itself stays root's.
   const archive = sh`if [ "$zipped" = 1f8b ]; then gzip -dc; else cat; fi`;

@@ -30,6 +30,9 @@ export const source = z.discriminatedUnion('kind', [
 /** By this name the operation has the first password of a WordPress's administrator. */
 export const ADMIN_PASSWORD = 'admin-password';
 
+/** By this name the operation has the private key that reads the repository. */
+export const DEPLOY_KEY = 'deploy-key';
+
 /** What a new WordPress is told of itself. The password of its administrator is no part of any plan. */
 export const wordpress = z.strictObject({
   title: z.string().min(1).max(200),

@@ -81,9 +81,21 @@ describe('invalid configuration of a site is refused before any host is touched 
     ['no such source', [...good, '--from', '/nonexistent/place'], 'cannot be made from'],
     ['an empty source', [...good, '--from', ''], 'empty'],
     ['a source by ftp', [...good, '--from', 'ftp://example.org/site.git'], 'no git URL'],
+    [
+      'no such deploy key',
+      [...good, '--from', 'ssh://git@example.org/a.git', '--deploy-key', '/nonexistent'],
+      'key file',
+    ],
     ['a timeout that is none', [...good, '--timeout', 'soon'], '--timeout'],
   ])('%s', async (_, words, message) => {
     expect(await refused(words, 2)).toMatchObject({ type: 'InvalidInput', message: expect.stringContaining(message) });
+  });
+
+  test('a deploy key for what is not read with one', async () => {
+    for (const from of [[], ['--from', line.home], ['--from', 'https://example.org/a.git']]) {
+      const error = await refused([...good, ...from, '--deploy-key', key], 2);
+      expect(error).toMatchObject({ type: 'InvalidInput', next: expect.stringContaining('ssh://') });
+    }
   });
 
   test('a domain that is taken, as a domain or an alias', async () => {

@@ -13,16 +13,19 @@ import * as credentials from '../../src/inventory/credentials.js';
 import * as events from '../../src/inventory/events.js';
 import { serverLogin } from '../../src/inventory/logins.js';
 import * as operations from '../../src/inventory/operations.js';
+import * as secrets from '../../src/inventory/secrets.js';
 import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
 import * as uploads from '../../src/inventory/uploads.js';
-import type { SitePlan, Source } from '../../src/workflows/plans.js';
+import { DEPLOY_KEY, type SitePlan, type Source } from '../../src/workflows/plans.js';
 import { sitePlan } from '../inventory/records.js';
 import { startEnvironment, type WorkflowEnvironment } from '../workflows/environment.js';
 import { startGitServer } from './git-server.js';
+import { startSshRepository } from './git-ssh.js';
 import { ask, ready, run, snapshot } from './on-host.js';
 
 const GIT_HOST = 'git.example.test';
+const SSH_HOST = 'ssh.example.test';
 let lab: Lab;
 let host: LabHost;
 let chom: WorkflowEnvironment;
@@ -189,6 +192,27 @@ echo ${`${bridge} ${GIT_HOST}`} >>/etc/hosts`,
     } finally {
       await git.close();
     }
+  });
+
+  test('is fetched over ssh with a deploy key, which is on no disk and in no argument, and gone afterwards', async () => {
+    const made = await startSshRepository(host, SSH_HOST);
+    const wanted = plan({ kind: 'git', url: made.url, ref: 'main' });
+    const refused = await provision(wanted, { allowPrivateGit: true });
+    expect(refused).toMatchObject({ outcome: 'failed', failureType: 'SourceUnavailable' });
+
+    const operation = newOperationId('provision-site');
+    const secret = { operation, name: DEPLOY_KEY };
+    const { inventory, keyring } = chom;
+    await inventory.transaction((trx) => secrets.put(trx, keyring, secret, Buffer.from(made.privateKey)));
+    const site = plan({ kind: 'git', url: made.url, ref: 'main' });
+    expect(await provision(site, { allowPrivateGit: true }, operation)).toMatchObject({ outcome: 'succeeded' });
+    expect(await page(site)).toBe('over ssh\n 200');
+    expect(await secrets.find(inventory.db, keyring, secret)).toBeNull();
+    const [, second = ''] = made.privateKey.split('\n');
+    const left = sh`grep -rslF ${second} /srv /tmp /var/tmp /var/lib/chom /run /etc/systemd; pgrep ssh-agent; true`;
+    expect(await ask(host, left)).toBe('');
+    // Looked up, then fetched.
+    expect(await ask(host, sh`cat ${made.log}`)).toBe("git-upload-pack '/srv/git/site.git'\n".repeat(2));
   });
 });
 

@@ -1,10 +1,40 @@
+import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { chomCommand } from '../../src/client/commands.js';
 import * as certificates from '../../src/inventory/certificates.js';
 import * as operations from '../../src/inventory/operations.js';
 import { addServer, addSite, rowCounts, startCommandLine, type CommandLine } from './command-line.js';
 
 const OPERATION = 'provision-site-theirsaaaaaa';
 const SECRETS = ['web1', 'theirs.example', 'www.theirs.example', OPERATION, 'serial-of-theirs', 'srv-web1'];
+/** They show what there is. */
+const SEEING: string[][] = [
+  ['server', 'list'],
+  ['site', 'list'],
+  ['certificate', 'list'],
+  ['certificate', 'list', '--all'],
+  ['op', 'list'],
+  ['op', 'list', '--running'],
+];
+
+/** They name something of another tenant's: refused, with this exit status. */
+const REFUSED: [number, ...string[]][] = [
+  [5, 'server', 'show', 'web1'],
+  [5, 'site', 'list', '--server', 'web1'],
+  [5, 'site', 'show', 'theirs.example'],
+  [5, 'site', 'show', 'www.theirs.example'],
+  [5, 'site', 'create', 'new.example', '--server', 'web1'],
+  [5, 'certificate', 'issue', 'theirs.example'],
+  [5, 'op', 'list', '--site', 'theirs.example'],
+  [5, 'op', 'show', OPERATION],
+  [5, 'op', 'watch', OPERATION],
+  [5, 'op', 'logs', OPERATION],
+  [5, 'op', 'cancel', OPERATION],
+];
+
+/** They belong to the machine or its administrator, or name nothing that could be another's. */
+const OF_NOBODY = ['worker', 'codec-server', 'dev', 'doctor', 'tenant add', 'tenant list', 'server add'];
+
 let line: CommandLine;
 
 // The default tenant has everything; acme has nothing.
@@ -62,6 +92,16 @@ describe('a tenant', () => {
   });
 });
 
+test('[SE-05] every command is tried below, or is nobody’s', () => {
+  const stream = new PassThrough();
+  const program = chomCommand({ environment: {}, stdin: stream, stdout: stream, stderr: stream, exitStatus: 0 });
+  const verbs = program.commands.flatMap((noun) =>
+    noun.commands.length > 0 ? noun.commands.map((verb) => `${noun.name()} ${verb.name()}`) : [noun.name()],
+  );
+  const tried = [...SEEING, ...REFUSED.map(([, ...words]) => words)].map((words) => words.slice(0, 2).join(' '));
+  expect(verbs.filter((verb) => !tried.includes(verb)).sort()).toEqual([...OF_NOBODY].sort());
+});
+
 // Both ways to say whom a command works for.
 describe.each(['--tenant', 'CHOM_TENANT'])('[SE-05] by %s, a tenant', (how) => {
   async function asAcme(...words: string[]) {
@@ -72,14 +112,7 @@ describe.each(['--tenant', 'CHOM_TENANT'])('[SE-05] by %s, a tenant', (how) => {
     return ran;
   }
 
-  test.each([
-    ['server', 'list'],
-    ['site', 'list'],
-    ['certificate', 'list'],
-    ['certificate', 'list', '--all'],
-    ['op', 'list'],
-    ['op', 'list', '--running'],
-  ])('sees nothing of another by: %s %s', async (...words) => {
+  test.each(SEEING)('sees nothing of another by: %s %s', async (...words) => {
     const ran = await asAcme(...words);
     expect(ran.status).toBe(0);
     for (const secret of SECRETS) expect(ran.stdout + ran.stderr).not.toContain(secret);
@@ -88,19 +121,7 @@ describe.each(['--tenant', 'CHOM_TENANT'])('[SE-05] by %s, a tenant', (how) => {
     expect(SECRETS.some((secret) => own.stdout.includes(secret))).toBe(true);
   });
 
-  test.each<[number, ...string[]]>([
-    [5, 'server', 'show', 'web1'],
-    [5, 'site', 'list', '--server', 'web1'],
-    [5, 'site', 'show', 'theirs.example'],
-    [5, 'site', 'show', 'www.theirs.example'],
-    [5, 'site', 'create', 'new.example', '--server', 'web1'],
-    [5, 'certificate', 'issue', 'theirs.example'],
-    [5, 'op', 'list', '--site', 'theirs.example'],
-    [5, 'op', 'show', OPERATION],
-    [5, 'op', 'watch', OPERATION],
-    [5, 'op', 'logs', OPERATION],
-    [5, 'op', 'cancel', OPERATION],
-  ])('is refused with %i: %s %s %s', async (status, ...words) => {
+  test.each(REFUSED)('is refused with %i: %s %s %s', async (status, ...words) => {
     const before = await rowCounts(line);
     const row = await operations.byId(line.stores.inventory.db, OPERATION);
     const ran = await asAcme(...words);

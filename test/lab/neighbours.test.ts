@@ -87,7 +87,8 @@ test('a request of 5 s and fast ones on a site survive creation, change, failure
   expect(stdout).toMatch(/^0\n/);
 });
 
-test('50 requests a second on a site lose none while operations run on its server', async () => {
+const time = { timeout: 120_000 + OPERATIONS * 30_000 };
+test('50 requests a second on a site lose none while operations run on its server', time, async () => {
   const traffic = fast(50);
   const left = Array.from({ length: OPERATIONS }, (_, n) => `site${n}.lab.test`);
   const work = async () => {

@@ -30,6 +30,8 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'op', 'watch', OPERATION],
   [5, 'op', 'logs', OPERATION],
   [5, 'op', 'cancel', OPERATION],
+  [5, 'op', 'settle', OPERATION],
+  [5, 'op', 'settle', OPERATION, '--abandon', '--confirm', OPERATION],
 ];
 
 /** They belong to the machine or its administrator, or name nothing that could be another's. */

@@ -1,4 +1,5 @@
 import { EXIT } from './exit-codes.js';
+import { reloadNginx } from './nginx-site.js';
 import { paths } from './paths.js';
 import { serviceLock } from './service-lock.js';
 import { join, sh, type Script, writeFile } from './shell.js';
@@ -199,7 +200,7 @@ function point(target: string | Script): Script {
   sync .`;
 }
 
-/** A reload keeps the old workers for the connections they have; without a running nginx there is nothing to tell. */
+/** Without a running nginx there is nothing to tell: its next start reads the pair. In a shell of its own, for it exits. */
 function reload(): Script {
-  return sh`if systemctl is-active --quiet nginx; then systemctl reload nginx; fi`;
+  return sh`if systemctl -q is-active nginx; then ( ${reloadNginx()} ); fi`;
 }

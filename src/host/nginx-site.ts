@@ -95,7 +95,7 @@ export function reloadNginx(): Script {
   systemctl start nginx
   exit
 fi
-workers=$(pgrep -P "$(systemctl show -P MainPID nginx)" -f '^nginx: worker process$')
+workers=$(pgrep -P "$(systemctl show -P MainPID nginx)" -f '^nginx: worker process$') || :
 systemctl reload nginx || exit 1
 tries=0
 for pid in $workers; do

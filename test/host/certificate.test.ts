@@ -137,7 +137,8 @@ describe('a pair', () => {
     await succeed(installPair(at('two'), await issue('two')));
     expect(await current()).toBe('CN=two');
     expect((await shell(hasPrevious(site))).stdout).toBe('yes\n');
-    expect(await calls()).toEqual(['nginx -t', 'systemctl is-active --quiet nginx', 'systemctl reload nginx']);
+    const told = ['systemctl -q is-active nginx', 'systemctl -q is-active nginx', 'systemctl show -P MainPID nginx'];
+    expect(await calls()).toEqual(['nginx -t', ...told, 'systemctl reload nginx']);
   });
 
   test('is kept as long as it is in use or was before, and no longer', async () => {

@@ -2,7 +2,7 @@ import { expectOk } from '../host/exit.js';
 import { EXIT_TYPES } from '../host/exit-codes.js';
 import type { Output } from '../host/host.js';
 import type { Script } from '../host/shell.js';
-import type { Workplace } from './workplace.js';
+import { JOB_SECONDS, type Workplace } from './workplace.js';
 
 /** A change as the builders of src/host make it. */
 export interface Change {
@@ -19,7 +19,7 @@ export async function change(
   part: string,
   what: string,
   { act, ...optional }: Change,
-  limitSeconds = 600,
+  limitSeconds = JOB_SECONDS,
 ): Promise<Output> {
   return expectOk(await place.job(part, { act, limitSeconds, ...optional }), place, what, EXIT_TYPES);
 }

@@ -20,6 +20,9 @@ export interface Workplace {
   upload(path: string, sha256: string, content: AsyncIterable<Uint8Array>): Promise<void>;
 }
 
+/** Below the bounds of a `host` step, 10 minutes, by the time that stopping takes: a job's own end is what is reported. */
+export const JOB_SECONDS = 540;
+
 /** The right to write: this run of the operation, at its epoch, as long as it has no outcome. */
 export function fence(step: StepContext): Fence {
   const { workflowExecution } = Context.current().info;
@@ -45,7 +48,7 @@ export async function workplace(deps: Deps, step: StepContext, server: string, s
           operation: step.operation,
           step: `${step.index}/${part}`,
           attempt: `${run}/${step.attempt}`,
-          limitSeconds: 600,
+          limitSeconds: JOB_SECONDS,
           ...job,
         },
         { signal: stop, detach: signal },

@@ -2,12 +2,22 @@ import { paths } from './paths.js';
 import { publish } from './publish.js';
 import { join, sh, type Script } from './shell.js';
 
+/**
+ * One site must not take all connections (151) from the others: its PHP has ten processes, cron and shells come on top.
+ * The limit does not bind root, who is needed to end what went wrong.
+ */
+const USER_CONNECTIONS = 30;
+/** Debian 13 keeps /tmp in memory: a large sort or ALTER TABLE would take that from the sites. */
+const TEMPORARY = '/var/tmp';
+
 /** The settings of a MariaDB that serves only this server's own sites. */
 export function mariadbFile(): string {
   return `# Written by CHOM: changes made here are replaced.
 [mysqld]
 bind-address = 127.0.0.1
 local_infile = 0
+max_user_connections = ${USER_CONNECTIONS}
+tmpdir = ${TEMPORARY}
 `;
 }
 
@@ -44,12 +54,13 @@ export function parseMariadb(output: string): MariadbFacts {
 }
 
 /**
- * Binds MariaDB to loopback, forbids reading the client's files, and drops the accounts without a name and the `test`
+ * Binds MariaDB to loopback, forbids reading the client's files, bounds what one user takes, and drops the accounts without a name and the `test`
  * database that a stock installation has. Root's login by socket is left alone: a password would disable it. Only for
  * a MariaDB that is ours; a restart happens only where a setting changes. Exit codes of `publish`.
  */
 export function configureMariadb(): { check: Script; act: Script } {
-  const settings = sh`[ "$(mariadb -N -B -e 'SELECT @@bind_address, @@local_infile')" = "$(printf '127.0.0.1\t0')" ]`;
+  const wanted = ['127.0.0.1', 0, USER_CONNECTIONS, TEMPORARY].join('\t');
+  const settings = sh`[ "$(mariadb -N -B -e 'SELECT @@bind_address, @@local_infile, @@max_user_connections, @@tmpdir')" = ${wanted} ]`;
   const stock = sh`mariadb -N -B -e "SELECT 1 FROM mysql.global_priv WHERE User = ''
   UNION ALL SELECT 1 FROM information_schema.schemata WHERE schema_name = 'test' AND NOT EXISTS
   (SELECT 1 FROM information_schema.tables WHERE table_schema = 'test')"`;

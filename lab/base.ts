@@ -19,7 +19,9 @@ const BARE = words(
 
 /** What enrolment installs, so that a host has it without fetching anything. */
 const ENROLLED = (php: string): string[] => [
-  ...words('nginx-light mariadb-server msmtp restic git logrotate rsync unzip zstd xz-utils bzip2'),
+  ...words(
+    'nginx-light mariadb-server msmtp restic git logrotate nftables unattended-upgrades rsync unzip zstd xz-utils bzip2',
+  ),
   ...words('fpm cli mysql curl gd intl mbstring xml zip').map((part) => `php${php}-${part}`),
 ];
 

@@ -79,6 +79,8 @@ export function hostProgram(lab: LabState, host: HostState, base: Base): Kept {
         `--directory=${root}`,
         `--hostname=${host.name}`,
         `--network-namespace-path=/run/netns/${namespace(lab, host)}`,
+        // Over its own network, as a server has it: for firewalls.
+        '--capability=CAP_NET_ADMIN',
         '--resolv-conf=off',
         '--timezone=off',
         '--register=no',

@@ -1,3 +1,4 @@
+import { rotateLogs } from '../host/logrotate.js';
 import { askMariadb, configureMariadb, parseMariadb } from '../host/mariadb.js';
 import { askForeign, bootstrapNginx, parseForeign } from '../host/nginx-bootstrap.js';
 import { askNginxFacts, parseNginxFacts } from '../host/nginx-site.js';
@@ -53,7 +54,13 @@ export function serverSetupActivities(deps: Deps) {
       const support = supportOf(release);
       if (!support) throw unsupported(plan.name, release.name);
       await change(place, 'directories', 'Making directories', stateDirectories());
-      await change(place, 'packages', 'Installing packages', installPackages(support), PACKAGES_SECONDS);
+      await change(
+        place,
+        'packages',
+        'Installing packages',
+        installPackages({ ...support, more: morePackages(plan) }),
+        PACKAGES_SECONDS,
+      );
     },
 
     /** @throws HostConfigurationBroken, ConfigurationRejected, Conflict, ProbeFailed */
@@ -62,6 +69,7 @@ export function serverSetupActivities(deps: Deps) {
       const facts = parseNginxFacts(await ask(place, 'Asking nginx for its version', askNginxFacts()));
       const foreign = parseForeign(await ask(place, 'Reading the configuration of nginx', askForeign()));
       await change(place, 'nginx', 'Configuring nginx', bootstrapNginx(foreign, facts));
+      await change(place, 'logs', 'Letting logrotate know the logs', rotateLogs());
       return {
         warnings: foreign.defaultPorts.map(
           (port) => `Port ${port} has a default server that is not CHOM's: it is left, and answers for unknown names`,
@@ -95,16 +103,22 @@ export function serverSetupActivities(deps: Deps) {
       const place = await serverPlace(step, plan);
       const { release } = await inspected(place);
       const { ipv6: _, ...versions } = parseVersions(await ask(place, 'Asking for versions', askVersions()));
-      const { server, tenant, name } = plan;
+      const { server, tenant, name, firewall, updates, swap } = plan;
       await inventory.fenced(fence(step), async (trx) => {
         await servers.recordFacts(trx, server, { os: release.id, osVersion: release.version, versions });
         await servers.setStatus(trx, server, 'active');
+        if (firewall !== undefined)
+          await servers.setProtection(trx, server, { firewall, updates: updates === true, swap: swap === true });
         await operations.commitOperation(trx, step.operation);
         const data = { name, os: release.name, versions };
         await events.emit(trx, { operation: step.operation, type: 'ServerEnrolled', tenant, server, site: null, data });
       });
     },
   };
+}
+
+function morePackages({ firewall, updates }: ServerPlan): ('nftables' | 'unattended-upgrades')[] {
+  return [...(firewall ? (['nftables'] as const) : []), ...(updates ? (['unattended-upgrades'] as const) : [])];
 }
 
 function refuseUnfit(server: string, { release, systemd, clock, freeMiB, portHolders }: Inspection): void {

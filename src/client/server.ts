@@ -14,13 +14,16 @@ import { makeRecoveryKey } from './recovery-key.js';
 import { facts, table } from './text.js';
 
 interface AddOptions {
-  host: string;
-  port: string;
-  user: string;
-  key: string;
+  host?: string;
+  port?: string;
+  user?: string;
+  key?: string;
   hostKey?: string;
   smtpRelay?: string;
   wait: boolean;
+  firewall?: boolean;
+  updates?: boolean;
+  swap?: boolean;
   detach?: boolean;
   timeout?: string;
 }
@@ -32,16 +35,34 @@ export function serverCommand(program: Command, cli: Cli): void {
     .command('add')
     .argument('<name>', 'what you call it')
     .description('enrol a Debian or Ubuntu server, or take an enrolment up again')
-    .requiredOption('--host <address>', 'IP address or host name')
-    .option('--port <port>', 'SSH port', '22')
-    .option('--user <name>', 'root, or a user with passwordless sudo', 'root')
-    .requiredOption('--key <file>', 'private SSH key that may log in, without passphrase')
+    .option('--host <address>', 'IP address or host name; of an enrolled server it is known')
+    .option('--port <port>', 'SSH port (22)')
+    .option('--user <name>', 'root, or a user with passwordless sudo (root)')
+    .option(
+      '--key <file>',
+      'private SSH key that may log in, without passphrase; an enrolled server has one of its own',
+    )
     .option('--host-key <fingerprint>', 'SHA256:… of the host key; without it you are asked')
     .option('--smtp-relay <host[:port]>', 'takes the mail that its sites send, without a login; none takes it away')
+    // Each before its opposite: then nothing said is nothing, and not a yes.
+    .option('--firewall', 'a firewall after all, where there was to be none')
+    .option('--no-firewall', 'no firewall of CHOM; else SSH, 80, 443 and what others serve there stay open')
+    .option('--updates', 'updates after all')
+    .option('--no-updates', 'no security updates by themselves')
+    .option('--swap', 'a swap file after all')
+    .option('--no-swap', 'no swap file where there is less than 2 GB of memory')
     .option(...FOLLOW_OPTIONS.noWait)
     .option(...FOLLOW_OPTIONS.detach)
     .option(...FOLLOW_OPTIONS.timeout)
-    .addHelpText('after', '\nExample:\n  chom server add web1 --host 203.0.113.10 --key ~/.ssh/id_ed25519')
+    .addHelpText(
+      'after',
+      `
+Once enrolled, the name alone puts right what was changed on the server.
+
+Examples:
+  chom server add web1 --host 203.0.113.10 --key ~/.ssh/id_ed25519
+  chom server add web1 --no-firewall`,
+    )
     .action(action(cli, add));
   server
     .command('list')
@@ -57,22 +78,27 @@ export function serverCommand(program: Command, cli: Cli): void {
 }
 
 async function add(session: Session, name: string, options: AddOptions): Promise<number> {
-  const { host, user, hostKey, smtpRelay } = options;
+  const { host, user, hostKey, smtpRelay, key, firewall, updates, swap } = options;
   parseTimeout(options.timeout);
-  const port = parsePort(options.port);
-  const { checkNewServer, enrolServer } = await import('./new-server.js');
+  const { checkNewServer, enrolServer, findEnrolled } = await import('./new-server.js');
   const given = {
     name,
-    host,
-    port,
-    user,
     wait: options.wait,
+    ...(host !== undefined && { host }),
+    ...(options.port !== undefined && { port: parsePort(options.port) }),
+    ...(user !== undefined && { user }),
     ...(hostKey !== undefined && { hostKey }),
     ...(smtpRelay !== undefined && { smtpRelay }),
+    protection: {
+      ...(firewall !== undefined && { firewall }),
+      ...(updates !== undefined && { updates }),
+      ...(swap !== undefined && { swap }),
+    },
   };
   checkNewServer(given);
-  const wanted = { ...given, key: await readPrivateKey(options.key) };
+  const wanted = { ...given, ...(key !== undefined && { key: await readPrivateKey(key) }) };
   const chom = await session.open();
+  await findEnrolled(chom, wanted);
   if (hostKey === undefined && !interactive(session.cli)) await refuseUnasked(chom, name);
   // The first secret whose loss would lose access is about to be made.
   await makeRecoveryKey(chom, (text) => session.output.say(text));
@@ -133,6 +159,7 @@ async function tell({ inventory }: Chom, server: Server): Promise<Told> {
     ['php', php.join(', ')],
     ['mariadb', mariadb],
     ['smtp relay', server.smtpRelay ?? 'none'],
+    ['protection', protectionOf(server)],
     ['sites', hosted.join(', ')],
     ['at work', inState('running').join(', ')],
     ['in line', inState('waiting').join(', ')],
@@ -154,8 +181,15 @@ function serverDocument(server: Server): object {
     osVersion,
     versions,
     smtpRelay,
+    protection: server.protection,
     createdAt,
   };
+}
+
+function protectionOf({ protection }: Server): string {
+  const { firewall, updates, swap } = protection ?? {};
+  const parts = [firewall && 'firewall', updates && 'security updates', swap && 'swap where memory is short'];
+  return protection === null ? '' : parts.filter(Boolean).join(', ') || 'none of CHOM';
 }
 
 function system({ os, osVersion }: Server): string {

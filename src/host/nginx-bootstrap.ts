@@ -1,10 +1,9 @@
 import { defaultFile, headersFile, httpFile } from './nginx.js';
 import type { NginxFacts } from './nginx-blocks.js';
 import { nginx, portsAreOurs } from './nginx-site.js';
-import { logrotateFile } from './logrotate.js';
 import { paths } from './paths.js';
 import { publish, type Change } from './publish.js';
-import { join, sh, type Script, writeFile } from './shell.js';
+import { join, sh, type Script } from './shell.js';
 
 /** What a server's nginx is configured to do apart from CHOM. */
 export interface ForeignNginx {
@@ -58,13 +57,12 @@ export function parseForeign(output: string): ForeignNginx {
 
 /**
  * Lets nginx serve CHOM's sites beside whatever it serves: catch-all servers on the ports that have no default server of
- * somebody else's, the shared settings, the rule for the logs. The distribution's welcome site makes room when it is
+ * somebody else's, and the shared settings. The distribution's welcome site makes room when it is
  * unchanged; nothing else is touched. Exit codes of `publish`.
  */
 export function bootstrapNginx(foreign: ForeignNginx, facts: NginxFacts): { check: Script; act: Script } {
   const free = ([80, 443] as const).filter((port) => !foreign.defaultPorts.includes(port));
   const catchAll = defaultFile({ ports: free }, facts);
-  const rule = { path: '/etc/logrotate.d/chom', content: logrotateFile(), mode: '0644' };
   const files: Change[] = [
     { path: 'chom.d/headers.inc', text: headersFile() },
     { path: 'chom.d/000-default.conf', text: catchAll.text },
@@ -83,16 +81,8 @@ export function bootstrapNginx(foreign: ForeignNginx, facts: NginxFacts): { chec
       : sh`systemctl -q is-active nginx`,
   });
   return {
-    check: join([
-      sh`printf %s ${rule.content} | cmp -s - ${rule.path} || exit 1
-systemctl -q is-enabled nginx || exit 1`,
-      check,
-    ]),
-    act: join([
-      sh`systemctl -q enable nginx || exit 1
-${writeFile(rule)} || exit 1`,
-      act,
-    ]),
+    check: join([sh`systemctl -q is-enabled nginx || exit 1`, check]),
+    act: join([sh`systemctl -q enable nginx || exit 1`, act]),
   };
 }
 

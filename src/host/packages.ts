@@ -7,10 +7,12 @@ import { sh, type Script } from './shell.js';
 export interface Packages {
   /** The distribution's PHP version. */
   php: string;
+  /** Of what an operator may do without, what is wanted. */
+  more: readonly ('nftables' | 'unattended-upgrades')[];
 }
 
 /** Installed where they are missing. sudo is not among them: who logs in is root or has it. */
-function wanted({ php }: Packages): string[] {
+export function wantedPackages({ php, more }: Packages): string[] {
   return [
     'ca-certificates',
     'curl',
@@ -25,6 +27,7 @@ function wanted({ php }: Packages): string[] {
     'rsync',
     // What WordPress and Laravel want of PHP.
     ...['cli', 'fpm', 'mysql', 'curl', 'gd', 'intl', 'mbstring', 'xml', 'zip'].map((part) => `php${php}-${part}`),
+    ...more,
   ];
 }
 
@@ -34,14 +37,7 @@ function wanted({ php }: Packages): string[] {
  * that is its to configure as a whole. Exit codes: packageManagerBusy, diskFull, lockTimeout.
  */
 export function installPackages(packages: Packages): { check: Script; act: Script } {
-  const list = wanted(packages);
-  const find = sh`missing() {
-  for package in ${list}; do
-    [ "$(dpkg-query -W -f '\${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
-  done
-  # Any nginx will do.
-  [ -x /usr/sbin/nginx ] || echo nginx-light
-}`;
+  const find = missingPackages(wantedPackages(packages));
   return {
     check: sh`export LC_ALL=C
 ${find}
@@ -85,4 +81,15 @@ apt install $packages || refuse 'packages cannot be installed'
 [ -z "$(missing)" ] || refuse "packages are still missing: $(missing | tr '\n' ' ')"
 echo "$packages"`,
   };
+}
+
+/** The shell function `missing`: prints those of them that are not installed. */
+export function missingPackages(packages: readonly string[]): Script {
+  return sh`missing() {
+  for package in ${packages}; do
+    [ "$(dpkg-query -W -f '\${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
+  done
+  # Any nginx will do.
+  [ -x /usr/sbin/nginx ] || echo nginx-light
+}`;
 }

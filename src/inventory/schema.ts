@@ -58,6 +58,8 @@ export interface ServersTable {
   smtpRelay: string | null;
   /** So many operations work on it at the same time. */
   atOnce: Generated<number>;
+  /** JSON of `Protection`; null where nothing was said of it. */
+  protection: string | null;
   createdAt: string;
   updatedAt: string;
 }

@@ -17,8 +17,19 @@ export interface Versions {
   openssh?: string;
 }
 
-export interface Server extends Omit<Selectable<ServersTable>, 'versions'> {
+/** What of its protection is CHOM's affair, as the operator wants it. */
+export interface Protection {
+  firewall: boolean;
+  /** Security updates by themselves. */
+  updates: boolean;
+  /** A swap file where there is little memory. */
+  swap: boolean;
+}
+
+export interface Server extends Omit<Selectable<ServersTable>, 'versions' | 'protection'> {
   versions: Versions;
+  /** Null: it was enrolled before it could be said. */
+  protection: Protection | null;
 }
 
 export interface NewServer {
@@ -37,6 +48,12 @@ export interface NewServer {
  */
 export async function add(trx: Trx, server: NewServer): Promise<Server> {
   const at = now();
+  // A machine that was removed and comes back may still hold files of the uids that its sites had.
+  const { used } = await trx
+    .selectFrom('servers')
+    .select((row) => row.fn.max('nextUid').as('used'))
+    .where('address', '=', server.address)
+    .executeTakeFirstOrThrow();
   await trx
     .insertInto('servers')
     .values({
@@ -47,8 +64,9 @@ export async function add(trx: Trx, server: NewServer): Promise<Server> {
       os: null,
       osVersion: null,
       versions: JSON.stringify({ php: [] } satisfies Versions),
-      nextUid: FIRST_UID,
       smtpRelay: null,
+      nextUid: Math.max(FIRST_UID, used ?? 0),
+      protection: null,
       createdAt: at,
       updatedAt: at,
     })
@@ -98,6 +116,10 @@ export async function recordFacts(
 /** `host:port` that takes the mail of its sites, or null. */
 export async function setSmtpRelay(trx: Trx, id: string, smtpRelay: string | null): Promise<void> {
   await update(trx, id, { smtpRelay });
+}
+
+export async function setProtection(trx: Trx, id: string, protection: Protection): Promise<void> {
+  await update(trx, id, { protection: JSON.stringify(protection) });
 }
 
 export async function setStatus(trx: Trx, id: string, status: ServerStatus): Promise<void> {
@@ -159,5 +181,9 @@ function unknown(which: string) {
 }
 
 function fromRow(row: Selectable<ServersTable>): Server {
-  return { ...row, versions: JSON.parse(row.versions) as Versions };
+  return {
+    ...row,
+    versions: JSON.parse(row.versions) as Versions,
+    protection: row.protection === null ? null : (JSON.parse(row.protection) as Protection),
+  };
 }

@@ -14,8 +14,9 @@ export const enrolServer = operation(
   'enrol-server',
   { input: serverPlan, attempts: 3, backoff: '30 seconds', expected: '10 minutes', exclusive: true },
   async (op, plan) => {
-    const note = ({ warnings }: { warnings: string[] }) => {
-      for (const warning of warnings) op.warn(warning);
+    // A step that was skipped gives nothing.
+    const note = (noted: { warnings: string[] } | undefined) => {
+      for (const warning of noted?.warnings ?? []) op.warn(warning);
     };
 
     const offered = await op.step('Learn the host key', server.learnHostKey, [plan], { bounds: 'quick' });
@@ -47,6 +48,10 @@ export const enrolServer = operation(
     await op.step('Bootstrap PHP-FPM', server.bootstrapPhp, [plan]);
     note(await op.step('Bootstrap MariaDB', server.bootstrapMariadb, [plan]));
     await op.step('Configure mail', server.configureMail, [plan], { when: plan.smtpRelay !== undefined });
+    // Each as it is wanted, up or away; the firewall last, when all that listens does.
+    note(await op.step('Updates', server.setUpUpdates, [plan], { when: plan.updates !== undefined }));
+    note(await op.step('Swap', server.setUpSwap, [plan], { when: plan.swap !== undefined }));
+    note(await op.step('Firewall', server.setUpFirewall, [plan], { when: plan.firewall !== undefined }));
     await op.step('Record what is there', server.activateServer, [plan], { final: true });
   },
 );

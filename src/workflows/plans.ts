@@ -68,6 +68,10 @@ export const serverPlan = z.strictObject({
   hostKey: z.string().nullable(),
   /** `host:port` that takes its sites' mail; null = from now on none; missing = as it is. */
   smtpRelay: z.string().max(260).nullable().optional(),
+  /** Put up, or taken down again. Plans of before 0.2 say nothing of these three, and change nothing of them. */
+  firewall: z.boolean().optional(),
+  updates: z.boolean().optional(),
+  swap: z.boolean().optional(),
 });
 
 export const certificatePlan = z.strictObject({

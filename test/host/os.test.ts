@@ -68,7 +68,7 @@ describe('the scripts', () => {
     const upload = { kind: 'upload' as const, sha256: 'a'.repeat(64), bytes: 1 };
     const all = [
       stateDirectories(),
-      installPackages({ php: '8.4' }),
+      installPackages({ php: '8.4', more: ['nftables', 'unattended-upgrades'] }),
       configureMariadb(),
       authorizeKey('admin', 'ssh-ed25519 AAAA chom-1'),
       installSource({ ...site, source: { kind: 'placeholder' } }, { kind: 'placeholder' }),
@@ -80,7 +80,7 @@ describe('the scripts', () => {
   });
 
   it('ask nobody while packages are installed, and wait for whoever installs others', () => {
-    const text = installPackages({ php: '8.4' }).act.script.toString();
+    const text = installPackages({ php: '8.4', more: ['nftables', 'unattended-upgrades'] }).act.script.toString();
     expect(text).toContain('DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a');
     expect(text).toContain('-o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold');
     expect(text).toContain("'php8.4-fpm'");

@@ -50,6 +50,21 @@ onBothDatabases('A server', (database) => {
     expect(await add({ address: '198.18.0.3' })).toMatchObject({ address: '198.18.0.3', hostKey: null });
   });
 
+  test('that was removed and comes back gives no uid a second time', async () => {
+    await add();
+    await write((trx) => trx.updateTable('servers').set({ nextUid: 20_007 }).where('id', '=', 'v1').execute());
+    await write((trx) => servers.setStatus(trx, 'v1', 'removed'));
+    expect(await add({ id: 'v2', name: 'again' })).toMatchObject({ id: 'v2', nextUid: 20_007 });
+    expect(await add({ id: 'v3', name: 'other', address: '198.18.0.4' })).toMatchObject({ nextUid: 20_000 });
+  });
+
+  test('knows what of its protection is wanted, once it was said', async () => {
+    expect(await add()).toMatchObject({ protection: null });
+    const wanted = { firewall: true, updates: false, swap: true };
+    await write((trx) => servers.setProtection(trx, 'v1', wanted));
+    expect(await servers.byId(database.inventory.db, 'v1')).toMatchObject({ protection: wanted });
+  });
+
   test('keeps the host key that was pinned', async () => {
     await add();
     await pin('SHA256:one');

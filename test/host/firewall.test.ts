@@ -1,0 +1,87 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { keepFirewall, lowerFirewall, rulesOf, tryFirewall } from '../../src/host/firewall.js';
+import { askFirewall, parseFirewall } from '../../src/host/firewall-facts.js';
+
+const facts = [
+  'ssh=2222',
+  'ephemeral=32768',
+  'listen=udp   UNCONN 0      0          127.0.0.1:323       0.0.0.0:*    users:(("chronyd",pid=1,fd=5))',
+  'listen=udp   UNCONN 0      0            0.0.0.0:68        0.0.0.0:*    users:(("dhclient",pid=2,fd=7))',
+  'listen=udp   UNCONN 0      0            0.0.0.0:41234     0.0.0.0:*    users:(("named",pid=3,fd=7))',
+  'listen=udp   UNCONN 0      0            0.0.0.0:51820     0.0.0.0:*',
+  'listen=tcp   LISTEN 0      128          0.0.0.0:22        0.0.0.0:*    users:(("sshd",pid=4,fd=3))',
+  'listen=tcp   LISTEN 0      511          0.0.0.0:80        0.0.0.0:*    users:(("nginx",pid=5,fd=6),("nginx",pid=6,fd=6))',
+  'listen=tcp   LISTEN 0      100          0.0.0.0:25        0.0.0.0:*    users:(("master",pid=7,fd=13))',
+  'listen=tcp   LISTEN 0      100             [::]:25           [::]:*    users:(("master",pid=7,fd=14))',
+  'listen=tcp   LISTEN 0      100            [::1]:3306         [::]:*    users:(("mariadbd",pid=8,fd=14))',
+  'listen=tcp   LISTEN 0      100   127.0.0.53%lo:53         0.0.0.0:*    users:(("systemd-resolve",pid=9,fd=14))',
+].join('\n');
+
+describe('what a server says of its firewall', () => {
+  it('is read: sshd’s ports with the one in use, and what others serve to the outside', () => {
+    expect(parseFirewall(facts)).toEqual({
+      unusable: null,
+      others: [],
+      ssh: [22, 2222],
+      listeners: [
+        { protocol: 'tcp', port: 25, program: 'master' },
+        { protocol: 'udp', port: 51_820, program: '' },
+      ],
+      up: false,
+    });
+    expect(parseFirewall('unusable=Operation not permitted\nother=ufw\nup=yes\n')).toMatchObject({
+      unusable: 'Operation not permitted',
+      others: ['ufw'],
+      up: true,
+    });
+  });
+});
+
+describe('the rules', () => {
+  const { ssh, listeners } = parseFirewall(facts);
+
+  it('are this text, named by its hash', () => {
+    expect(rulesOf({ ssh, others: listeners })).toMatchInlineSnapshot(`
+      {
+        "mark": "v_74f6321eb45a907a",
+        "text": "# Written by CHOM: changes made here are replaced.
+      table inet chom
+      delete table inet chom
+      table inet chom {
+      	chain v_74f6321eb45a907a {
+      	}
+
+      	chain input {
+      		type filter hook input priority filter; policy drop;
+      		ct state established,related accept
+      		ct state invalid drop
+      		iif "lo" accept
+      		meta l4proto { icmp, ipv6-icmp } accept
+      		# Leases are renewed by answers that belong to no connection (RFC 2131, RFC 8415).
+      		udp sport 67 udp dport 68 accept
+      		ip6 saddr fe80::/10 udp dport 546 accept
+      		tcp dport { 22, 25, 80, 443, 2222 } accept
+      		udp dport { 51820 } accept
+      	}
+      }
+      ",
+      }
+    `);
+  });
+
+  it('are others for other ports, and what nft understands', () => {
+    const [one, two] = [rulesOf({ ssh: [22], others: [] }), rulesOf({ ssh: [2222], others: [] })];
+    expect(one.mark).not.toBe(two.mark);
+    expect(one.text).toContain('tcp dport { 22, 80, 443 } accept');
+    expect(one.text).not.toContain('udp dport {');
+  });
+
+  it('come and go by scripts to the shell of a host', () => {
+    const rules = rulesOf({ ssh: [22], others: [] });
+    const all = [tryFirewall(rules), keepFirewall(rules), lowerFirewall()].flatMap(({ check, act }) => [check, act]);
+    for (const { script } of [askFirewall(), ...all]) {
+      expect(execFileSync('dash', ['-n'], { input: script, encoding: 'utf8' })).toBe('');
+    }
+  });
+});

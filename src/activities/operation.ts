@@ -12,6 +12,7 @@ import { fence } from './workplace.js';
 /** What a failed operation leaves behind in the inventory; what a successful one does, its final step has written. */
 const FAILURES: Record<OperationKind, { event: string; siteStatus?: SiteStatus; serverStatus?: ServerStatus }> = {
   'enrol-server': { event: 'ServerEnrolmentFailed', serverStatus: 'failed' },
+  'remove-server': { event: 'ServerRemovalFailed' },
   'provision-site': { event: 'SiteProvisioningFailed', siteStatus: 'failed' },
   'issue-certificate': { event: 'CertificateFailed' },
 };

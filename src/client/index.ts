@@ -2,6 +2,7 @@
 export { openChom, type Chom } from './open.js';
 export { submit, newOperationId, type Request, type Submitter } from './submit.js';
 export { enrolServer, type NewServer } from './new-server.js';
+export { removeServer } from './remove-server.js';
 export { parsePrivateKey, readPrivateKey, type PrivateKey } from './private-key.js';
 export { createSite, type NewSite } from './new-site.js';
 export { issueCertificate } from './new-certificate.js';

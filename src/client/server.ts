@@ -6,6 +6,7 @@ import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
 import { interactive } from './ask.js';
 import { action, type Cli, type Session } from './cli.js';
+import { confirm } from './confirm.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
 import { parsePort, parseServerName } from './names.js';
 import type { Chom } from './open.js';
@@ -75,6 +76,37 @@ Examples:
     .description('what is known of a server')
     .addHelpText('after', '\nExample:\n  chom server show web1')
     .action(action(cli, show));
+  server
+    .command('remove')
+    .argument('<name>')
+    .description('take CHOM off a server that has no sites; its packages, and what others keep there, stay')
+    .option('--confirm <name>', 'the name once more; without it you are asked')
+    .option('--gone', 'it no longer exists: forget it, its sites, and what is at work on it, without touching it')
+    .option(...FOLLOW_OPTIONS.detach)
+    .option(...FOLLOW_OPTIONS.timeout)
+    .addHelpText('after', '\nExample:\n  chom server remove web1 --confirm web1')
+    .action(action(cli, remove));
+}
+
+interface RemoveOptions {
+  confirm?: string;
+  gone?: boolean;
+  detach?: boolean;
+  timeout?: string;
+}
+
+async function remove(session: Session, name: string, options: RemoveOptions): Promise<number> {
+  parseServerName(name);
+  parseTimeout(options.timeout);
+  await confirm(session, name, options.confirm);
+  const chom = await session.open();
+  const { removeServer } = await import('./remove-server.js');
+  const { operation, server } = await removeServer(chom, { name, gone: options.gone === true });
+  return await follow(session, chom, operation, {
+    ...options,
+    needsWorker: true,
+    tell: async () => await tell(chom, await servers.byId(chom.inventory.db, server.id)),
+  });
 }
 
 async function add(session: Session, name: string, options: AddOptions): Promise<number> {

@@ -28,7 +28,8 @@ export interface Request {
   /** One line for people: what is done to what. */
   summary: string;
   tenant: string;
-  server: string;
+  /** Null: it works on no server, and takes no place. */
+  server: string | null;
   serverName: string;
   site?: string;
   domain?: string;
@@ -76,6 +77,7 @@ export async function submit(chom: Submitter, request: Request, id = newOperatio
       priority: request.priority ?? 'default',
     });
     if (outcome !== null || run !== null) return;
+    if (request.server === null && (request.site ?? null) === null) return;
     // Its place in line is that of its asking: one that is free is taken at once, with no message to wait for.
     const { tenant, server, site = null, priority = 'default', exclusive = false } = request;
     const { state } = await places.enter(trx, { root: id, tenant, server, site, priority, exclusive });

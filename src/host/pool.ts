@@ -15,6 +15,8 @@ export interface Hosts {
   withKey(server: string, key: Pick<Login, 'privateKey' | 'keyId'>): Promise<Host>;
   /** The host key that a server offers now, without logging in. Failures: Unreachable, Penalised, UnsupportedHost. */
   offeredHostKey(address: string, port: number, signal?: AbortSignal): Promise<HostKey>;
+  /** Ends the connections to a server that CHOM has left. */
+  leave(server: string): Promise<void>;
   /** Ends all connections; jobs on hosts run on. */
   close(): Promise<void>;
 }
@@ -55,6 +57,12 @@ export function createHosts({ resolve, log }: HostsOptions): Hosts {
       await connection.open();
       proofs.add(connection);
       return hostOver(connection);
+    },
+    async leave(server) {
+      const { address, port } = await resolve(server);
+      const here = ({ login }: Connection): boolean => login.address === address && login.port === port;
+      await Promise.all([...pooled.values(), ...proofs].filter(here).map((connection) => connection.close()));
+      for (const [key, connection] of pooled) if (here(connection)) pooled.delete(key);
     },
     offeredHostKey: async (address, port, signal) =>
       await gate.pass(`${address}:${port}`, () => offeredHostKey(address, port, signal), signal),

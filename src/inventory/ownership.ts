@@ -24,11 +24,17 @@ export async function refuseForeign(trx: Trx, operation: string, args: readonly 
   if (home !== null && home !== server) throw foreign(operation, 'site', 'another server’s');
   for (const plan of args.filter(isPlan)) {
     for (const target of TARGETS) {
-      if (plan[target] !== undefined && plan[target] !== row[target]) {
-        throw foreign(operation, target, 'not what the operation was asked for');
-      }
+      if (plan[target] === undefined || plan[target] === row[target]) continue;
+      // An operation that works on no server may still end the records of one.
+      if (target === 'server' && server === null && (await ownerOf(trx, plan[target])) === tenant) continue;
+      throw foreign(operation, target, 'not what the operation was asked for');
     }
   }
+}
+
+async function ownerOf(trx: Trx, server: unknown): Promise<string | undefined> {
+  const row = await trx.selectFrom('servers').select('tenant').where('id', '=', String(server)).executeTakeFirst();
+  return row?.tenant;
 }
 
 /** Every plan names its tenant. */

@@ -64,6 +64,12 @@ export async function release(trx: Trx, { root, server }: { root: string; server
   return server === null ? [] : await unacknowledged(trx, server);
 }
 
+/** Takes everybody's place on a server that is gone, and nobody gets one there. */
+export async function clear(trx: Trx, server: string): Promise<void> {
+  await lockServer(trx, server);
+  await trx.deleteFrom('places').where('server', '=', server).execute();
+}
+
 /** Gives places on a server to those whose turn it is. Returns who has one and does not know. */
 export async function serve(trx: Trx, server: string): Promise<string[]> {
   await lockServer(trx, server);

@@ -2,4 +2,5 @@
 export { enrolServer } from './enrol-server.js';
 export { issueCertificate } from './issue-certificate.js';
 export { provisionSite } from './provision-site.js';
+export { removeServer } from './remove-server.js';
 export { settleOperation } from './settle-operation.js';

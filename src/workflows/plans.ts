@@ -74,6 +74,14 @@ export const serverPlan = z.strictObject({
   swap: z.boolean().optional(),
 });
 
+export const removalPlan = z.strictObject({
+  server: z.string(),
+  tenant: z.string(),
+  name: z.string(),
+  /** The server no longer exists: only the records are ended. */
+  gone: z.boolean(),
+});
+
 export const certificatePlan = z.strictObject({
   site: siteId,
   tenant: z.string(),
@@ -94,4 +102,5 @@ export type WordpressPlan = z.infer<typeof wordpress>;
 export type Source = z.infer<typeof source>;
 export type SitePlan = z.infer<typeof sitePlan>;
 export type ServerPlan = z.infer<typeof serverPlan>;
+export type RemovalPlan = z.infer<typeof removalPlan>;
 export type CertificatePlan = z.infer<typeof certificatePlan>;

@@ -192,6 +192,16 @@ describe('a server to be enrolled is refused before anything is written', () => 
   });
 });
 
+test('a server is not removed without its name, nor while it has sites', async () => {
+  const remove = ['server', 'remove', 'web1'];
+  expect(await refused(remove, 2)).toMatchObject({ next: 'add --confirm web1' });
+  expect(await refused([...remove, '--confirm', 'web2'], 2)).toMatchObject({ type: 'InvalidInput' });
+  expect(await refused([...remove, '--gone'], 2)).toMatchObject({ type: 'InvalidInput' });
+  const error = await refused([...remove, '--confirm', 'web1'], 1);
+  expect(error).toMatchObject({ type: 'Conflict', message: expect.stringContaining('taken.example') });
+  await refused(['server', 'remove', 'web9', '--confirm', 'web9'], 5);
+});
+
 test('words that the command line does not know', async () => {
   expect(await refused(['sit', 'list'], 2)).toMatchObject({ message: expect.stringContaining('Did you mean site?') });
   expect(await refused(['site', 'lst'], 2)).toMatchObject({ message: expect.stringContaining('Did you mean list?') });

@@ -67,7 +67,8 @@ export async function startEnvironment(
     silenced.push(claim);
   };
   const host = { silence } as unknown as Host;
-  const hosts = { for: async () => host, withKey: unreachable, offeredHostKey: unreachable, close: async () => {} };
+  const leave = async () => {};
+  const hosts = { for: async () => host, withKey: unreachable, offeredHostKey: unreachable, leave, close: leave };
   const wake = async (ids: readonly string[]) => await wakeOperations(temporal, ids);
   const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log, wake };
   const lifecycle = [...Object.entries(operationActivities(deps)), ...Object.entries(settlingActivities(deps))];

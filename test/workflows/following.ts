@@ -144,7 +144,8 @@ export async function startFollowing(): Promise<Following> {
 function activities(chom: Chom, held: Map<string, Promise<void>>, fails: Map<string, Error>) {
   const { inventory, keyring, config } = chom;
   const host = { silence: async () => {} } as unknown as Host;
-  const hosts = { for: async () => host, withKey: unreachable, offeredHostKey: unreachable, close: async () => {} };
+  const leave = async () => {};
+  const hosts = { for: async () => host, withKey: unreachable, offeredHostKey: unreachable, leave, close: leave };
   const wake = async (ids: readonly string[]) => await wakeOperations(await chom.temporal(), ids);
   const log = pino({ level: 'silent' });
   const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log, wake };

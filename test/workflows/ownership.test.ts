@@ -23,7 +23,7 @@ beforeAll(async () => {
     touched.push(server);
     throw new Error('a host was touched');
   };
-  chom.deps.hosts = { for: touch, withKey: touch, offeredHostKey: touch, close: async () => {} };
+  chom.deps.hosts = { for: touch, withKey: touch, offeredHostKey: touch, leave: touch, close: async () => {} };
   await chom.inventory.transaction(async (trx) => {
     await tenants.add(trx, { id: 'theirs', name: 'theirs' });
     await activeServer(trx, 'web1');

@@ -1,0 +1,106 @@
+import { EXIT } from './exit-codes.js';
+import { paths } from './paths.js';
+import { nginx } from './nginx-site.js';
+import { publish } from './publish.js';
+import { join, sh, type Script } from './shell.js';
+
+/** Prints the ids of sites of which something is left on the server. */
+export function sitesLeft(): Script {
+  return sh`find ${paths.sites} -maxdepth 1 -type f ! -name '*.*' -printf '%f\n' 2>/dev/null | sort`;
+}
+
+/**
+ * Takes CHOM out of nginx, which goes on with what else it serves. The distribution's welcome site, which made room at
+ * enrolment, comes back where nginx still likes it. Exit codes of `publish`.
+ */
+export function withdrawNginx(): { check: Script; act: Script } {
+  const { act, check } = publish({
+    ...nginx([]),
+    changes: [
+      // First: it is what makes nginx read the others.
+      { path: 'conf.d/chom.conf', text: null },
+      { path: 'chom.d/000-default.conf', text: null },
+      { path: 'chom.d/headers.inc', text: null },
+    ],
+    // Whoever stopped it meanwhile had a reason.
+    apply: sh`if systemctl -q is-active nginx; then
+  ${nginx([]).apply}
+fi`,
+    served: sh`! curl -s --noproxy '*' --max-time 3 http://127.0.0.1/.well-known/chom-default | grep -qx '[0-9a-f]\{32\}'`,
+    after: sh`stock=sites-enabled/default
+if [ -L "$kept/$stock" ] && [ ! -e "$tree/$stock" ] && [ ! -L "$tree/$stock" ]; then
+  cp -a "$kept/$stock" "$tree/$stock"
+  if try >/dev/null 2>&1; then apply >&2; else rm -f "$tree/$stock"; fi
+fi
+rm -rf /etc/nginx/chom.d /var/log/nginx/chom`,
+  });
+  return {
+    check: join([sh`[ ! -e /etc/nginx/chom.d ] && [ ! -e /var/log/nginx/chom ] || exit 1`, check]),
+    act: orJustForget(
+      '/usr/sbin/nginx',
+      ['/etc/nginx/chom.d', '/etc/nginx/conf.d/chom.conf', '/var/log/nginx/chom'],
+      act,
+    ),
+  };
+}
+
+/** Takes CHOM's settings out of MariaDB, which restarts where it runs. Exit codes of `publish`. */
+export function withdrawMariadb(): { check: Script; act: Script } {
+  const { check, act } = publish({
+    service: 'mariadb',
+    lock: 'mariadb',
+    tree: paths.mariadb,
+    changes: [{ path: 'mariadb.conf.d/60-chom.cnf', text: null }],
+    test: sh`mariadbd --verbose --help 2>&1 >/dev/null`,
+    apply: sh`if systemctl -q is-active mariadb; then systemctl restart mariadb; fi`,
+    served: sh`:`,
+  });
+  return { check, act: orJustForget('/usr/sbin/mariadbd', [`${paths.mariadb}/mariadb.conf.d/60-chom.cnf`], act) };
+}
+
+/**
+ * The last thing that CHOM does on a server: its units and files go, then its key. It is no job, for a job's record is
+ * among what goes. Done again it finds less to do. Prints `left` and what it does not take away because it is not empty.
+ * Exit codes: conflict (the server belongs to another installation of CHOM by now).
+ */
+export function leave({ controller, user, key }: { controller: string; user: string; key: string | null }): Script {
+  const claim = `${paths.state}/claims/server`;
+  return sh`export LC_ALL=C
+owner=$(head -n 1 ${claim} 2>/dev/null)
+if [ -n "$owner" ] && [ "$owner" != ${controller} ]; then
+  echo "the server belongs to another controller ($owner)" >&2
+  exit ${EXIT.conflict}
+fi
+systemctl stop 'chom-*.timer' 'chom-*.service' chom.slice 2>/dev/null
+for unit in /etc/systemd/system/chom-*; do
+  case $unit in *.d | *'*') ;; *) systemctl -q disable "$(basename "$unit")" 2>/dev/null ;; esac
+  rm -rf "$unit"
+done
+systemctl daemon-reload
+systemctl reset-failed 'chom-*' 2>/dev/null
+rm -rf /etc/chom /run/chom /run/chom-php || exit 1
+[ ! -d /srv/chom ] || rmdir /srv/chom 2>/dev/null || echo 'left /srv/chom'
+rm -rf --one-file-system ${paths.state} || exit 1
+${key === null ? sh`:` : removeKey(user, key)}`;
+}
+
+/** As that user, whose home it is; the file keeps its mode, and what else is in it. */
+function removeKey(user: string, line: string): Script {
+  return sh`home=$(getent passwd ${user} | cut -d : -f 6)
+setpriv --reuid=${user} --regid="$(id -g ${user})" --init-groups sh -c ${
+    sh`umask 077
+cd "$1/.ssh" 2>/dev/null && [ -e authorized_keys ] || exit 0
+grep -vxF -e ${line} authorized_keys >.authorized_keys.chom
+chmod --reference=authorized_keys .authorized_keys.chom && sync .authorized_keys.chom &&
+  mv -fT .authorized_keys.chom authorized_keys && sync .`.script
+  } sh "$home"`;
+}
+
+/** Where the program is gone its files mean nothing to anybody. */
+function orJustForget(program: string, files: readonly string[], act: Script): Script {
+  return sh`if [ ! -x ${program} ]; then
+  rm -rf ${files}
+  exit
+fi
+${act}`;
+}

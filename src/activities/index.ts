@@ -1,6 +1,7 @@
 import { applicationActivities } from './application.js';
 import { certificateActivities } from './certificate.js';
 import type { Deps } from './deps.js';
+import { inspectionActivities } from './inspection.js';
 import { operationActivities } from './operation.js';
 import { probeActivities } from './probe.js';
 import { serverActivities } from './server.js';
@@ -9,7 +10,7 @@ import { siteActivities } from './site.js';
 import { stepActivity } from './step.js';
 
 /** Every activity that a worker offers, each behind what all steps go through (step.ts). */
-export function createActivities(deps: Deps): Record<string, ReturnType<typeof stepActivity>> {
+export function createActivities(deps: Deps): Record<string, (...args: never[]) => Promise<unknown>> {
   const groups = [
     operationActivities(deps),
     settlingActivities(deps),
@@ -23,5 +24,7 @@ export function createActivities(deps: Deps): Record<string, ReturnType<typeof s
   const names = entries.map(([name]) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw new TypeError(`two activities are called ${twice}`);
-  return Object.fromEntries(entries.map(([name, activity]) => [name, stepActivity(deps, activity)]));
+  const steps = Object.fromEntries(entries.map(([name, activity]) => [name, stepActivity(deps, activity)]));
+  // No steps of anything: whoever asks them waits for the answer.
+  return { ...steps, ...inspectionActivities(deps) };
 }

@@ -141,7 +141,7 @@ async function noneIsEmpty(addresses: Promise<string[]>): Promise<string[]> {
   }
 }
 
-function addressSet(addresses: readonly string[]): { has(address: string): boolean } {
+export function addressSet(addresses: readonly string[]): { has(address: string): boolean } {
   const canonical = (address: string) =>
     new SocketAddress({ address, family: isIP(address) === 6 ? 'ipv6' : 'ipv4' }).address;
   const known = new Set(addresses.filter((address) => isIP(address)).map(canonical));
@@ -172,6 +172,6 @@ for (const [network, bits] of [
   PRIVATE.addSubnet(network, bits, 'ipv6');
 }
 
-function isPrivate(address: string): boolean {
+export function isPrivate(address: string): boolean {
   return PRIVATE.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 }

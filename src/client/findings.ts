@@ -1,20 +1,11 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { failureDetails } from '../workflows/failures.js';
+import type { Finding } from '../workflows/inspection.js';
 import type { Output } from './output.js';
 import { EXIT } from './problem.js';
 import { facts, printable } from './text.js';
 
-/** One thing that was looked at. `unknown`: it could not be seen, which is not wrong by itself. */
-export interface Finding {
-  /** Stable: programs look it up. */
-  name: string;
-  state: 'ok' | 'wrong' | 'unknown';
-  /** What was seen. */
-  message: string;
-  cause?: string | undefined;
-  /** The command that mends it. */
-  next?: string | undefined;
-}
+export type { Finding } from '../workflows/inspection.js';
 
 const MARKS: Record<Finding['state'], string> = { ok: '✔', wrong: '✘', unknown: '?' };
 

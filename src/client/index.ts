@@ -2,6 +2,8 @@
 export { openChom, type Chom } from './open.js';
 export { submit, newOperationId, type Request, type Submitter } from './submit.js';
 export { enrolServer, type NewServer } from './new-server.js';
+export { inspectServer, inspectSite } from './inspect.js';
+export type { Finding, Report } from '../workflows/inspection.js';
 export { removeServer } from './remove-server.js';
 export { parsePrivateKey, readPrivateKey, type PrivateKey } from './private-key.js';
 export { createSite, type NewSite } from './new-site.js';

@@ -7,6 +7,7 @@ import { failure } from '../workflows/failures.js';
 import { interactive } from './ask.js';
 import { action, type Cli, type Session } from './cli.js';
 import { confirm } from './confirm.js';
+import { tellFindings } from './findings.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
 import { parsePort, parseServerName } from './names.js';
 import type { Chom } from './open.js';
@@ -77,6 +78,14 @@ Examples:
     .addHelpText('after', '\nExample:\n  chom server show web1')
     .action(action(cli, show));
   server
+    .command('doctor')
+    .argument('<name>')
+    .description(
+      'look at a server, and say what is wrong with the command that mends it; exit status 1 when something is',
+    )
+    .addHelpText('after', '\nExample:\n  chom server doctor web1')
+    .action(action(cli, doctor));
+  server
     .command('remove')
     .argument('<name>')
     .description('take CHOM off a server that has no sites; its packages, and what others keep there, stay')
@@ -86,6 +95,13 @@ Examples:
     .option(...FOLLOW_OPTIONS.timeout)
     .addHelpText('after', '\nExample:\n  chom server remove web1 --confirm web1')
     .action(action(cli, remove));
+}
+
+async function doctor(session: Session, name: string): Promise<number> {
+  const chom = await session.open();
+  const { inspectServer } = await import('./inspect.js');
+  const { findings } = await inspectServer(chom, name);
+  return tellFindings(session.output, findings, { server: name });
 }
 
 interface RemoveOptions {

@@ -10,6 +10,7 @@ import { failure } from '../workflows/failures.js';
 import { certificateDocument } from './certificate.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
+import { tellFindings } from './findings.js';
 import { tellLogin } from './first-login.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
 import type { Chom } from './open.js';
@@ -72,6 +73,21 @@ export function siteCommand(program: Command, cli: Cli): void {
     .description('a site, its certificate and its last operation')
     .addHelpText('after', '\nExample:\n  chom site show example.org --json')
     .action(action(cli, show));
+  site
+    .command('doctor')
+    .argument('<domain>', 'its domain or one of its aliases')
+    .description(
+      'look at a site, and say what is wrong with the command that mends it; exit status 1 when something is',
+    )
+    .addHelpText('after', '\nExample:\n  chom site doctor example.org')
+    .action(action(cli, doctor));
+}
+
+async function doctor(session: Session, domain: string): Promise<number> {
+  const chom = await session.open();
+  const { inspectSite } = await import('./inspect.js');
+  const { findings } = await inspectSite(chom, domain);
+  return tellFindings(session.output, findings, { site: domain });
 }
 
 async function create(session: Session, domain: string, options: CreateOptions): Promise<number> {

@@ -14,6 +14,8 @@ export const paths = {
   recovery: '/var/lib/chom/recovery',
   /** One file per site that CHOM made here, with its uid: what is not listed here is not ours to touch. */
   sites: '/var/lib/chom/sites',
+  /** Whom the server belongs to, see claim.ts. */
+  claims: '/var/lib/chom/claims/server',
   /** One empty file per program that CHOM itself installed. */
   installed: '/var/lib/chom/installed',
   tls: (site: string) => `/var/lib/chom/tls/${site}`,

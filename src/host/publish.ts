@@ -44,7 +44,8 @@ const DEADLINE_SECONDS = 20;
  * not work is taken back: a copy of the tree with the changes is tested at the real path in a mount namespace of its
  * own → fsync, rename, fsync of the directory → the live tree is tested → the service takes it → it is seen to work.
  * What was there before lies in `previous/<service>/pending` meanwhile, so that the next publication, whoever's it is,
- * takes back one that died in between. Exit codes: rejected, broken, notServed, diskFull, lockTimeout, conflict.
+ * takes back one that died in between; what was published is kept in `published` for whoever compares.
+ * Exit codes: rejected, broken, notServed, diskFull, lockTimeout, conflict.
  */
 export function publish(publication: Publication): { check: Script; act: Script } {
   const { service, tree, changes, test, apply, served } = publication;
@@ -58,6 +59,7 @@ export LC_ALL=C`,
     sh`tree=${tree}
 pending=${`${previous}/pending`}
 kept=${`${previous}/kept`}
+published=${`${previous}/published`}
 install -d -m 0700 ${paths.temporary} ${paths.previous} ${previous}
 rm -rf ${`${paths.temporary}/publish-${service}`}.*
 work=$(mktemp -d ${`${paths.temporary}/publish-${service}.XXXXXXXX`}) || exit ${EXIT.diskFull}
@@ -67,12 +69,17 @@ apply() { ( ${apply} ); }
 served() { ( ${served} ); }
 already() { ( ${join([...changes.map((change, n) => isSo(tree, change, sh`"$work/"new.${n}`)), so])} ); }`,
     FUNCTIONS,
+    sh`note() {
+${join(changes.map(noted))}
+if [ -d "$published" ]; then find "$published" -depth -mindepth 1 -type d -empty -delete; fi
+}`,
     ...changes.map(({ text }, n) =>
       text === null ? NOTHING : sh`printf %s ${text} >"$work/"new.${n} || cannot_write`,
     ),
     sh`if [ -d "$pending" ]; then
   if [ "$(cat "$pending/for")" = ${name} ] && already; then
     keep
+    note
     exit 0
   fi
   restore
@@ -112,7 +119,8 @@ while ! served; do
     refuse ${EXIT.notServed} ${`the change to ${service} was not seen to work within ${DEADLINE_SECONDS} seconds and was taken back`}
   sleep 0.1
 done
-keep`,
+keep
+note`,
     publication.after ?? NOTHING,
     sh`exit 0`,
   ]);
@@ -180,6 +188,13 @@ function remember({ path }: Change): Script {
 else
   mkdir -p "$work/pending/absent"/${place} && : >"$work/pending/absent"/${path} || cannot_write
 fi`;
+}
+
+/** What was published, so that a later change by somebody else can be seen, and taken back. */
+function noted({ path, text }: Change, n: number): Script {
+  const place = dirname(path);
+  if (text === null) return sh`rm -f "$published"/${path}`;
+  return sh`mkdir -p "$published"/${place} && cp "$work/"new.${n} "$published"/${path}`;
 }
 
 function swap({ path, text }: Change, n: number): Script {

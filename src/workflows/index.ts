@@ -1,5 +1,6 @@
 /** The registry of workflow types: each name is exported once, under the name that its function has. */
 export { enrolServer } from './enrol-server.js';
+export { inspectServer, inspectSite } from './inspection.js';
 export { issueCertificate } from './issue-certificate.js';
 export { provisionSite } from './provision-site.js';
 export { removeServer } from './remove-server.js';

@@ -1,0 +1,191 @@
+import type { ServerExamination } from '../host/server-examination.js';
+import { needsSwap } from '../host/swap.js';
+import type { Protection } from '../inventory/servers.js';
+import type { Finding } from '../workflows/inspection.js';
+
+/** What the inventory says of a server that was examined. */
+export interface ExpectedServer {
+  name: string;
+  controller: string;
+  /** Null: nobody ever said what is wanted. */
+  protection: Protection | null;
+  /** Its sites that run PHP. */
+  php: { site: string; domain: string }[];
+  /** An operation is at work there: what is half-way may be on its way. */
+  busy: boolean;
+}
+
+/** A clock that is further off spoils logs and one-time codes; certificates survive more. */
+const MOST_CLOCK_SECONDS = 60;
+const LEAST_FREE = { mib: 512, percent: 5 };
+
+/** What is right and what is wrong with a server. `now`: milliseconds since the epoch. */
+export function serverFindings(seen: ServerExamination, expected: ExpectedServer, now: number): Finding[] {
+  const { name } = expected;
+  const here = (command: string) => `${command} (on ${name})`;
+  return [
+    clock(seen, now, here),
+    ...disks(seen, here),
+    ...packages(seen, name, here),
+    ...nginx(seen, here),
+    seen.mariadb
+      ? fine('mariadb', 'MariaDB runs')
+      : wrong('mariadb', 'MariaDB does not run', here('systemctl start mariadb')),
+    ...php(seen, expected, here),
+    ...units(seen, here),
+    ...changes(seen, name, here),
+    ...leftovers(seen, expected, here),
+    claim(seen, expected),
+    ...protection(seen, expected, here),
+    seen.rebootDue
+      ? wrong('restart', 'Updates want the server restarted', here('systemctl reboot'))
+      : fine('restart', 'No update waits for a restart'),
+  ];
+}
+
+type Here = (command: string) => string;
+
+export function fine(name: string, message: string): Finding {
+  return { name, state: 'ok', message };
+}
+
+export function wrong(name: string, message: string, next: string, cause?: string): Finding {
+  return { name, state: 'wrong', message, next, ...(cause !== undefined && { cause }) };
+}
+
+function clock(seen: ServerExamination, now: number, here: Here): Finding {
+  const off = Math.round(seen.clock - now / 1000);
+  if (Math.abs(off) <= MOST_CLOCK_SECONDS) return fine('clock', 'The clock is right');
+  const says = `The clock is ${Math.abs(off)} s ${off > 0 ? 'ahead' : 'behind'}`;
+  return wrong('clock', says, here('timedatectl set-ntp true'));
+}
+
+function disks({ disks: all }: ServerExamination, here: Here): Finding[] {
+  const full = all.flatMap(({ place, freeMiB, freePercent, freeInodesPercent }) => [
+    ...(freeMiB < LEAST_FREE.mib || freePercent < LEAST_FREE.percent
+      ? [
+          wrong(
+            'disk',
+            `${place} has ${freeMiB} MiB free (${freePercent} %)`,
+            here(`du -xhd 3 ${place} | sort -h | tail`),
+          ),
+        ]
+      : []),
+    ...(freeInodesPercent < LEAST_FREE.percent
+      ? [
+          wrong(
+            'disk',
+            `${place} has ${freeInodesPercent} % of its inodes free`,
+            here(`du -xd 3 --inodes ${place} | sort -n | tail`),
+          ),
+        ]
+      : []),
+  ]);
+  return full.length > 0 ? full : [fine('disk', 'There is space on all disks')];
+}
+
+function packages({ missingPackages, brokenPackages }: ServerExamination, name: string, here: Here): Finding[] {
+  if (brokenPackages) {
+    return [wrong('packages', 'An installation of packages was interrupted', here('dpkg --configure -a'))];
+  }
+  if (missingPackages.length === 0) return [fine('packages', 'All packages are installed')];
+  return [wrong('packages', `Packages are missing: ${missingPackages.join(', ')}`, `chom server add ${name}`)];
+}
+
+function nginx({ nginx: { active, enabled, complaint } }: ServerExamination, here: Here): Finding[] {
+  const found = [
+    ...(complaint === null ? [] : [wrong('nginx', `nginx refuses its configuration: ${complaint}`, here('nginx -t'))]),
+    ...(active ? [] : [wrong('nginx', 'nginx does not run', here('systemctl start nginx'))]),
+    ...(enabled ? [] : [wrong('nginx', 'nginx does not start with the server', here('systemctl enable nginx'))]),
+  ];
+  return found.length > 0 ? found : [fine('nginx', 'nginx runs, and its configuration is valid')];
+}
+
+function php({ php: units_ }: ServerExamination, { php: wanted }: ExpectedServer, here: Here): Finding[] {
+  const running = new Set(units_.filter(({ active }) => active).map(({ site }) => site));
+  const down = wanted.filter(({ site }) => !running.has(site));
+  if (down.length === 0) return [fine('php', wanted.length === 0 ? 'No site runs PHP' : 'PHP runs for all its sites')];
+  return down.map(({ site, domain }) =>
+    wrong('php', `PHP of ${domain} does not run`, here(`systemctl restart chom-php@${site}`)),
+  );
+}
+
+function units({ failedUnits }: ServerExamination, here: Here): Finding[] {
+  if (failedUnits.length === 0) return [fine('units', 'No unit has failed')];
+  return failedUnits.map((unit) => {
+    // A job's unit is made anew each time: there is nothing to start.
+    const job = /^chom-[0-9a-f]{20}/.test(unit);
+    return wrong('units', `${unit} has failed`, here(`systemctl ${job ? 'reset-failed' : 'restart'} ${unit}`));
+  });
+}
+
+function changes({ changed }: ServerExamination, name: string, here: Here): Finding[] {
+  if (changed.length === 0) return [fine('files', "CHOM's files are as it published them")];
+  return changed.map(({ path, copy, gone }) =>
+    wrong('files', `${path} ${gone ? 'is gone' : 'was changed by somebody else'}`, putBack(path, copy, name, here)),
+  );
+}
+
+/** What belongs to the server comes back by enrolling it again; what belongs to one site by its copy. */
+export function putBack(path: string, copy: string, server: string, here: Here): string {
+  const [, ofNginx] = /\/chom\.d\/(s[a-z2-7]{9})\.conf$/.exec(path) ?? [];
+  const [, ofPhp] = /\/php\/(s[a-z2-7]{9})\//.exec(path) ?? [];
+  if (ofNginx !== undefined) return here(`cp ${copy} ${path} && nginx -t && systemctl reload nginx`);
+  if (ofPhp !== undefined) return here(`cp ${copy} ${path} && systemctl restart chom-php@${ofPhp}`);
+  return `chom server add ${server}`;
+}
+
+function leftovers({ pending, lostJobs }: ServerExamination, { busy, name }: ExpectedServer, here: Here): Finding[] {
+  if (busy || (pending.length === 0 && lostJobs.length === 0)) {
+    return [fine('leftovers', busy ? 'An operation is at work' : 'Nothing is left half-way')];
+  }
+  return [
+    ...pending.map((service) =>
+      wrong('leftovers', `A change to ${service} was left half-way`, `chom server add ${name}`),
+    ),
+    ...lostJobs.map((job) =>
+      wrong('leftovers', `Job ${job} began and never ended`, here(`rm -r /var/lib/chom/jobs/${job}`)),
+    ),
+  ];
+}
+
+function claim({ controller }: ServerExamination, { controller: own, name }: ExpectedServer): Finding {
+  if (controller === own) return fine('claim', 'The server belongs to this installation of CHOM');
+  if (controller === null) return wrong('claim', 'The server belongs to nobody', `chom server add ${name}`);
+  return wrong(
+    'claim',
+    `The server belongs to another installation of CHOM (${controller})`,
+    `chom server adopt ${name}`,
+  );
+}
+
+function protection(seen: ServerExamination, { protection: wanted, name }: ExpectedServer, here: Here): Finding[] {
+  if (wanted === null) return [];
+  const add = `chom server add ${name}`;
+  const { firewall, updates, swap } = seen;
+  const found: Finding[] = [];
+  if (!wanted.firewall) {
+    found.push(
+      firewall.up
+        ? wrong('firewall', 'A firewall of CHOM is up, and none is wanted', `${add} --no-firewall`)
+        : fine('firewall', 'No firewall of CHOM is wanted'),
+    );
+  } else if (firewall.stands) found.push(fine('firewall', 'The firewall is up, as CHOM made it'));
+  else if (firewall.others.length > 0) found.push(fine('firewall', `${firewall.others.join(' and ')} filters here`));
+  else if (firewall.unusable !== null) found.push(fine('firewall', `Nobody can filter here (${firewall.unusable})`));
+  else found.push(wrong('firewall', firewall.up ? 'The firewall was changed' : 'The firewall is down', add));
+  if (!wanted.updates) found.push(fine('updates', 'Security updates are not wanted'));
+  else if (!updates.on) found.push(wrong('updates', 'Security updates do not come by themselves', add));
+  else if (updates.idle.length > 0) {
+    found.push(
+      ...updates.idle.map((timer) =>
+        wrong('updates', `${timer} does not run`, here(`systemctl enable --now ${timer}`)),
+      ),
+    );
+  } else found.push(fine('updates', 'Security updates come by themselves'));
+  const { needed, obstacle } = needsSwap(swap);
+  if (wanted.swap && needed && obstacle === null)
+    found.push(wrong('swap', 'Memory is short and there is no swap', add));
+  else found.push(fine('swap', obstacle ?? (wanted.swap ? 'There is enough memory, or swap' : 'No swap is wanted')));
+  return found;
+}

@@ -1,0 +1,69 @@
+import { WorkflowFailedError } from '@temporalio/client';
+import * as servers from '../inventory/servers.js';
+import * as sites from '../inventory/sites.js';
+import { failure } from '../workflows/failures.js';
+import type { Report } from '../workflows/inspection.js';
+import { parseDomain } from './domain.js';
+import { parseServerName } from './names.js';
+import type { Chom } from './open.js';
+import { nobodyTakes } from './pollers.js';
+import { randomId } from './submit.js';
+
+const WORKER_WITHIN_MS = 10_000;
+/** A server that does not answer is given up after 15 s; two tries, and a queue. */
+const LIMIT_MS = 240_000;
+
+/** Has a worker look at a server. @throws NotFound; NoWorker; TemporalUnavailable */
+export async function inspectServer(chom: Chom, name: string): Promise<Report> {
+  const server = await servers.byName(chom.inventory.db, chom.tenant, parseServerName(name));
+  return await inspected(chom, 'inspectServer', server.id, name);
+}
+
+/** Has a worker look at a site. @throws NotFound; Conflict it is not live; NoWorker; TemporalUnavailable */
+export async function inspectSite(chom: Chom, domain: string): Promise<Report> {
+  const site = await sites.byDomain(chom.inventory.db, parseDomain(domain), { tenant: chom.tenant });
+  return await inspected(chom, 'inspectSite', site.id, site.domain);
+}
+
+async function inspected(chom: Chom, type: 'inspectServer' | 'inspectSite', id: string, name: string): Promise<Report> {
+  const temporal = await chom.temporal();
+  const workflowId = `${type === 'inspectServer' ? 'inspect-server' : 'inspect-site'}-${randomId(12)}`;
+  const handle = await temporal.workflow.start(type, {
+    workflowId,
+    taskQueue: chom.config.taskQueue,
+    args: [id],
+    staticSummary: `Look at ${name}`,
+    workflowExecutionTimeout: LIMIT_MS,
+  });
+  const left = new AbortController();
+  try {
+    return await Promise.race([handle.result() as Promise<Report>, nobody(chom, workflowId, left.signal)]);
+  } catch (error) {
+    throw error instanceof WorkflowFailedError && error.cause ? rootOf(error.cause) : error;
+  } finally {
+    left.abort();
+  }
+}
+
+/** Rejects when no worker has taken it up in time; else never ends. */
+async function nobody(chom: Chom, workflowId: string, left: AbortSignal): Promise<never> {
+  return await new Promise((_, reject) => {
+    const timer = setTimeout(() => {
+      void nobodyTakes(chom, workflowId).then((untaken) => {
+        if (!untaken) return;
+        reject(
+          failure('NoWorker', 'No worker looks at it', {
+            cause: 'servers are reached by workers alone',
+            next: 'chom dev, or chom worker',
+          }),
+        );
+      });
+    }, WORKER_WITHIN_MS);
+    left.addEventListener('abort', () => clearTimeout(timer), { once: true });
+  });
+}
+
+/** Temporal wraps what an activity threw. */
+function rootOf(error: Error): Error {
+  return error.cause instanceof Error ? rootOf(error.cause) : error;
+}

@@ -1,4 +1,5 @@
 import { applicationActivities } from './application.js';
+import { adoptionActivities } from './adoption.js';
 import { certificateActivities } from './certificate.js';
 import type { Deps } from './deps.js';
 import { inspectionActivities } from './inspection.js';
@@ -14,6 +15,7 @@ export function createActivities(deps: Deps): Record<string, (...args: never[]) 
   const groups = [
     operationActivities(deps),
     settlingActivities(deps),
+    adoptionActivities(deps),
     serverActivities(deps),
     siteActivities(deps),
     applicationActivities(deps),

@@ -15,6 +15,7 @@ const FAILURES: Record<OperationKind, { event: string; siteStatus?: SiteStatus; 
   'remove-server': { event: 'ServerRemovalFailed' },
   'provision-site': { event: 'SiteProvisioningFailed', siteStatus: 'failed' },
   'issue-certificate': { event: 'CertificateFailed' },
+  'adopt-server': { event: 'ServerAdoptionFailed' },
 };
 
 /** How an operation ended, as the workflow tells it. */

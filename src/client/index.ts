@@ -9,6 +9,8 @@ export { parsePrivateKey, readPrivateKey, type PrivateKey } from './private-key.
 export { createSite, type NewSite } from './new-site.js';
 export { issueCertificate } from './new-certificate.js';
 export { addTenant } from './tenant.js';
+export { adoptServer } from './adopt.js';
+export { settleOperation } from './settle.js';
 export { cancelOperation } from './cancel.js';
 export { answer, watch, type Seen, type WatchOptions } from './watch.js';
 export { failureDetails, isFailureType, type FailureDetails, type FailureType } from '../workflows/failures.js';

@@ -5,6 +5,7 @@ import type { Server } from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
 import { interactive } from './ask.js';
+import { adoptCommand } from './adopt.js';
 import { action, type Cli, type Session } from './cli.js';
 import { confirm } from './confirm.js';
 import { tellFindings } from './findings.js';
@@ -33,6 +34,7 @@ interface AddOptions {
 /** `chom server …` */
 export function serverCommand(program: Command, cli: Cli): void {
   const server = program.command('server').description('servers that sites live on');
+  adoptCommand(server, cli);
   server
     .command('add')
     .argument('<name>', 'what you call it')

@@ -18,7 +18,7 @@ import { sh, type Script } from './shell.js';
  * site holds the server's lock shared as well; a change to the server holds it exclusively: it is alone.
  * The directory itself is the short lock around reading and writing claims.
  */
-const CLAIMS = '/var/lib/chom/claims';
+export const CLAIMS = '/var/lib/chom/claims';
 const WAIT_SECONDS = 30;
 /** What the claim's shell functions leave in `$claim`, with who it is in `$holder`. */
 export type ClaimState = 'ok' | 'controller' | 'stale' | 'busy';

@@ -1,3 +1,4 @@
+import type { KnownClaim } from './adopt.js';
 import type { Script } from './shell.js';
 
 /** Whom a change on a host is made for. The host refuses every change whose claim is stale (docs/operations.md). */
@@ -64,6 +65,11 @@ export interface Host {
    * and waits until none of its changes is under way. Failures: those of a connection, StaleClaim, Busy, CommandFailed.
    */
   silence(claim: Claim, options?: { signal?: AbortSignal }): Promise<void>;
+  /**
+   * Makes `controller` the one whose claims the server accepts; returns all claims that it knows. Done again it changes
+   * nothing. Failures: those of a connection, Busy, CommandFailed.
+   */
+  adopt(controller: string, options?: { signal?: AbortSignal }): Promise<KnownClaim[]>;
   /** Stops every unit of the operation's slice and waits until it is empty. */
   stop(root: string, options?: { signal?: AbortSignal }): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { adopt } from './adopt.js';
 import { createConnection, type Connection, type ConnectionLog } from './connection.js';
 import type { Host, Output } from './host.js';
 import type { HostKey } from './host-key.js';
@@ -85,6 +86,7 @@ function hostOver(connection: Connection): Host {
     job: async (job, options) => await runJob(connection, job, options),
     upload: async (file, options) => await upload(connection, file, options?.signal),
     silence: async (claim, options) => await silence(connection, claim, options?.signal),
+    adopt: async (controller, options) => await adopt(connection, controller, options?.signal),
     stop: async (root, options) => await stopJobs(connection, root, options?.signal),
   };
 }

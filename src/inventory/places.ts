@@ -165,15 +165,22 @@ async function atOnce(trx: Trx, server: string): Promise<number> {
   return row?.atOnce ?? AT_ONCE;
 }
 
+/** A host has seen this epoch: whatever is given out from now on is higher. `scope`: `site/<id>` or `server/<id>`. */
+export async function learnEpoch(trx: Trx, scope: string, epoch: number): Promise<void> {
+  const known = await trx.selectFrom('epochs').select('epoch').where('scope', '=', scope).executeTakeFirst();
+  if ((known?.epoch ?? 0) < epoch) await setEpoch(trx, scope, epoch);
+}
+
 /** The next epoch of what the place is for. A host has seen 0 at most of what nobody has worked on yet. */
 async function raiseEpoch(trx: Trx, { site, server }: Pick<Place, 'site' | 'server'>): Promise<number> {
   const scope = site !== null ? `site/${site}` : `server/${server ?? ''}`;
   const known = await trx.selectFrom('epochs').select('epoch').where('scope', '=', scope).executeTakeFirst();
   const epoch = (known?.epoch ?? 0) + 1;
-  await trx
-    .insertInto('epochs')
-    .values({ scope, epoch })
-    .onConflict((conflict) => conflict.column('scope').doUpdateSet({ epoch }))
-    .execute();
+  await setEpoch(trx, scope, epoch);
   return epoch;
+}
+
+async function setEpoch(trx: Trx, scope: string, epoch: number): Promise<void> {
+  const row = trx.insertInto('epochs').values({ scope, epoch });
+  await row.onConflict((conflict) => conflict.column('scope').doUpdateSet({ epoch })).execute();
 }

@@ -1,4 +1,5 @@
 /** The registry of workflow types: each name is exported once, under the name that its function has. */
+export { adoptServer } from './adopt-server.js';
 export { enrolServer } from './enrol-server.js';
 export { inspectServer, inspectSite } from './inspection.js';
 export { issueCertificate } from './issue-certificate.js';

@@ -104,3 +104,7 @@ export type SitePlan = z.infer<typeof sitePlan>;
 export type ServerPlan = z.infer<typeof serverPlan>;
 export type RemovalPlan = z.infer<typeof removalPlan>;
 export type CertificatePlan = z.infer<typeof certificatePlan>;
+
+/** Input of adopt-server. */
+export const adoptionPlan = z.strictObject({ server: z.string(), tenant: z.string(), name: z.string() });
+export type AdoptionPlan = z.infer<typeof adoptionPlan>;

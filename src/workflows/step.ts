@@ -1,5 +1,11 @@
 /** The operations that CHOM knows; also the Temporal workflow types, in kebab case. */
-export const OPERATION_KINDS = ['enrol-server', 'remove-server', 'provision-site', 'issue-certificate'] as const;
+export const OPERATION_KINDS = [
+  'enrol-server',
+  'adopt-server',
+  'remove-server',
+  'provision-site',
+  'issue-certificate',
+] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 
 /** An undo as it is journalled: an activity and its arguments, to be called with the same arguments later. */

@@ -4,6 +4,7 @@ import { type Request, submit } from '../../src/client/submit.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as servers from '../../src/inventory/servers.js';
+import { holdPublishing } from './held.js';
 import { hostTree, sshConnections } from './host-tree.js';
 import { type Rig, startRig } from './rig.js';
 import type { Running } from './rig-command.js';
@@ -71,21 +72,7 @@ describe('what is wrong is refused before any host is touched', () => {
 });
 
 describe('while another operation is at work', () => {
-  /** Keeps everything that would publish a site waiting, as a long change of another site does. */
-  async function held<Result>(fn: () => Promise<Result>): Promise<Result> {
-    const { exec } = rig.lab.host('web1');
-    await exec('systemd-run --quiet --unit=holder flock /var/lib/chom/locks/nginx sleep infinity');
-    await poll(
-      'the lock is held',
-      10_000,
-      async () => (await exec('flock -n /var/lib/chom/locks/nginx true')).exit !== 0,
-    );
-    try {
-      return await fn();
-    } finally {
-      await exec('systemctl stop holder');
-    }
-  }
+  const held = async <Result>(fn: () => Promise<Result>) => await holdPublishing(rig.lab.host('web1'), fn);
 
   test('who comes second and may not wait gets status 11 and is told who holds the site, and the server', async () => {
     await rig.lab.acme.setAddress('first.lab.test', { a: [rig.lab.host('web1').address] });

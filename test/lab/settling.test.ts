@@ -40,7 +40,8 @@ test('[CH-03/provision-site] a site is made though its server is cut off, and re
     const begun = await publishing('cut.lab.test');
     await web1.cut();
     return begun;
-  }).finally(async () => await web1.mend());
+  });
+  await web1.mend();
   expect((await cut.running.ended).exit).toBe(0);
   // The job ran on, and was followed on: no attempt was spent.
   expect((await byId(cut.id)).steps).toSatisfy((steps: { attempt: number }[]) =>

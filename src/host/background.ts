@@ -46,14 +46,15 @@ case "$(systemctl show -P ActiveState ${unit})" in active | activating) ;; *) ex
 /** Ends it, and takes its files away. Succeeds when there was none. */
 export function stopBackground(site: string): { check: Script; act: Script } {
   const units = NAMES.flatMap((name) => [`chom-${name}@${site}.timer`, `chom-${name}@${site}.service`]);
-  const files = units.map((unit) => `${UNITS}/${unit}`);
+  // With the links that enable them: systemctl takes those away only while the unit's file is there.
+  const files = units.flatMap((unit) => {
+    const target = unit.endsWith('.timer') ? 'timers.target' : 'multi-user.target';
+    return [`${UNITS}/${unit}`, `${UNITS}/${target}.wants/${unit}`];
+  });
   return {
-    check: sh`for file in ${files}; do [ ! -e "$file" ] || exit 1; done
+    check: sh`for file in ${files}; do [ ! -e "$file" ] && [ ! -L "$file" ] || exit 1; done
 for unit in ${units}; do ! systemctl -q is-active "$unit" || exit 1; done`,
-    act: sh`for unit in ${units}; do
-  if [ -e ${UNITS}/"$unit" ]; then systemctl -q disable --now "$unit"; fi
-  systemctl stop "$unit" 2>/dev/null
-done
+    act: sh`systemctl stop ${units} 2>/dev/null
 rm -f ${files} && systemctl daemon-reload || exit 1
 systemctl reset-failed ${units} 2>/dev/null
 exit 0`,

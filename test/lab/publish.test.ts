@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startLab, type Lab, type LabHost } from '../../lab/index.js';
+import { type Background, startBackground, stopBackground } from '../../src/host/background.js';
 import { EXIT } from '../../src/host/exit-codes.js';
 import { publishSite, unpublishSite } from '../../src/host/nginx-site.js';
 import { startPhp, stopPhp } from '../../src/host/php-fpm.js';
@@ -62,6 +63,41 @@ async function get(host: LabHost, name: string, path = '/'): Promise<{ status: s
 }
 
 describe.each(HOSTS)('on %s', (name) => {
+  it("runs a site's own jobs as the site, where they see no other, and takes half of them back too", async () => {
+    const { host } = on(name);
+    const before = await snapshot(host);
+    const [site, other] = [newSite(), newSite()];
+    for (const each of [site, other]) await make(host, createUser(each));
+    const look = 'id -un >seen; ls /srv/chom >>seen; echo "$HOME %i" >>seen; ls /var/lib/chom >>seen 2>&1; true';
+    const all: Background[] = [
+      {
+        name: 'cron',
+        description: 'A job',
+        command: ['/bin/sh', '-c', look],
+        every: { calendar: '*:0/5', spread: '4min' },
+      },
+      { name: 'queue', description: 'A worker', command: ['/bin/sh', '-c', 'id -un >worker; exec sleep infinity'] },
+    ];
+    expect(await make(host, startBackground(site.site, all))).toBe('made');
+    expect(await make(host, startBackground(site.site, all))).toBe('already');
+    const [timer, job, worker] = ['cron@.timer', 'cron@.service', 'queue@.service'].map(
+      (unit) => `chom-${unit.replace('@', `@${site.site}`)}`,
+    );
+    expect(await ask(host, sh`systemd-analyze verify ${[timer!, job!, worker!]} 2>&1 | grep chom- || true`)).toBe('');
+    await ask(host, sh`systemctl start ${job!}`);
+    const app = `/srv/chom/${site.site}/app`;
+    const seen = (await ask(host, sh`cat ${`${app}/seen`}`)).split('\n');
+    expect(seen.slice(0, 3)).toEqual([site.site, site.site, `/srv/chom/${site.site}/tmp %i`]);
+    expect(seen[3]).toContain('Permission denied');
+    expect(await ask(host, sh`cat ${`${app}/worker`}`)).toBe(`${site.site}\n`);
+    // As a start leaves it that dies on its way.
+    await ask(host, sh`systemctl -q disable ${worker!} && rm ${`/etc/systemd/system/${timer}`}`);
+    expect(await make(host, stopBackground(site.site))).toBe('made');
+    expect(await make(host, stopBackground(site.site))).toBe('already');
+    for (const each of [site, other]) await make(host, removeUser(each));
+    expect(await snapshot(host)).toBe(before);
+  });
+
   it.each(['static', 'php'] as const)('serves a %s site, and leaves nothing of it behind', async (type) => {
     const web = on(name);
     const before = await snapshot(web.host);

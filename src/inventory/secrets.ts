@@ -52,12 +52,20 @@ export async function remove(trx: Trx, operation: string): Promise<void> {
   await trx.deleteFrom('operationSecrets').where('operation', '=', operation).execute();
 }
 
-/** Removes those made before `olderThan` (ISO-8601 UTC) for an operation that nobody asked for. Returns how many. */
+/**
+ * Removes those made before `olderThan` (ISO-8601 UTC) for an operation that nobody asked for, or that was cancelled
+ * before it began. Returns how many.
+ */
 export async function sweep(trx: Trx, olderThan: string): Promise<number> {
   const abandoned = trx
     .deleteFrom('operationSecrets')
     .where('createdAt', '<', olderThan)
-    .where('operation', 'not in', (asked) => asked.selectFrom('operations').select('id'));
+    .where('operation', 'not in', (needed) =>
+      needed
+        .selectFrom('operations')
+        .select('id')
+        .where((or) => or.or([or('outcome', 'is', null), or('outcome', '=', 'succeeded')])),
+    );
   return Number((await abandoned.executeTakeFirst()).numDeletedRows);
 }
 

@@ -2,19 +2,25 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { run } from '../../lab/command.js';
+import { serveWordpress, type WordpressServer } from '../../lab/wordpress.js';
 import * as credentials from '../../src/inventory/credentials.js';
 import { rawHistories, readable, unsealed } from './histories.js';
-import type { Running } from './rig-command.js';
+import type { Document, Running } from './rig-command.js';
 import { type Rig, startRig } from './rig.js';
 
 let rig: Rig;
+let wordpress: WordpressServer;
+let password: string;
 /** Everything that the command line has said. */
 const said: string[] = [];
 /** What process lists and units showed meanwhile, on this machine and on the host. */
 const shown: string[] = [];
 
 beforeAll(async () => {
-  rig = await startRig({ hosts: [{ name: 'web1' }], acme: true });
+  wordpress = await serveWordpress();
+  const { url: CHOM_WORDPRESS_URL, sha256: CHOM_WORDPRESS_SHA256 } = wordpress;
+  const environment = { CHOM_WORDPRESS_URL, CHOM_WORDPRESS_SHA256 };
+  rig = await startRig({ hosts: [{ name: 'web1' }], acme: true, environment });
   const host = rig.lab.host('web1');
   await rig.startWorker();
   await rig.lab.acme.setAddress('secret.lab.test', { a: [host.address] });
@@ -23,12 +29,21 @@ beforeAll(async () => {
   await watched(rig.chom.start('site', 'create', 'secret.lab.test', '--server', 'web1', '--json'));
   await rig.lab.acme.setAddress('secret.lab.test', {});
   await watched(rig.chom.start('certificate', 'issue', 'secret.lab.test', '--json'));
+  const blog = ['site', 'create', 'blog.lab.test', '--server', 'web1', '--type', 'wordpress', '--no-tls', '--json'];
+  const made = JSON.parse(await watched(rig.chom.start(...blog, '--admin-email', 'admin@lab.test'))) as Document;
+  password = made.admin?.password ?? '';
+  // It was shown, once, to whoever asked for the site.
+  said.splice(said.lastIndexOf(`${JSON.stringify(made)}\n`), 1);
+  await watched(rig.chom.start('op', 'watch', made.operation ?? '', '--json'));
   await watched(rig.chom.start('op', 'list', '--json'));
 });
-afterAll(async () => await rig?.down());
+afterAll(async () => {
+  await rig?.down();
+  await wordpress?.close();
+});
 
 /** Runs a command to its end, looking at all processes meanwhile again and again. */
-async function watched(running: Running): Promise<void> {
+async function watched(running: Running): Promise<string> {
   const units = `ps -eww -o args= e; systemctl show 'chom-*' --all; cat /run/systemd/transient/* 2>/dev/null; true`;
   const { process } = running;
   while (process.exitCode === null && process.signalCode === null) {
@@ -36,6 +51,7 @@ async function watched(running: Running): Promise<void> {
   }
   const { stdout, stderr } = await running.ended;
   said.push(stdout, stderr);
+  return stdout;
 }
 
 /** Every secret that there is, as the texts that give it away: lines of keys, private numbers. */
@@ -46,8 +62,11 @@ async function secrets(): Promise<Record<string, string[]>> {
   const file = JSON.parse(await readFile(join(home, 'keyring.json'), 'utf8')) as { keys: { key: string }[] };
   const host = rig.lab.host('web1');
   const { stdout } = await host.exec('find /var/lib/chom/tls -name key.pem -type f -exec cat {} +');
+  const keys = await host.exec("grep -hoE '[A-Za-z0-9+/]{64}' /srv/chom/*/app/wp-config.php");
   return {
     ...Object.fromEntries(held),
+    'admin-password': [password].filter(Boolean),
+    'wordpress-keys': keys.stdout.split('\n').filter(Boolean),
     bootstrap: tellTales(host.privateKey),
     certificate: tellTales(stdout),
     keyring: file.keys.map(({ key }) => key),
@@ -64,12 +83,21 @@ function tellTales(text: string): string[] {
 
 test('[SE-02] no secret is in any history, log, output, error, process list, or readable in the inventory', async () => {
   const found = await secrets();
-  const kinds = ['acme-account', 'bootstrap', 'certificate', 'keyring', 'server-key'];
+  const kinds = [
+    'acme-account',
+    'admin-password',
+    'bootstrap',
+    'certificate',
+    'keyring',
+    'server-key',
+    'wordpress-keys',
+  ];
   expect(Object.keys(found).toSorted()).toEqual(kinds);
   expect(kinds.filter((kind) => found[kind]?.length === 0)).toEqual([]);
 
   const histories = await rawHistories(rig);
-  const files = (await readdir(rig.home)).filter((name) => name !== 'keyring.json');
+  const entries = await readdir(rig.home, { withFileTypes: true });
+  const files = entries.flatMap((one) => (one.isFile() && one.name !== 'keyring.json' ? [one.name] : []));
   const read = files.map(async (name) => [name, await readFile(join(rig.home, name), 'latin1')] as const);
   const logs = `find /var/lib/chom/jobs /var/log -type f ! -path '*/journal/*' -exec cat {} +; journalctl -q; true`;
   const places: Record<string, string> = {

@@ -9,13 +9,16 @@ import { text as readText } from 'node:stream/consumers';
 import type { TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { startLab, type Lab } from './index.js';
+import { startSmtpSink } from './smtp.js';
+import { serveWordpress, type WordpressServer } from './wordpress.js';
 import { freePort } from './ports.js';
 
 /**
- * CHOM at work, on a real Debian host of this machine: a bare server becomes one that serves a static and a PHP site
- * over HTTPS, and the worker is killed on the way. `--keep` leaves everything up until Ctrl-C.
+ * CHOM at work, on a real Debian host of this machine: a bare server becomes one that serves a static, a PHP, a WordPress
+ * and a Laravel site over HTTPS, and the worker is killed on the way. `--keep` leaves everything up until Ctrl-C.
  */
 const CHOM = fileURLToPath(new URL('../dist/client/chom.js', import.meta.url));
+const LARAVEL = fileURLToPath(new URL('./laravel', import.meta.url));
 const keep = process.argv.includes('--keep');
 const rows: [what: string, seconds: number, seen: string][] = [];
 const undo: (() => Promise<unknown>)[] = [];
@@ -41,12 +44,16 @@ async function main(): Promise<void> {
     await started.host('web1').waitForSsh();
     return started;
   });
-  const environment = await settings(lab, home);
+  const wordpress = await serveWordpress();
+  undo.push(wordpress.close);
+  const environment = await settings(lab, home, wordpress);
   const dev = await startDev(environment);
   const web1 = lab.host('web1');
   const key = join(home, 'operator-key');
   await writeFile(key, web1.privateKey, { mode: 0o600 });
-  const at = ['--host', web1.address, '--key', key, '--host-key', web1.hostKey];
+  const relay = await startSmtpSink(web1.address.replace(/\d+$/, '1'));
+  undo.push(relay.close);
+  const at = ['--host', web1.address, '--key', key, '--host-key', web1.hostKey, '--smtp-relay', relay.relay];
   await timed('chom server add web1', 'nginx, PHP, MariaDB installed', () =>
     chom(environment, ['server', 'add', 'web1', ...at]),
   );
@@ -69,6 +76,16 @@ async function main(): Promise<void> {
   await timed('chom site create php.demo.test', 'worker killed on the way', () => chom(environment, words, kill));
   if (!killed) throw new Error('the worker was not killed: the step was not seen');
   rows.push(['https://php.demo.test/', ...(await visit(lab, 'php.demo.test'))]);
+
+  const blog = ['site', 'create', 'wordpress.demo.test', '--server', 'web1', '--type', 'wordpress'];
+  await timed('chom site create wordpress.demo.test', 'own database, cron and first login', () =>
+    chom(environment, [...blog, '--title', 'Hello from WordPress', '--admin-email', 'you@demo.test']),
+  );
+  rows.push(['https://wordpress.demo.test/', ...(await visit(lab, 'wordpress.demo.test'))]);
+  const shop = ['site', 'create', 'laravel.demo.test', '--server', 'web1', '--type', 'laravel', '--from', LARAVEL];
+  await timed('chom site create laravel.demo.test', 'own database, scheduler and queue', () => chom(environment, shop));
+  rows.push(['https://laravel.demo.test/', ...(await visit(lab, 'laravel.demo.test'))]);
+  await chom(environment, ['site', 'list']);
   await chom(environment, ['op', 'list']);
   await chom(environment, ['certificate', 'list']);
 
@@ -77,11 +94,12 @@ async function main(): Promise<void> {
   if (keep) await untilInterrupted(environment);
 }
 
-async function settings(lab: Lab, home: string): Promise<NodeJS.ProcessEnv> {
+async function settings(lab: Lab, home: string, wordpress: WordpressServer): Promise<NodeJS.ProcessEnv> {
   const acme = lab.acme;
   if (!acme) throw new Error('the lab has no certificate authority');
   const { address } = lab.host('web1');
-  for (const domain of ['static.demo.test', 'php.demo.test']) await acme.setAddress(domain, { a: [address] });
+  for (const domain of ['static', 'php', 'wordpress', 'laravel'].map((type) => `${type}.demo.test`))
+    await acme.setAddress(domain, { a: [address] });
   const [port, ui, codec] = await Promise.all([freePort(), freePort(), freePort()]);
   return {
     ...process.env,
@@ -90,6 +108,8 @@ async function settings(lab: Lab, home: string): Promise<NodeJS.ProcessEnv> {
     CHOM_ACME_DIRECTORY: acme.directoryUrl,
     CHOM_ACME_CA_FILE: acme.caFile,
     CHOM_DNS_SERVER: acme.dnsServer,
+    CHOM_WORDPRESS_URL: wordpress.url,
+    CHOM_WORDPRESS_SHA256: wordpress.sha256,
     TEMPORAL_ADDRESS: `127.0.0.1:${port}`,
     DEMO_PORTS: `${port} ${ui} ${codec}`,
     DEMO_UI: `http://127.0.0.1:${ui}`,
@@ -148,7 +168,7 @@ async function visit(lab: Lab, domain: string): Promise<[seconds: number, seen: 
   });
   const seconds = (performance.now() - started) / 1000;
   const title = body
-    .replaceAll(/<[^>]*>/g, ' ')
+    .replaceAll(/<(style|script)\b[\s\S]*?<\/\1>|<[^>]*>/g, ' ')
     .replaceAll(/\s+/g, ' ')
     .trim();
   if (status !== 200) throw new Error(`https://${domain}/ answers ${status}: ${title.slice(0, 200)}`);
@@ -184,7 +204,15 @@ function table(): string {
 }
 
 async function untilInterrupted(environment: NodeJS.ProcessEnv): Promise<void> {
-  const names = ['CHOM_HOME', 'CHOM_ACME_DIRECTORY', 'CHOM_ACME_CA_FILE', 'CHOM_DNS_SERVER', 'TEMPORAL_ADDRESS'];
+  const names = [
+    'CHOM_HOME',
+    'CHOM_ACME_DIRECTORY',
+    'CHOM_ACME_CA_FILE',
+    'CHOM_DNS_SERVER',
+    'TEMPORAL_ADDRESS',
+    'CHOM_WORDPRESS_URL',
+    'CHOM_WORDPRESS_SHA256',
+  ];
   say('\nIn another terminal:');
   say(`  export ${names.map((name) => `${name}=${environment[name]}`).join(' ')}`);
   say('  npm run -s chom -- site list\n\nCtrl-C ends it all.');

@@ -3,6 +3,7 @@ import { temporalCli } from '../src/client/programs/temporal.js';
 import { base } from './base.js';
 import { acmePrograms, timeSkippingServer } from './programs.js';
 import { requireLab } from './requirements.js';
+import { wordpressArchive } from './wordpress.js';
 
 /**
  * Gets everything that tests need and that takes minutes on a new machine, one after the other: two builds at once on a
@@ -16,5 +17,6 @@ if (wanted('workflows') || wanted('lab')) await timeSkippingServer();
 if (wanted('lab')) {
   await requireLab();
   await acmePrograms();
+  await wordpressArchive();
   for (const bare of [false, true]) for (const release of [13, 12] as const) await base(release, bare);
 }

@@ -359,6 +359,25 @@ describe('what belongs to somebody else', () => {
   });
 });
 
+test('a relay stays until another is named; without one a new site that could send says so', async () => {
+  const host = rig.lab.host('new');
+  const named = async () => (await host.exec('grep -h ^port /etc/chom/msmtprc')).stdout.trim();
+  await rig.enrol(host);
+  expect(await named()).toBe(`port ${sink.relay.split(':')[1]}`);
+  await rig.enrol(host, '--smtp-relay', '[2001:db8::25]:587');
+  expect(await named()).toBe('port 587');
+  await rig.enrol(host, '--smtp-relay', 'none');
+  expect(await named()).toBe('');
+  const warned = async (type: string) => {
+    const words = ['--server', 'new', '--type', type, '--no-tls', '--json'];
+    return (await rig.chom.must('site', 'create', `${type}.silent.example`, ...words)).json?.warnings;
+  };
+  expect(await warned('static')).toEqual([]);
+  expect(await warned('php')).toEqual([
+    expect.stringMatching(/^new has no SMTP relay: .*server add new … --smtp-relay/),
+  ]);
+});
+
 test('[PS-08] a site whose server is not there ends early, and nothing is tried twice', async () => {
   const unknown = await rig.chom('site', 'create', 'lost.example', '--server', 'nowhere', '--no-tls', '--json');
   expect(unknown).toMatchObject({ exit: 5, json: { error: { type: 'NotFound', next: 'chom server list' } } });

@@ -22,8 +22,9 @@ export default defineConfig({
           name: 'lab',
           include: ['test/lab/**/*.test.ts'],
           globalSetup: ['test/workflows/bundle.ts'],
-          // Real hosts on a small machine: one file at a time, and time enough for a host to boot and reboot.
-          fileParallelism: false,
+          // Real hosts on a small machine: mostly waited for, so two files at a time (labs do not meet), and time enough
+          // for a host to boot and reboot.
+          maxWorkers: 2,
           testTimeout: 240_000,
           hookTimeout: 600_000,
         },

@@ -16,16 +16,16 @@ import {
 } from '@temporalio/workflow';
 import type { Duration } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
-import { z } from 'zod';
 import type { operationActivities } from '../activities/operation.js';
 import type { Begun } from '../inventory/operations.js';
 import type { settlingActivities } from '../activities/settling.js';
 import { Board } from './board.js';
 import { causeOf, failureOf, type Cause } from './causes.js';
 import type { Definition, Ending, Operation, OperationWorkflow, Order, StepOptions } from './definition.js';
-import { failure, RETRYABLE } from './failures.js';
+import { RETRYABLE } from './failures.js';
 import { insist } from './insist.js';
 import { describeLine, lookAfter, WAIT_LABEL } from './line.js';
+import { openOrder } from './order.js';
 import type { Progress, Question, StepProgress } from './progress.js';
 import { settleMember, silence } from './settlement.js';
 import type { OperationKind, StepContext, Undo } from './step.js';
@@ -45,8 +45,6 @@ const grantedSignal = defineSignal('granted');
 
 /** Waiting longer is not working. */
 const LONGEST_WAIT_WITH_PLACE_MS = 120_000;
-
-const orderSchema = z.strictObject({ operation: z.string(), input: z.unknown() });
 
 /** One run of an operation: its life from taking the place to recording the outcome (docs/operations.md). */
 export class Run<Input> implements Operation {
@@ -80,7 +78,7 @@ export class Run<Input> implements Operation {
     try {
       await this.begin();
       void clock.run(() => this.watchTheClock()).catch(() => undefined);
-      await body(this, this.check(order));
+      await body(this, openOrder(order, this.id, this.definition.input));
     } catch (error) {
       return await CancellationScope.nonCancellable(() => this.end(error));
     } finally {
@@ -302,17 +300,6 @@ export class Run<Input> implements Operation {
       if (causeOf(error).type === 'NotFound') this.unknown = true;
       throw error;
     }
-  }
-
-  private check(order: Order<Input>): Input {
-    const envelope = orderSchema.safeParse(order);
-    if (!envelope.success) throw failure('InvalidInput', 'The order is not sealed with a key that this worker holds');
-    if (envelope.data.operation !== this.id) {
-      throw failure('Forbidden', `The order is for operation ${envelope.data.operation}, not for ${this.id}`);
-    }
-    const input = this.definition.input.safeParse(envelope.data.input);
-    if (!input.success) throw failure('InvalidInput', z.prettifyError(input.error));
-    return input.data;
   }
 
   private async watchTheClock(): Promise<void> {

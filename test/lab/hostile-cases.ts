@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { prepareLaravel } from '../../src/host/laravel.js';
 import { publishSite, unpublishSite } from '../../src/host/nginx-site.js';
 import { startPhp, stopPhp } from '../../src/host/php-fpm.js';
 import { sh } from '../../src/host/shell.js';
@@ -98,7 +99,18 @@ CREATE USER '${site}'@'localhost' IDENTIFIED VIA unix_socket; GRANT ALL ON ${sit
       );
     await make(host, createUser(attacker));
     const before = await untouched();
-    const names = ['.chom-install', 'index.php', 'index.html', 'nginx', 'known_hosts', '.config', 'sess_x'];
+    const names = [
+      '.chom-install',
+      'index.php',
+      'index.html',
+      'nginx',
+      'known_hosts',
+      '.config',
+      'sess_x',
+      '.env',
+      '.chom-env',
+      'storage',
+    ];
     await ask(host, swapLoop(attacker.site, names, victims));
     const attacked: [string, () => Promise<unknown>][] = [
       ['its user', async () => await run(host, createUser(attacker).act)],
@@ -110,6 +122,14 @@ CREATE USER '${site}'@'localhost' IDENTIFIED VIA unix_socket; GRANT ALL ON ${sit
         'its page',
         async () =>
           await run(host, installSource({ ...attacker, source: { kind: 'placeholder' } }, { kind: 'placeholder' }).act),
+      ],
+      [
+        'its application',
+        async () => {
+          const made = `cd /srv/chom/${attacker.site}/app && touch artisan && mkdir -p public && touch public/index.php`;
+          await hostile(host, attacker.site, attacker.domain).asUser(made);
+          await run(host, prepareLaravel({ ...attacker, tls: false, version }).act);
+        },
       ],
       ['its PHP', async () => await run(host, startPhp({ ...attacker, version }).act)],
       ['its publication', async () => await run(host, publishSite({ ...attacker, certificate: false }, facts).act)],

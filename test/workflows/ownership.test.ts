@@ -97,6 +97,12 @@ test.each<[string, OperationKind, Asked, object]>([
     { ...certificate, site: THEIRS.site },
   ],
   ["another's name", 'issue-certificate', { ...web1, site: OWN.site }, { ...certificate, names: [THEIRS.domain] }],
+  [
+    'the end of another’s server',
+    'remove-server',
+    web1,
+    { server: 'web2', tenant: 'default', name: 'web2', gone: true },
+  ],
   ["another's server", 'enrol-server', web1, { ...enrolment, server: 'web2', name: 'web2', hostKey: null }],
 ])('[SE-05] a forged order for %s is refused by the worker', async (_, kind, asked, plan) => {
   const row = await forged(kind, asked, plan);

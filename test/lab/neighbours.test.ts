@@ -101,15 +101,16 @@ test('50 requests a second on a site lose none while operations run on its serve
     for (let domain = left.shift(); domain !== undefined; domain = left.shift()) await create(domain);
   };
   await Promise.all([work(), work(), work()]);
-  await createInVain('again.lab.test');
   const visits = await traffic.end();
   expect(visits.failed).toEqual([]);
-  tell(`${OPERATIONS + 1} operations`, visits);
+  tell(`${OPERATIONS} operations`, visits);
 });
 
 test('the UID of a site that failed is never given again', async () => {
-  const rows = await rig.inventory.db.selectFrom('sites').select(['uid', 'status']).orderBy('createdAt').execute();
-  expect(rows.filter(({ status }) => status === 'failed')).toHaveLength(3);
+  await createInVain('again.lab.test');
+  await create('after.lab.test');
+  const rows = await rig.inventory.db.selectFrom('sites').select(['uid', 'status']).orderBy('uid').execute();
+  expect(rows.map(({ status }) => status).slice(-2)).toEqual(['failed', 'active']);
   expect(rows.map(({ uid }) => uid)).toEqual(rows.map((_, n) => 20_000 + n));
   const { stdout } = await rig.lab
     .host('web1')

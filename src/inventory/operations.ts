@@ -7,6 +7,8 @@ import type { Keyring } from './keyring.js';
 import * as places from './places.js';
 import type { OperationsTable, OperationState, Outcome, Priority } from './schema.js';
 import { seal } from './sealing.js';
+import * as secrets from './secrets.js';
+import * as uploads from './uploads.js';
 
 export { conclude } from './conclusion.js';
 export { begin, commitOperation, enterStep, leave, markUndone, turnBack, type Begun } from './lifecycle.js';
@@ -102,6 +104,8 @@ export async function cancelAsked(trx: Trx, id: string): Promise<string[] | null
     .where('outcome', 'is', null)
     .executeTakeFirst();
   if (numUpdatedRows === 0n) return null;
+  await uploads.remove(trx, id);
+  await secrets.remove(trx, id);
   // It has had a place, or stood in line, since it was asked for; a child has none.
   return await places.release(trx, { root: id, server });
 }

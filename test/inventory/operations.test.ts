@@ -8,6 +8,7 @@ import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
 import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
+import * as uploads from '../../src/inventory/uploads.js';
 import * as undos from '../../src/inventory/undos.js';
 import { failureOf, onBothDatabases } from './databases.js';
 import { activeServer, provision, sitePlan } from './records.js';
@@ -228,7 +229,12 @@ onBothDatabases('An operation', (database) => {
         exclusive: false,
       });
     });
+    const content = (async function* () {
+      yield await Promise.resolve(Buffer.from('a site'));
+    })();
+    await uploads.put(database, 'p1', content, { limitBytes: 100 });
     expect(await write((trx) => operations.cancelAsked(trx, 'p1'))).toEqual([]);
+    expect(await database.inventory.db.selectFrom('uploads').selectAll().execute()).toEqual([]);
     expect(await write((trx) => operations.cancelAsked(trx, 'p1'))).toBeNull();
     expect(await byId('p1')).toMatchObject({ state: 'ended', outcome: 'cancelled' });
     expect(await roots()).toEqual([]);

@@ -13,7 +13,7 @@ import type { Chom } from './open.js';
  */
 export async function removeServer(
   chom: Chom,
-  wanted: { name: string; gone?: boolean },
+  wanted: { name: string; gone?: boolean; wait?: boolean },
 ): Promise<{ operation: string; server: Server }> {
   const { tenant, inventory } = chom;
   const name = parseServerName(wanted.name);
@@ -38,6 +38,7 @@ export async function removeServer(
     server: gone ? null : server.id,
     serverName: name,
     exclusive: true,
+    ...(wanted.wait !== undefined && { wait: wanted.wait }),
   });
   return { operation, server };
 }

@@ -93,6 +93,7 @@ Examples:
     .description('take CHOM off a server that has no sites; its packages, and what others keep there, stay')
     .option('--confirm <name>', 'the name once more; without it you are asked')
     .option('--gone', 'it no longer exists: forget it, its sites, and what is at work on it, without touching it')
+    .option(...FOLLOW_OPTIONS.noWait)
     .option(...FOLLOW_OPTIONS.detach)
     .option(...FOLLOW_OPTIONS.timeout)
     .addHelpText('after', '\nExample:\n  chom server remove web1 --confirm web1')
@@ -109,6 +110,7 @@ async function doctor(session: Session, name: string): Promise<number> {
 interface RemoveOptions {
   confirm?: string;
   gone?: boolean;
+  wait: boolean;
   detach?: boolean;
   timeout?: string;
 }
@@ -119,7 +121,7 @@ async function remove(session: Session, name: string, options: RemoveOptions): P
   await confirm(session, name, options.confirm);
   const chom = await session.open();
   const { removeServer } = await import('./remove-server.js');
-  const { operation, server } = await removeServer(chom, { name, gone: options.gone === true });
+  const { operation, server } = await removeServer(chom, { name, gone: options.gone === true, wait: options.wait });
   return await follow(session, chom, operation, {
     ...options,
     needsWorker: true,

@@ -102,7 +102,7 @@ nft add rule ip filter INPUT tcp dport 25 drop`,
 describe('a firewall', () => {
   /** As if the new rules kept CHOM out: what lets nobody new in comes with them, once, and goes with them. */
   const lockOut = `cat >/run/foreign.nft <<'END'
-table inet foreign { chain early { type filter hook prerouting priority -300; tcp dport 22 tcp flags & (syn | ack) == syn drop; } }
+table inet foreign { chain early { type filter hook prerouting priority -300; tcp dport 22 tcp flags & (syn | ack) == syn drop; }; }
 END
 cat >/usr/local/sbin/nft <<'END'
 #!/bin/sh

@@ -93,7 +93,8 @@ function quietTemporal(log: pino.Logger): void {
 
 await main(readConfig(process.env)).catch((error: unknown) => {
   process.stderr.write(`chom worker: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  // Temporal's runtime, once installed, keeps the process alive and swallows SIGTERM: whoever restarts us would wait for ever.
+  process.exit(1);
 });
 // Listening for the parent's end keeps the channel to it open, and this process alive.
 if (process.connected) process.disconnect();

@@ -1,6 +1,5 @@
-import { fsync, open } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { createHosts } from '../src/host/pool.js';
 import { sh } from '../src/host/shell.js';
 import { controllerId } from '../src/inventory/keys.js';
@@ -19,13 +18,16 @@ export async function measurePieces({ rig, chom }: Setting): Promise<void> {
   const { id } = await servers.byName(inventory.db, tenant, SERVER);
   const log = { info: () => undefined };
   const hosts = createHosts({ resolve: async (server) => await serverLogin(inventory.db, keyring, server), log });
-  const file = await promisify(open)(join(rig.home, 'bench'), 'w');
+  const file = await open(join(rig.home, 'bench'), 'w');
   const claim = { controller: await controllerId(inventory), scope: 'site/sbench', root: 'bench', epoch: 1 };
   const host = await hosts.for(id);
   const job = { claim, operation: 'bench', attempt: '1', limitSeconds: 60 };
   let n = 0;
   const pieces: Record<string, () => Promise<unknown>> = {
-    'a synced write to this disk': async () => await promisify(fsync)(file),
+    'a synced write to this disk': async () => {
+      await file.write('x');
+      await file.sync();
+    },
     'a transaction of the inventory': async () =>
       await inventory.transaction(async (trx) => await servers.setStatus(trx, id, 'active')),
     'where a server is, and its key': async () => await hosts.for(id),
@@ -45,6 +47,7 @@ export async function measurePieces({ rig, chom }: Setting): Promise<void> {
       say(`  ${name.padEnd(width)}  ${seconds(median(times))}`);
     }
   } finally {
+    await file.close();
     await hosts.close();
   }
 }

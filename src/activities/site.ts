@@ -4,6 +4,8 @@ import { askNginxFacts, parseNginxFacts, publishSite, unpublishSite } from '../h
 import { paths } from '../host/paths.js';
 import { startPhp, stopPhp, type PhpSite } from '../host/php-fpm.js';
 import { forgetSource, installSource, sourceInstalled, type SiteSource } from '../host/site-source.js';
+import { expectOk } from '../host/exit.js';
+import { EXIT, EXIT_TYPES } from '../host/exit-codes.js';
 import { createUser, removeUser } from '../host/user.js';
 import * as events from '../inventory/events.js';
 import * as operations from '../inventory/operations.js';
@@ -19,6 +21,9 @@ import { ask, change } from './host-step.js';
 import { releaseContent } from './release.js';
 import type { Noted } from './server-setup.js';
 import { fence, workplace, type Workplace } from './workplace.js';
+
+/** So many users of others may lie where our uids go on. */
+const MOST_UIDS_TRIED = 1000;
 
 /** The steps that make a site on its server, and take it away again. */
 export function siteActivities(deps: Deps) {
@@ -45,9 +50,17 @@ export function siteActivities(deps: Deps) {
 
     /** @throws Conflict a user, group, uid or directory that CHOM has not made for this site */
     async createUser(step: StepContext, plan: SitePlan): Promise<void> {
-      const { uid } = await sites.byId(inventory.db, plan.site);
       const place = await siteServer(step, plan);
-      await change(place, 'create-user', `Creating user ${plan.site}`, createUser({ site: plan.site, uid }));
+      for (let tries = 1; ; tries += 1) {
+        const { uid } = await sites.byId(inventory.db, plan.site);
+        const output = await place.job(`create-user-${uid}`, createUser({ site: plan.site, uid }));
+        if (output.exit !== EXIT.uidTaken || tries === MOST_UIDS_TRIED) {
+          expectOk(output, place, `Creating user ${plan.site}`, EXIT_TYPES);
+          return;
+        }
+        // useradd gives the administrator's next user the highest uid there is, and one: that of our next site.
+        await inventory.fenced(fence(step), async (trx) => await sites.renumber(trx, plan.site));
+      }
     },
 
     /** Ends every process of the site and removes its user and files. */

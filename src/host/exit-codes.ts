@@ -20,6 +20,8 @@ export const EXIT = {
   sourceRejected: 87,
   sourceUnavailable: 88,
   packageManagerBusy: 89,
+  /** The uid that the inventory gave is somebody else's on this server. */
+  uidTaken: 90,
 } as const;
 
 /** What they mean, for `expectOk`. */
@@ -34,4 +36,5 @@ export const EXIT_TYPES: Readonly<Record<(typeof EXIT)[keyof typeof EXIT], Failu
   [EXIT.sourceRejected]: 'SourceRejected',
   [EXIT.sourceUnavailable]: 'SourceUnavailable',
   [EXIT.packageManagerBusy]: 'PackageManagerBusy',
+  [EXIT.uidTaken]: 'Conflict',
 };

@@ -11,7 +11,7 @@ export interface SiteUser {
 
 /**
  * Makes user, group and directories. A mark below `/var/lib/chom/sites` is written first and says that they are ours:
- * whatever has the name or the uid without it is somebody else's (`conflict`), and nothing is touched.
+ * whatever has the name or the uid without it is somebody else's (`conflict`, `uidTaken`), and nothing is touched.
  */
 export function createUser({ site, uid }: SiteUser): { check: Script; act: Script } {
   const root = paths.root(site);
@@ -33,14 +33,15 @@ fail() {
 }
 conflict() {
   echo "$1 exists on the server and was not made by CHOM for this site" >&2
+  [ $# -lt 2 ] || exit "$2"
   exit ${EXIT.conflict}
 }
 install -d -m 0700 ${paths.sites} || fail ${`cannot write ${paths.sites}`} ${paths.state}
 if [ "$(cat ${mark} 2>/dev/null)" != ${uid} ]; then
   ! getent passwd ${site} >&2 || conflict ${`user ${site}`}
   ! getent group ${site} >&2 || conflict ${`group ${site}`}
-  ! getent passwd ${uid} >&2 || conflict ${`a user with uid ${uid}`}
-  ! getent group ${uid} >&2 || conflict ${`a group with gid ${uid}`}
+  ! getent passwd ${uid} >&2 || conflict ${`a user with uid ${uid}`} ${EXIT.uidTaken}
+  ! getent group ${uid} >&2 || conflict ${`a group with gid ${uid}`} ${EXIT.uidTaken}
   if [ -e ${root} ] || [ -L ${root} ]; then conflict ${root}; fi
   echo ${uid} >${`${mark}.new`} && sync ${`${mark}.new`} && mv -fT ${`${mark}.new`} ${mark} && sync ${paths.sites} ||
     fail ${`cannot write ${mark}`} ${paths.state}

@@ -24,12 +24,7 @@ export async function reserve(trx: Trx, plan: SitePlan, operation: string): Prom
     throw failure('Conflict', `Site id ${plan.site} was used already`, { holder: held.createdBy });
   }
   await checkServer(trx, plan);
-  const { nextUid } = await trx
-    .updateTable('servers')
-    .set((row) => ({ nextUid: row('nextUid', '+', 1) }))
-    .where('id', '=', plan.server)
-    .returning('nextUid')
-    .executeTakeFirstOrThrow();
+  const uid = await newUid(trx, plan.server);
   const at = now();
   await trx
     .insertInto('sites')
@@ -37,7 +32,7 @@ export async function reserve(trx: Trx, plan: SitePlan, operation: string): Prom
       id: plan.site,
       tenant: plan.tenant,
       server: plan.server,
-      uid: nextUid - 1,
+      uid,
       domain: plan.domain,
       aliases: JSON.stringify(plan.aliases),
       type: plan.type,
@@ -52,6 +47,25 @@ export async function reserve(trx: Trx, plan: SitePlan, operation: string): Prom
     .execute();
   await takeNames(trx, plan);
   return await byId(trx, plan.site);
+}
+
+/** Gives a site that is not live yet another uid: the one that it had is somebody else's on its server. */
+export async function renumber(trx: Trx, id: string): Promise<void> {
+  const { server, status } = await byId(trx, id);
+  if (status !== 'provisioning') throw failure('Bug', `Site ${id} is ${status}: its uid is for ever`);
+  const uid = await newUid(trx, server);
+  await trx.updateTable('sites').set({ uid, updatedAt: now() }).where('id', '=', id).execute();
+}
+
+/** Never given out again on that server. */
+async function newUid(trx: Trx, server: string): Promise<number> {
+  const { nextUid } = await trx
+    .updateTable('servers')
+    .set((row) => ({ nextUid: row('nextUid', '+', 1) }))
+    .where('id', '=', server)
+    .returning('nextUid')
+    .executeTakeFirstOrThrow();
+  return nextUid - 1;
 }
 
 /** The site is live. @throws Conflict when it was given up meanwhile */

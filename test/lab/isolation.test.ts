@@ -181,17 +181,17 @@ echo own >real.txt; ln -sf real.txt link.txt; echo hidden >.env; mkdir -p .git .
   it('[FS-07/provision-site] a user, group, uid or directory that is not ours is left alone', async () => {
     const { host } = web();
     const site = { site: 'sconflicta', uid: 20_050 };
-    const taken: [Script, Script][] = [
+    const taken: [Script, Script, number?][] = [
       [sh`useradd -M sconflicta`, sh`userdel sconflicta`],
       [sh`groupadd sconflicta`, sh`groupdel sconflicta`],
-      [sh`useradd -M -u 20050 somebody`, sh`userdel somebody`],
+      [sh`useradd -M -u 20050 somebody`, sh`userdel somebody`, EXIT.uidTaken],
       [sh`mkdir /srv/chom/sconflicta && echo theirs >/srv/chom/sconflicta/file`, sh`rm -r /srv/chom/sconflicta`],
     ];
-    for (const [take, giveBack] of taken) {
+    for (const [take, giveBack, exit = EXIT.conflict] of taken) {
       await ask(host, take);
       const before = await snapshot(host);
       const said = await run(host, createUser(site).act);
-      expect(said.exit).toBe(EXIT.conflict);
+      expect(said.exit).toBe(exit);
       expect(said.stderr).toContain('was not made by CHOM');
       expect(await make(host, removeUser(site))).toBe('already');
       await ask(host, removeUser(site).act);

@@ -357,6 +357,21 @@ describe('what belongs to somebody else', () => {
     expect(json?.warnings).toEqual([]);
     expect(await hostTree(host, { times })).toEqual(before);
   });
+
+  test('an administrator’s user that got the next uid keeps it, and the site gets another', async () => {
+    const host = rig.lab.host('new');
+    const { id, nextUid } = await rig.inventory.db
+      .selectFrom('servers')
+      .select(['id', 'nextUid'])
+      .where('name', '=', 'new')
+      .executeTakeFirstOrThrow();
+    expect((await host.exec(`useradd -u ${nextUid} administrator`)).exit).toBe(0);
+    await rig.chom.must('site', 'create', 'numbered.example', '--server', 'new', '--no-tls');
+    const site = await sites.byDomain(rig.inventory.db, 'numbered.example');
+    expect([site.server, site.uid]).toEqual([id, nextUid + 1]);
+    expect((await host.exec(`id -u ${site.id}; id -u administrator`)).stdout).toBe(`${nextUid + 1}\n${nextUid}\n`);
+    expect((await visit('numbered.example', 'new')).status).toBe(200);
+  });
 });
 
 test('a relay stays until another is named; without one a new site that could send says so', async () => {

@@ -1,10 +1,25 @@
-import { createServer, type AddressInfo } from 'node:net';
+import { randomInt } from 'node:crypto';
+import { createServer } from 'node:net';
 
-/** A port of loopback that nothing listens on. */
+/**
+ * Below the ports that Linux gives to outgoing connections and to whoever listens on port 0 (32768 and up, ip(7)): one of
+ * those may be taken again between its finding and its use.
+ */
+const FIRST = 20_000;
+const LAST = 32_000;
+
+/** A port of loopback that nothing listens on, and that nobody gets without asking for it. */
 export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(FIRST, LAST);
+    if (await isFree(port)) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  return await new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }

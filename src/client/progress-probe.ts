@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Progress } from '../workflows/progress.js';
 import type { Chom } from './open.js';
 
+type Temporal = Awaited<ReturnType<Chom['temporal']>>;
+
 const LIMIT_MS = 3000;
 const DESCRIBE_EVERY_MS = 5000;
 
@@ -13,48 +15,91 @@ export interface ProgressProbe {
   readonly silence: string | null;
   /** How the workflow ended, once it has: `terminated`, `completed` … */
   readonly closed: string | null;
-  stop(): void;
+  /** Ends the asking; resolves once no request is on its way any more: only then may the connection be closed. */
+  stop(): Promise<void>;
 }
 
 /**
  * Asks a workflow again and again how far it is, beside whoever reads the answers: a query waits for a worker, and that
- * must hold nobody up.
+ * must hold nobody up. `onClosed` is told once, as soon as Temporal says that it has ended; perhaps never.
  */
-export function probeProgress(chom: Chom, id: string): ProgressProbe {
+export function probeProgress(chom: Chom, id: string, onClosed: () => void): ProgressProbe {
   const stopped = new AbortController();
   const probe: { -readonly [Key in keyof ProgressProbe]: ProgressProbe[Key] } = {
     progress: null,
     silence: null,
     closed: null,
-    stop: () => stopped.abort(),
+    async stop() {
+      stopped.abort();
+      await ended;
+    },
   };
-  void (async () => {
+  const asking = async () => {
     let changed = Date.now();
     let described = Date.now();
     while (!stopped.signal.aborted) {
       const before = JSON.stringify(probe.progress);
-      Object.assign(probe, await askProgress(chom, id));
+      Object.assign(probe, await askProgress(chom, id, stopped.signal));
       if (JSON.stringify(probe.progress) !== before) changed = Date.now();
       if (Date.now() - described >= DESCRIBE_EVERY_MS) {
-        probe.closed = await howClosed(chom, id);
+        probe.closed = await howClosed(chom, id, stopped.signal);
         described = Date.now();
       }
       // Each query costs the worker a workflow task; while nothing happens it is asked less often.
       const pause = Date.now() - changed < 10_000 ? 250 : 1000;
       await sleep(pause, undefined, { signal: stopped.signal }).catch(() => undefined);
     }
-  })();
+  };
+  const ended = Promise.all([asking(), waitForEnd(chom, id, stopped.signal, onClosed)]);
   return probe;
 }
 
-/** What the workflow says now, or why it says nothing. */
-export async function askProgress(chom: Chom, id: string): Promise<Partial<ProgressProbe>> {
+async function waitForEnd(chom: Chom, id: string, signal: AbortSignal, onClosed: () => void): Promise<void> {
+  // However it ended, or whatever the request failed with: whoever is told looks for himself.
+  await ask(chom, async (temporal) => await temporal.workflow.getHandle(id).result(), signal).catch(() => undefined);
+  if (!signal.aborted) onClosed();
+}
+
+/** Cancels the request with the signal: one whose connection is closed is tried again, and throws where nobody catches it. */
+async function ask<Result>(
+  chom: Chom,
+  request: (temporal: Temporal) => Promise<Result>,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<Result> {
+  // Its own: the SDK never stops listening to a signal that it was given.
+  const cancelled = new AbortController();
+  const { promise, reject } = rejection();
+  const cancel = () => {
+    cancelled.abort();
+    reject(signal.reason);
+  };
+  signal.addEventListener('abort', cancel, { once: true });
   try {
-    const temporal = await chom.temporal();
-    const answered: unknown = await temporal.withDeadline(
-      Date.now() + LIMIT_MS,
-      async () => await temporal.workflow.getHandle(id).query('progress'),
-    );
+    // Connecting may take seconds, and is nothing that whoever closes has to wait for.
+    const temporal = await Promise.race([chom.temporal(), promise]);
+    signal.throwIfAborted();
+    return await temporal.withAbortSignal(cancelled.signal, async () => await request(temporal));
+  } finally {
+    signal.removeEventListener('abort', cancel);
+  }
+}
+
+function rejection(): { promise: Promise<never>; reject: (reason: unknown) => void } {
+  let reject!: (reason: unknown) => void;
+  const promise = new Promise<never>((_, no) => (reject = no));
+  promise.catch(() => undefined);
+  return { promise, reject };
+}
+
+/** What the workflow says now, or why it says nothing. */
+export async function askProgress(chom: Chom, id: string, signal?: AbortSignal): Promise<Partial<ProgressProbe>> {
+  try {
+    const query = async (temporal: Temporal): Promise<unknown> =>
+      await temporal.withDeadline(
+        Date.now() + LIMIT_MS,
+        async () => await temporal.workflow.getHandle(id).query('progress'),
+      );
+    const answered = await ask(chom, query, signal);
     if (isProgress(answered)) return { progress: answered, silence: null };
     return { silence: 'its answer cannot be read: is this the keyring of its worker?' };
   } catch (error) {
@@ -63,13 +108,11 @@ export async function askProgress(chom: Chom, id: string): Promise<Partial<Progr
 }
 
 /** Null also when Temporal does not know the workflow or is away: neither says that it has ended. */
-async function howClosed(chom: Chom, id: string): Promise<string | null> {
+async function howClosed(chom: Chom, id: string, signal: AbortSignal): Promise<string | null> {
   try {
-    const temporal = await chom.temporal();
-    const { status } = await temporal.withDeadline(
-      Date.now() + LIMIT_MS,
-      async () => await temporal.workflow.getHandle(id).describe(),
-    );
+    const describe = async (temporal: Temporal) =>
+      await temporal.withDeadline(Date.now() + LIMIT_MS, async () => await temporal.workflow.getHandle(id).describe());
+    const { status } = await ask(chom, describe, signal);
     return status.name === 'RUNNING' ? null : status.name.toLowerCase();
   } catch {
     return null;

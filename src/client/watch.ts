@@ -32,6 +32,11 @@ export interface WatchOptions {
 
 const POLL_MS = 250;
 
+interface Watching {
+  probes: Map<string, ProgressProbe>;
+  onClosed: () => void;
+}
+
 /**
  * Follows an operation to its end and resolves with it as it ended, well or not. Temporal and the workers may be away
  * meanwhile: only the inventory says how an operation ended.
@@ -42,38 +47,44 @@ export async function watch(chom: Chom, id: string, options: WatchOptions = {}):
   const probes = new Map<string, ProgressProbe>();
   const began = Date.now();
   let asksAgain = began + (workerWithin ?? 0);
+  // Whoever waits for an end learns of it when it comes, and not with the next look.
+  let early = new AbortController();
+  const onClosed = () => early.abort();
   try {
     for (;;) {
       signal?.throwIfAborted();
-      const seen = await look(chom, await operations.byId(chom.inventory.db, id, chom), probes);
+      const seen = await look(chom, await operations.byId(chom.inventory.db, id, chom), { probes, onClosed });
       onSeen(seen);
       if (seen.operation.outcome !== null) return seen;
       if (workerWithin !== undefined && seen.operation.state === 'asked' && Date.now() >= asksAgain) {
         asksAgain = Date.now() + 2000;
         if (await nobodyTakes(chom, id)) throw noWorker(chom, id, Date.now() - began);
       }
-      await sleep(POLL_MS, undefined, signal && { signal });
+      const ends = signal ? AbortSignal.any([signal, early.signal]) : early.signal;
+      await sleep(POLL_MS, undefined, { signal: ends }).catch(() => undefined);
+      if (early.signal.aborted) early = new AbortController();
     }
   } catch (error) {
     signal?.throwIfAborted();
     throw error;
   } finally {
-    for (const probe of probes.values()) probe.stop();
+    await Promise.all([...probes.values()].map(async (probe) => await probe.stop()));
   }
 }
 
 /** The operation and its children, from their rows and from what their workflows last answered. */
-async function look(chom: Chom, operation: Operation, probes: Map<string, ProgressProbe>): Promise<Seen> {
+async function look(chom: Chom, operation: Operation, watching: Watching): Promise<Seen> {
+  const { probes, onClosed } = watching;
   const { id, outcome } = operation;
   const rows = operation.state === 'asked' ? [] : await operations.list(chom.inventory.db, { parent: id });
   const children: Seen[] = [];
-  for (const row of rows.toReversed()) children.push(await look(chom, row, probes));
+  for (const row of rows.toReversed()) children.push(await look(chom, row, watching));
   if (outcome !== null) {
-    probes.get(id)?.stop();
+    void probes.get(id)?.stop();
     const steps = operation.steps as StepProgress[];
     return { operation, steps, warnings: operation.warnings, question: null, silence: null, children };
   }
-  const probe = probes.get(id) ?? probeProgress(chom, id);
+  const probe = probes.get(id) ?? probeProgress(chom, id, onClosed);
   probes.set(id, probe);
   const { progress } = probe;
   const where = operation.parent === null ? await whereabouts(chom.inventory.db, id) : null;

@@ -16,7 +16,7 @@ beforeAll(async () => {
   key = join(following.chom.config.home, 'id_ed25519');
   await promisify(execFile)('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
 });
-afterAll(async () => await following.close());
+afterAll(async () => await following?.close());
 
 const create = (domain: string, ...words: string[]) => ['site', 'create', domain, '--server', 'web1', ...words];
 const idIn = (text: string) => /(?:provision-site|issue-certificate|enrol-server)-[a-z2-7]{12}/.exec(text)?.[0];

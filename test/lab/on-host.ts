@@ -1,4 +1,5 @@
 import type { LabHost } from '../../lab/index.js';
+import { rotateLogs } from '../../src/host/logrotate.js';
 import { parseInspection, inspect, supportOf, type SupportedRelease } from '../../src/host/os.js';
 import { askForeign, bootstrapNginx, parseForeign } from '../../src/host/nginx-bootstrap.js';
 import type { NginxFacts } from '../../src/host/nginx-blocks.js';
@@ -49,6 +50,7 @@ export async function ready(host: LabHost): Promise<ReadyHost> {
   await make(host, stateDirectories());
   const facts = parseNginxFacts(await ask(host, askNginxFacts()));
   await make(host, bootstrapNginx(parseForeign(await ask(host, askForeign())), facts));
+  await make(host, rotateLogs());
   await make(host, bootstrapPhp());
   return { host, facts, php: support.php };
 }

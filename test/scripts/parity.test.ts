@@ -48,7 +48,8 @@ describe('the ids of a title', () => {
     ['asks, at the end [PS-01]', ['PS-01']],
     ['takes [1, 2] and [PS] and [ps-01] for words', []],
     ['[PS-1] [PS-01, PS-03] mistypes', ['PS-1', 'PS-01, PS-03']],
-  ])('%s', (title, ids) => {
+    // By number: a title with its text would itself carry the ids.
+  ])('are read (%#)', (title, ids) => {
     expect(idsIn(title)).toEqual(ids);
   });
 });

@@ -8,7 +8,7 @@ import { ADMIN_PASSWORD, type SitePlan, type WordpressPlan } from '../workflows/
 import type { StepContext } from '../workflows/step.js';
 import type { Deps } from './deps.js';
 import { ask, change } from './host-step.js';
-import { workplace, type Workplace } from './workplace.js';
+import { siteServer } from './workplace.js';
 
 const INSTALL_SECONDS = 540;
 
@@ -16,26 +16,22 @@ const INSTALL_SECONDS = 540;
 export function applicationActivities(deps: Deps) {
   const { inventory, keyring } = deps;
 
-  async function siteServer(step: StepContext, plan: SitePlan): Promise<Workplace> {
-    return await workplace(deps, step, plan.server, `site/${plan.site}`);
-  }
-
   return {
     /** @throws Conflict a database or user of that name that CHOM has not made; UnsupportedHost, DiskFull */
     async createDatabase(step: StepContext, plan: SitePlan): Promise<void> {
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       await change(place, 'create-database', `Creating database ${plan.site}`, createDatabase(plan.site));
     },
 
     async dropDatabase(step: StepContext, plan: SitePlan): Promise<void> {
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       await change(place, 'drop-database', `Dropping database ${plan.site}`, dropDatabase(plan.site));
     },
 
     /** @throws SourceRejected the files are no WordPress; UnsupportedHost */
     async installWordpress(step: StepContext, plan: SitePlan): Promise<void> {
       const password = await secrets.open(inventory.db, keyring, { operation: step.operation, name: ADMIN_PASSWORD });
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       const installing = installWordpress({ ...application(plan), ...wordpressOf(plan) });
       const job = { ...installing, secrets: { [ADMIN_PASSWORD]: password } };
       await change(place, 'install-wordpress', `Installing WordPress for ${plan.domain}`, job, INSTALL_SECONDS);
@@ -43,7 +39,7 @@ export function applicationActivities(deps: Deps) {
 
     /** Says whether `.env` is the one that CHOM made. @throws SourceRejected the files are no Laravel application */
     async prepareLaravel(step: StepContext, plan: SitePlan): Promise<{ environment: 'ours' | 'theirs' }> {
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       await change(place, 'prepare-laravel', `Preparing ${plan.domain}`, prepareLaravel(application(plan)));
       const whose = await ask(place, 'Reading .env', whoseEnvironment(plan.site));
       return { environment: whose.trim() === 'ours' ? 'ours' : 'theirs' };
@@ -51,24 +47,24 @@ export function applicationActivities(deps: Deps) {
 
     /** @throws SourceRejected a migration fails */
     async migrateLaravel(step: StepContext, plan: SitePlan): Promise<void> {
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       const migrating = migrateLaravel(application(plan));
       await change(place, 'migrate', `Migrating the database of ${plan.domain}`, migrating, INSTALL_SECONDS);
     },
 
     async forgetApplication(step: StepContext, plan: SitePlan): Promise<void> {
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       await change(place, 'forget-application', 'Forgetting the installation', forgetApplication(plan.site));
     },
 
     async startBackground(step: StepContext, plan: SitePlan): Promise<void> {
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       const starting = startBackground(plan.site, backgroundOf(plan));
       await change(place, 'start-background', `Starting the jobs of ${plan.domain}`, starting);
     },
 
     async stopBackground(step: StepContext, plan: SitePlan): Promise<void> {
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       await change(place, 'stop-background', `Stopping the jobs of ${plan.domain}`, stopBackground(plan.site));
     },
   };

@@ -8,7 +8,7 @@ import type { StepContext } from '../workflows/step.js';
 import type { PendingChallenge } from './certificate-order.js';
 import type { Deps } from './deps.js';
 import { ask, change } from './host-step.js';
-import { workplace, type Workplace } from './workplace.js';
+import { siteServer } from './workplace.js';
 
 /** The steps of a certificate on the server of its site. */
 export function certificateServerActivities(deps: Deps) {
@@ -78,11 +78,6 @@ function candidate(step: StepContext, { site }: CertificatePlan): host.Candidate
 function probeFile({ controller }: Deps, step: StepContext): host.ChallengeFile {
   const content = createHash('sha256').update(`${controller}\0${step.operation}`).digest('base64url');
   return { token: `probe-${content.slice(0, 16)}`, content };
-}
-
-/** The server of a site, for changes to that site. */
-export async function siteServer(deps: Deps, step: StepContext, plan: CertificatePlan): Promise<Workplace> {
-  return await workplace(deps, step, plan.server, `site/${plan.site}`);
 }
 
 /** Makes this operation's probe answer on its server; `removeChallenges` takes it away. */

@@ -20,7 +20,7 @@ import type { Deps } from './deps.js';
 import { ask, change } from './host-step.js';
 import { releaseContent } from './release.js';
 import type { Noted } from './server-setup.js';
-import { fence, workplace, type Workplace } from './workplace.js';
+import { fence, siteServer, type Workplace } from './workplace.js';
 
 /** So many users of others may lie where our uids go on. */
 const MOST_UIDS_TRIED = 1000;
@@ -28,10 +28,6 @@ const MOST_UIDS_TRIED = 1000;
 /** The steps that make a site on its server, and take it away again. */
 export function siteActivities(deps: Deps) {
   const { config, inventory, keyring } = deps;
-
-  async function siteServer(step: StepContext, plan: SitePlan): Promise<Workplace> {
-    return await workplace(deps, step, plan.server, `site/${plan.site}`);
-  }
 
   return {
     /**
@@ -50,7 +46,7 @@ export function siteActivities(deps: Deps) {
 
     /** @throws Conflict a user, group, uid or directory that CHOM has not made for this site */
     async createUser(step: StepContext, plan: SitePlan): Promise<void> {
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       for (let tries = 1; ; tries += 1) {
         const { uid } = await sites.byId(inventory.db, plan.site);
         const output = await place.job(`create-user-${uid}`, createUser({ site: plan.site, uid }));
@@ -66,13 +62,13 @@ export function siteActivities(deps: Deps) {
     /** Ends every process of the site and removes its user and files. */
     async removeUser(step: StepContext, plan: SitePlan): Promise<void> {
       const { uid } = await sites.byId(inventory.db, plan.site);
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       await change(place, 'remove-user', `Removing user ${plan.site}`, removeUser({ site: plan.site, uid }));
     },
 
     /** @throws SourceRejected, SourceUnavailable, DiskFull */
     async installFiles(step: StepContext, plan: SitePlan): Promise<void> {
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       if ((await place.read(sourceInstalled(plan))).exit === 0) return;
       const source = await fetchable(place, step, plan);
       const limitSeconds = source.kind === 'placeholder' ? 60 : 1800;
@@ -85,18 +81,18 @@ export function siteActivities(deps: Deps) {
 
     /** What installing leaves outside the site's own directories, which go with its user. */
     async forgetFiles(step: StepContext, plan: SitePlan): Promise<void> {
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       await change(place, 'forget-files', 'Removing the archive', forgetSource(plan, archivePath(plan)));
     },
 
     /** @throws ConfigurationRejected, ProbeFailed */
     async startPhp(step: StepContext, plan: SitePlan): Promise<void> {
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       await change(place, 'start-php', `Starting PHP of ${plan.domain}`, startPhp(phpSite(plan)));
     },
 
     async stopPhp(step: StepContext, plan: SitePlan): Promise<void> {
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       await change(place, 'stop-php', `Stopping PHP of ${plan.domain}`, stopPhp(phpSite(plan)));
     },
 
@@ -105,7 +101,7 @@ export function siteActivities(deps: Deps) {
      * @throws ConfigurationRejected, HostConfigurationBroken, Conflict, ProbeFailed
      */
     async publishSite(step: StepContext, plan: SitePlan): Promise<string> {
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       const facts = parseNginxFacts(await ask(place, 'Asking nginx for its version', askNginxFacts()));
       const publishing = publishSite({ ...plan, certificate: false }, facts);
       await change(place, 'publish', `Publishing ${plan.domain}`, publishing);
@@ -113,7 +109,7 @@ export function siteActivities(deps: Deps) {
     },
 
     async unpublishSite(step: StepContext, plan: SitePlan): Promise<void> {
-      const place = await siteServer(step, plan);
+      const place = await siteServer(deps, step, plan);
       await change(place, 'unpublish', `Withdrawing ${plan.domain}`, unpublishSite(plan));
     },
 

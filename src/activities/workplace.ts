@@ -57,6 +57,15 @@ export async function workplace(deps: Deps, step: StepContext, server: string, s
   };
 }
 
+/** Opens a site's server for a step that may change that site. */
+export async function siteServer(
+  deps: Deps,
+  step: StepContext,
+  { server, site }: { server: string; site: string },
+): Promise<Workplace> {
+  return await workplace(deps, step, server, `site/${site}`);
+}
+
 /**
  * Aborted when the operation is cancelled, and then alone: the end of a worker detaches from a job, which the next
  * worker follows, and does not stop it.

@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Config } from '../config.js';
 import { openInventory, type Inventory } from '../inventory/database.js';
 import { keyringFile, readKeyring } from '../inventory/keyring-file.js';
@@ -104,7 +103,7 @@ async function examineKeys(inventory: Inventory, keyring: Keyring | null, home: 
     state: 'wrong',
     message: `${file} ${keyring ? 'lacks' : 'is gone, and with it'} keys that sealed parts of this inventory: ${lacking.join(', ')}`,
     cause: 'it is the keyring of another installation, an old copy, or was lost',
-    next: `put the copy of this installation's keyring at ${join(home, 'keyring.json')}`,
+    next: `put the copy of this installation's keyring at ${file}`,
   };
 }
 

@@ -6,7 +6,6 @@ import { whereabouts } from '../inventory/whereabouts.js';
 import { describeLine } from '../workflows/line.js';
 import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
-import type { StepProgress } from '../workflows/progress.js';
 import { cancelOperation } from './cancel.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
@@ -16,7 +15,7 @@ import { logsCommand } from './logs.js';
 import { parseOperationId } from './names.js';
 import { operationDocument, statusOf, targetOf, tookOf } from './operation.js';
 import { describeProblem, problemOfOperation } from './problem.js';
-import { askProgress } from './progress-probe.js';
+import { howFar } from './progress-probe.js';
 import { confirm } from './confirm.js';
 import { settleOperation } from './settle.js';
 import { describeStep, shownSteps } from './step-tree.js';
@@ -134,10 +133,7 @@ async function show(session: Session, text: string): Promise<void> {
   const { inventory } = chom;
   const operation = await operations.byId(inventory.db, id, chom);
   const { parent, askedAt, startedAt, endedAt, outcome } = operation;
-  // The row gets its steps when the operation ends.
-  const live = outcome === null ? await askProgress(chom, id) : null;
-  const steps = live?.progress?.steps ?? (operation.steps as StepProgress[]);
-  const warnings = live?.progress?.warnings ?? operation.warnings;
+  const { steps, warnings, silence } = await howFar(chom, operation);
   const line = outcome === null ? await whereabouts(inventory.db, id) : null;
   const seen = { operation, steps, warnings, question: null, silence: null, children: [] };
   const lines = [
@@ -155,7 +151,7 @@ async function show(session: Session, text: string): Promise<void> {
     ]),
     ...shownSteps(seen).map((shown) => describeStep(shown, { colour: false, now: Date.now() })),
     ...warnings.map((warning) => `⚠ ${warning}`),
-    ...(live?.silence ? [`How far it is cannot be said now: ${live.silence}`] : []),
+    ...(silence === null ? [] : [`How far it is cannot be said now: ${silence}`]),
     ...(outcome === 'failed' ? [describeProblem(problemOfOperation(operation))] : []),
   ];
   session.output.data({ ...operationDocument(operation), line, warnings, steps }, lines.join('\n'));

@@ -4,7 +4,7 @@ import type { Operation } from '../inventory/operations.js';
 import * as undos from '../inventory/undos.js';
 import type { StepProgress } from '../workflows/progress.js';
 import type { Chom } from './open.js';
-import { askProgress } from './progress-probe.js';
+import { howFar } from './progress-probe.js';
 
 /** Something that happened in an operation, or in one inside it. */
 export interface LogEntry {
@@ -35,10 +35,8 @@ export interface OperationLog {
 /** All that CHOM holds of an operation and of those inside it, in order of time; of one that runs, from its workflow. */
 export async function readLog(chom: Chom, operation: Operation): Promise<OperationLog> {
   const { inventory } = chom;
-  const { id, outcome } = operation;
-  // The row gets its steps when the operation ends.
-  const live = outcome === null ? await askProgress(chom, id) : null;
-  const steps = live?.progress?.steps ?? (operation.steps as StepProgress[]);
+  const { id } = operation;
+  const { steps, warnings, silence } = await howFar(chom, operation);
   const children = await operations.list(inventory.db, { parent: id });
   const inside = await Promise.all(children.map(async (child) => await readLog(chom, child)));
   const emitted = await events.list(inventory.db, { operation: id });
@@ -53,8 +51,8 @@ export async function readLog(chom: Chom, operation: Operation): Promise<Operati
   return {
     // Stable: what happened in one millisecond stays in this order.
     entries: entries.sort((a, b) => a.at.localeCompare(b.at)),
-    warnings: live?.progress?.warnings ?? operation.warnings,
-    silence: live?.silence ?? inside.find((log) => log.silence !== null)?.silence ?? null,
+    warnings,
+    silence: silence ?? inside.find((log) => log.silence !== null)?.silence ?? null,
   };
 }
 

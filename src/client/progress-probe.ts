@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Progress } from '../workflows/progress.js';
+import type { Operation } from '../inventory/operations.js';
+import type { Progress, StepProgress } from '../workflows/progress.js';
 import type { Chom } from './open.js';
 
 type Temporal = Awaited<ReturnType<Chom['temporal']>>;
@@ -91,8 +92,21 @@ function rejection(): { promise: Promise<never>; reject: (reason: unknown) => vo
   return { promise, reject };
 }
 
+/** How far an operation is: by its row once it has ended, which gets its steps then; before, by its workflow. */
+export async function howFar(
+  chom: Chom,
+  operation: Operation,
+): Promise<{ steps: StepProgress[]; warnings: string[]; silence: string | null }> {
+  const live = operation.outcome === null ? await askProgress(chom, operation.id) : null;
+  return {
+    steps: live?.progress?.steps ?? (operation.steps as StepProgress[]),
+    warnings: live?.progress?.warnings ?? operation.warnings,
+    silence: live?.silence ?? null,
+  };
+}
+
 /** What the workflow says now, or why it says nothing. */
-export async function askProgress(chom: Chom, id: string, signal?: AbortSignal): Promise<Partial<ProgressProbe>> {
+async function askProgress(chom: Chom, id: string, signal?: AbortSignal): Promise<Partial<ProgressProbe>> {
   try {
     const query = async (temporal: Temporal): Promise<unknown> =>
       await temporal.withDeadline(

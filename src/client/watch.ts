@@ -87,7 +87,8 @@ async function look(chom: Chom, operation: Operation, watching: Watching): Promi
   const probe = probes.get(id) ?? probeProgress(chom, id, onClosed);
   probes.set(id, probe);
   const { progress } = probe;
-  const where = operation.parent === null ? await whereabouts(chom.inventory.db, id) : null;
+  // One that runs, a child too, is in no line: that is nothing to ask for with every look.
+  const where = operation.state === 'running' ? null : await whereabouts(chom.inventory.db, id);
   return {
     operation,
     steps: withLine(progress?.steps ?? [], where),

@@ -46,7 +46,7 @@ export function claimFunctions({ controller, scope, root, epoch }: Claim): Scrip
     throw failure('InvalidInput', `“${scope}” is no scope of a claim`);
   if (!Number.isSafeInteger(epoch) || epoch < 0) throw failure('InvalidInput', `${epoch} is no epoch`);
   const file = `${CLAIMS}/${scope.replace('/', '-')}`;
-  const lock = `${file}.lock`;
+  const lock = lockOf({ scope });
   const server = `${CLAIMS}/server`;
   const holdScope =
     scope === 'server'

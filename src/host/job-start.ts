@@ -34,6 +34,8 @@ follow() {
     how=
     [ ! -e ${record}/exit ] || read -r how rest <${record}/exit
     case $mode:$how in main:killed) ;; main:?* | check:already) break ;; esac
+    # The attempt that took over runs in a unit of the same name: that one is not waited for.
+    [ ! -e ${record}/replaced ] || break
     live ${place.unit} || break
     flock -u 5
     sleep 0.02

@@ -174,8 +174,9 @@ describe('with a worker', () => {
     const waiting = following.start('certificate', 'issue', 'busy.example');
     const told = `… Wait for a place — waiting: next in line; issue-certificate (${operation}) is at work since`;
     await until('its place in line', () => waiting.stderr.includes(told));
-    const [row] = await operations.list(following.chom.inventory.db, { state: 'waiting' });
-    const waiter = row?.id ?? '';
+    // The workflow shows the step before it has written that it waits.
+    const { db } = following.chom.inventory;
+    const { id: waiter } = await until('it waits', async () => (await operations.list(db, { state: 'waiting' }))[0]);
     const listed = await following.run('op', 'list', '--running');
     expect(listed.stdout).toMatch(new RegExp(`^${waiter} +waiting, 1 of 1 +busy.example`, 'm'));
     expect((await following.run('op', 'show', waiter)).stdout).toContain(

@@ -337,6 +337,27 @@ describe('what belongs to somebody else', () => {
     expect((await visit('foreign.example', 'new')).body).toBe('foreign');
   });
 
+  test('[FS-07/provision-site] the ports, while nginx is down, are left to who holds them', async () => {
+    const host = rig.lab.host('new');
+    const answering = `$all = stream_socket_server("tcp://0.0.0.0:80"); for (;;) {
+  $one = stream_socket_accept($all, -1); fread($one, 9999); fwrite($one, "HTTP/1.0 200 OK\\r\\n\\r\\ntheirs"); fclose($one);
+}`;
+    // Else systemd would take the program's variables for the environment's.
+    const started = `systemd-run -q --collect --expand-environment=no --unit=theirs php -r '${answering}'`;
+    expect((await host.exec(`systemctl stop nginx && ${started}`)).exit).toBe(0);
+    const theirs = async () => (await visit('held.example', 'new').catch(() => null))?.body;
+    await expect.poll(theirs, { timeout: 10_000 }).toBe('theirs');
+    const before = await hostTree(host);
+    const { exit, json } = await rig.chom('site', 'create', 'held.example', '--server', 'new', '--no-tls', '--json');
+    expect(exit).toBe(1);
+    expect(json).toMatchObject({ error: { type: 'Conflict' }, warnings: [] });
+    expect(json?.error?.message).toContain('port 80 or 443 is held by another program: php');
+    expect(await hostTree(host)).toEqual(before);
+    expect(await theirs()).toBe('theirs');
+    await host.exec('systemctl stop theirs; systemctl start nginx');
+    expect((await visit('static.new.example', 'new')).status).toBe(200);
+  });
+
   test.each([
     ['user', (id: string) => `useradd -m ${id} && echo theirs >/home/${id}/file`],
     ['database', (id: string) => `mariadb -e 'CREATE DATABASE ${id}; CREATE TABLE ${id}.theirs (n INT)'`],

@@ -22,11 +22,23 @@ const LARAVEL = fileURLToPath(new URL('./laravel', import.meta.url));
 const keep = process.argv.includes('--keep');
 const rows: [what: string, seconds: number, seen: string][] = [];
 const undo: (() => Promise<unknown>)[] = [];
+let asking: ChildProcess | undefined;
+let stopped = false;
+let up = false;
+const interrupted = new Promise<number>((resolve) => {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      stopped = true;
+      resolve(up ? 0 : 130);
+    });
+  }
+});
 
 /** Runs the command line as an operator would; `onLine` sees each line of its progress. */
 async function chom(environment: NodeJS.ProcessEnv, words: string[], onLine?: (line: string) => void): Promise<void> {
   say(`\n$ chom ${words.join(' ')}`);
   const child = spawn(process.execPath, [CHOM, ...words], { env: environment, stdio: ['ignore', 'inherit', 'pipe'] });
+  asking = child;
   for await (const line of createInterface({ input: child.stderr })) {
     say(`  ${line}`);
     onLine?.(line);
@@ -91,7 +103,7 @@ async function main(): Promise<void> {
 
   say(`\n${table()}`);
   say(`\nTemporal UI: ${environment['DEMO_UI']} (while this runs; npm run demo -- --keep leaves it up)`);
-  if (keep) await untilInterrupted(environment);
+  if (keep) await whileItIsUp(environment);
 }
 
 async function settings(lab: Lab, home: string, wordpress: WordpressServer): Promise<NodeJS.ProcessEnv> {
@@ -203,7 +215,7 @@ function table(): string {
     .join('\n');
 }
 
-async function untilInterrupted(environment: NodeJS.ProcessEnv): Promise<void> {
+async function whileItIsUp(environment: NodeJS.ProcessEnv): Promise<void> {
   const names = [
     'CHOM_HOME',
     'CHOM_ACME_DIRECTORY',
@@ -216,7 +228,8 @@ async function untilInterrupted(environment: NodeJS.ProcessEnv): Promise<void> {
   say('\nIn another terminal:');
   say(`  export ${names.map((name) => `${name}=${environment[name]}`).join(' ')}`);
   say('  npm run -s chom -- site list\n\nCtrl-C ends it all.');
-  await new Promise((resolve) => process.once('SIGINT', resolve));
+  up = true;
+  await interrupted;
 }
 
 async function ended(child: ChildProcess): Promise<number | NodeJS.Signals | null> {
@@ -228,11 +241,22 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-try {
-  await main();
-} catch (error) {
-  say(`\nThe demo failed: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
-} finally {
-  for (const end of undo.toReversed()) await end();
+/** Whatever was started meanwhile ends too; what fails to end keeps nothing else up. */
+async function end(): Promise<void> {
+  asking?.kill();
+  for (let one = undo.pop(); one; one = undo.pop()) {
+    await one().catch((error: unknown) => say(`Not ended: ${error instanceof Error ? error.message : String(error)}`));
+  }
 }
+
+const done = main().then(
+  () => 0,
+  (error: unknown) => {
+    if (!stopped) say(`\nThe demo failed: ${error instanceof Error ? error.message : String(error)}`);
+    return 1;
+  },
+);
+const status = await Promise.race([done, interrupted]);
+await end();
+// After Ctrl-C the demo itself may still wait for what has ended.
+process.exit(status);

@@ -1,3 +1,4 @@
+import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -30,7 +31,7 @@ const SETTINGS = {
   /** E-mail address given to the certificate authority. */
   acmeContact: ['CHOM_ACME_CONTACT', z.email().optional()],
   /** `ip:port` of the DNS server that CHOM asks about sites' names, instead of the system's. */
-  dnsServer: ['CHOM_DNS_SERVER', z.string().min(1).optional()],
+  dnsServer: ['CHOM_DNS_SERVER', z.string().refine(isDnsServer, 'neither an IP address nor IP:PORT').optional()],
   /** Lets `--from` fetch git repositories from private addresses. */
   allowPrivateGit: ['CHOM_ALLOW_PRIVATE_GIT', z.stringbool().default(false)],
   /** A WordPress to install instead of wordpress.org's release that CHOM knows, and its checksum. Both or neither. */
@@ -70,6 +71,12 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     });
   }
   return Object.fromEntries(entries) as Config;
+}
+
+/** As Node takes it: `1.2.3.4`, `1.2.3.4:53`, `::1`, `[::1]:53`. A port out of range it takes too, or dies of it. */
+function isDnsServer(text: string): boolean {
+  const [, v6 = '', v4 = '', port = ''] = /^(?:\[(.+)\]|([\d.]+)):(\d{1,5})$/.exec(text) ?? [];
+  return isIP(text) !== 0 || ((isIPv6(v6) || isIPv4(v4)) && Number(port) >= 1 && Number(port) <= 65_535);
 }
 
 function dataHome(): string {

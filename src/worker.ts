@@ -1,21 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { NativeConnection, Runtime, Worker, DefaultLogger } from '@temporalio/worker';
+import { NativeConnection, Runtime, TransportError, Worker, DefaultLogger } from '@temporalio/worker';
 import { pino } from 'pino';
 import { createActivities } from './activities/index.js';
 import { connectTemporal, temporalSettings, sealedDataConverter } from './client/connection.js';
 import { openStores } from './client/open.js';
+import { describeProblem, problemOf } from './client/problem.js';
 import type { Submitter } from './client/submit.js';
 import { sweep } from './client/sweep.js';
 import { workerIdentity } from './client/worker-identity.js';
 import { wakeOperations } from './client/wake.js';
-import { readConfig, type Config } from './config.js';
+import { readConfig } from './config.js';
 import { createHosts } from './host/pool.js';
 import { refuseMissingKeys, controllerId } from './inventory/keys.js';
 import { serverLogin } from './inventory/logins.js';
+import { failure } from './workflows/failures.js';
 
 /** The composition root: settings → dependencies → activities → worker → graceful shutdown. */
-async function main(config: Config): Promise<void> {
+async function main(): Promise<void> {
+  const config = readConfig(process.env);
   const log = pino({ level: config.logLevel, base: null }, pino.destination(2));
   quietTemporal(log);
   const stores = await openStores(process.env);
@@ -24,8 +27,9 @@ async function main(config: Config): Promise<void> {
   const controller = await controllerId(inventory);
   const hosts = createHosts({ resolve: (server) => serverLogin(inventory.db, keyring, server), log });
   const { connectionOptions, namespace } = temporalSettings();
-  const connection = await NativeConnection.connect(connectionOptions);
+  // First: it says what is wrong with the settings.
   const temporal = await connectTemporal(keyring);
+  const connection = await NativeConnection.connect(connectionOptions);
   const wake = async (ids: readonly string[]) => await wakeOperations(temporal, ids);
   const worker = await Worker.create({
     connection,
@@ -91,10 +95,18 @@ function quietTemporal(log: pino.Logger): void {
   });
 }
 
-await main(readConfig(process.env)).catch((error: unknown) => {
-  process.stderr.write(`chom worker: ${error instanceof Error ? error.message : String(error)}\n`);
+/** What Temporal refuses a worker is not CHOM's defect: a namespace that is not there, a key that is not let in. */
+function explained(error: unknown): unknown {
+  if (!(error instanceof TransportError)) return error;
+  const [, said = error.message] = /message: "([^"]+)"/.exec(error.message) ?? [];
+  return failure('TemporalUnavailable', 'Temporal does not let the worker in', { cause: said, next: 'chom doctor' });
+}
+
+await main().catch((error: unknown) => {
+  const problem = problemOf(explained(error));
+  process.stderr.write(`${describeProblem(problem)}\n`);
   // Temporal's runtime, once installed, keeps the process alive and swallows SIGTERM: whoever restarts us would wait for ever.
-  process.exit(1);
+  process.exit(problem.exitStatus);
 });
 // Listening for the parent's end keeps the channel to it open, and this process alive.
 if (process.connected) process.disconnect();

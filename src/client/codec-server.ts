@@ -16,9 +16,15 @@ const LIMIT_BYTES = 16 * 1024 * 1024;
  * Opens sealed payloads for the Temporal UI, on loopback only. Only pages of `uiOrigin` may ask from a browser, and
  * only under a loopback name, so that no other site reads histories through the operator's browser (CORS, DNS
  * rebinding). https://docs.temporal.io/production-deployment/data-encryption (2026-11)
+ * @param listen the port, and the option by which another one is chosen
  * @throws InvalidInput when the port is in use
  */
-export async function startCodecServer(keyring: Keyring, port: number, uiOrigins: readonly string[]): Promise<Server> {
+export async function startCodecServer(
+  keyring: Keyring,
+  listen: { port: number; option: string },
+  uiOrigins: readonly string[],
+): Promise<Server> {
+  const { port, option } = listen;
   const codec = payloadCodec(keyring);
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { origin, host } = request.headers;
@@ -46,7 +52,7 @@ export async function startCodecServer(keyring: Keyring, port: number, uiOrigins
       reject(
         failure('InvalidInput', `The codec server cannot listen on 127.0.0.1:${port}`, {
           cause: error.message,
-          next: 'end what uses the port, or choose another with --codec-port',
+          next: `end what uses the port, or choose another with ${option}`,
         }),
       );
     });

@@ -14,16 +14,32 @@ import { tenantCommand } from './tenant.js';
 
 /** Runs one command line, without the program's own name. Returns the exit status; never throws. */
 export async function runCommandLine(words: readonly string[], cli: Cli): Promise<number> {
+  const program = chomCommand(cli);
   try {
-    await chomCommand(cli).parseAsync(words, { from: 'user' });
+    await program.parseAsync(words, { from: 'user' });
     return cli.exitStatus;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
     // `chom site` alone: commander has shown what there is.
     if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.usage;
     // Nothing was parsed where the command line is wrong, so whether JSON is wanted is looked up in its words.
-    return openOutput(cli, words.includes('--json')).problem(problemOf(error));
+    const problem = problemOf(error);
+    if (problem.type === 'InvalidInput') problem.next ??= helpOf(program, words);
+    return openOutput(cli, words.includes('--json')).problem(problem);
   }
+}
+
+/** The command that says how the one that these words name is used. */
+function helpOf(program: Command, words: readonly string[]): string {
+  let command = program;
+  const path = [program.name()];
+  for (const word of words) {
+    const named = command.commands.find((one) => one.name() === word);
+    if (!named) continue;
+    command = named;
+    path.push(word);
+  }
+  return `${path.join(' ')} --help`;
 }
 
 /** The whole `chom` command. */
@@ -60,7 +76,7 @@ Examples:
   opCommand(program, cli);
   tenantCommand(program, cli);
   doctorCommand(program, cli);
-  foregroundCommands(program);
+  foregroundCommands(program, cli);
   return program;
 }
 

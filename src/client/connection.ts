@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
 import type { DataConverter } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { Keyring } from '../inventory/keyring.js';
@@ -23,17 +23,31 @@ export function sealedDataConverter(keyring: Keyring): DataConverter {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Connection settings as every Temporal tool reads them: `TEMPORAL_*`, else the profile, else localhost:7233. */
+/**
+ * Connection settings as every Temporal tool reads them: `TEMPORAL_*`, else the profile, else localhost:7233.
+ * @throws InvalidInput a profile that there is not, a file that cannot be read
+ */
 export function temporalSettings(environment: Environment = process.env) {
   const variables = Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  const settings = loadClientConnectConfig({ overrideEnvVars: Object.fromEntries(variables) });
+  const { connectionOptions, namespace = 'default' } = loaded(Object.fromEntries(variables));
+  const { address } = connectionOptions;
   return {
-    connectionOptions: {
-      ...settings.connectionOptions,
-      address: loopback(settings.connectionOptions.address ?? 'localhost:7233'),
-    },
-    namespace: settings.namespace ?? 'default',
+    connectionOptions: { ...connectionOptions, address: loopback(address ?? 'localhost:7233') },
+    namespace,
+    /** Somebody has said where Temporal is. */
+    configured: address !== undefined,
   };
+}
+
+function loaded(overrideEnvVars: Record<string, string>): ReturnType<typeof loadClientConnectConfig> {
+  try {
+    return loadClientConnectConfig({ overrideEnvVars });
+  } catch (error) {
+    throw failure('InvalidInput', 'The settings of the Temporal connection cannot be read', {
+      cause: error instanceof Error ? error.message : String(error),
+      next: 'correct the TEMPORAL_* variable, or the profile and the files that temporal.toml names',
+    });
+  }
 }
 
 /** One spelling of this machine: an operation's row remembers the address, and is looked for only there. */
@@ -41,18 +55,22 @@ function loopback(address: string): string {
   return address.replace(/^localhost:/, '127.0.0.1:');
 }
 
-/** Connects within 5 s. Throws `TemporalUnavailable` naming the address. */
-export async function connectTemporal(keyring: Keyring, environment?: Environment): Promise<Client & TemporalAddress> {
-  const { connectionOptions, namespace } = temporalSettings(environment);
-  const { address } = connectionOptions;
+/** Connects within 5 s. @throws TemporalUnavailable naming the address */
+export async function connectTo(options: ConnectionOptions): Promise<Connection> {
   try {
-    const connection = await Connection.connect({ ...connectionOptions, connectTimeout: '5 seconds' });
-    const client = new Client({ connection, namespace, dataConverter: sealedDataConverter(keyring) });
-    return Object.assign(client, { address, namespace });
+    return await Connection.connect({ ...options, connectTimeout: '5 seconds' });
   } catch (error) {
-    throw failure('TemporalUnavailable', `Temporal does not answer at ${address}`, {
+    throw failure('TemporalUnavailable', `Temporal does not answer at ${options.address}`, {
       cause: error instanceof Error ? error.message : String(error),
       next: 'chom dev (a Temporal server for one machine), or set TEMPORAL_ADDRESS or TEMPORAL_PROFILE',
     });
   }
+}
+
+/** Connects as `temporalSettings` says, sealed with the keyring. @throws TemporalUnavailable; InvalidInput */
+export async function connectTemporal(keyring: Keyring, environment?: Environment): Promise<Client & TemporalAddress> {
+  const { connectionOptions, namespace } = temporalSettings(environment);
+  const connection = await connectTo(connectionOptions);
+  const client = new Client({ connection, namespace, dataConverter: sealedDataConverter(keyring) });
+  return Object.assign(client, { address: connectionOptions.address, namespace });
 }

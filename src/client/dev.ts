@@ -1,41 +1,49 @@
 import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Connection } from '@temporalio/client';
+import type { ConnectionOptions } from '@temporalio/client';
 import { startCodecServer } from './codec-server.js';
-import { temporalSettings } from './connection.js';
+import { connectTo, temporalSettings } from './connection.js';
 import { failure } from '../workflows/failures.js';
 import { openStores } from './open.js';
+import { EXIT } from './problem.js';
 import { findProgram } from './program.js';
 import { makeRecoveryKey } from './recovery-key.js';
 import { temporalCli } from './programs/temporal.js';
 import { keepHistories, prepareNamespace, startTemporal, type TemporalServer } from './temporal-server.js';
 import { ended, startWorker } from './worker-process.js';
 
-/** Settings of `chom dev`, as they were given. */
+/** Ports of `chom dev`, on loopback. */
 export interface DevOptions {
-  port: string;
-  uiPort: string;
-  codecPort: string;
+  port: number;
+  uiPort: number;
+  codecPort: number;
 }
 
-/** `chom worker` */
-export async function runWorker(): Promise<void> {
+/** `chom worker`: returns what it ends with. A worker that cannot start has said why itself. */
+export async function runWorker(): Promise<number> {
   const interrupted = interruption();
   const worker = startWorker(process.env);
   const died = ended(worker).then((status) => ({ status }));
   const first = await Promise.race([died, interrupted.promise]);
-  if (first) throw failure('Unexpected', `The worker ended with ${first.status ?? 'a signal'}`);
+  if (first) {
+    if (first.status !== null) return first.status || EXIT.failed;
+    throw failure('Unexpected', `The worker was killed (${worker.signalCode})`, {
+      cause: 'somebody ended it, or this machine has too little memory',
+      next: 'chom worker: operations go on where they were',
+    });
+  }
   worker.kill('SIGTERM');
   await died;
+  return EXIT.ok;
 }
 
 /** `chom codec-server` */
-export async function runCodecServer({ port, ui }: { port: string; ui: string[] }): Promise<void> {
+export async function runCodecServer({ port, ui }: { port: number; ui: string[] }): Promise<void> {
   const interrupted = interruption();
   const { keyring, inventory } = await openStores(process.env);
   await inventory.close();
-  const server = await startCodecServer(keyring, Number(port), ui);
+  const server = await startCodecServer(keyring, { port, option: '--port' }, ui);
   process.stderr.write(`Codec server http://127.0.0.1:${port} for ${ui.join(', ')}\n`);
   await interrupted.promise;
   server.close();
@@ -44,23 +52,25 @@ export async function runCodecServer({ port, ui }: { port: string; ui: string[] 
 /** `chom dev` */
 export async function runDev(options: DevOptions): Promise<void> {
   const say = (text: string) => process.stderr.write(`${text}\n`);
+  const settings = temporalSettings();
   const stores = await openStores(process.env);
   const { config, keyring, inventory } = stores;
   await inventory.close();
   await makeRecoveryKey(stores, say);
   // Before Ctrl-C is ours: it shall end a build that takes minutes.
-  const program = anotherTemporal() ? null : await findProgram(temporalCli);
+  const program = settings.configured ? null : await findProgram(temporalCli);
   const interrupted = interruption();
   const undo: (() => Promise<unknown>)[] = [];
   try {
     const uiOrigins = ['localhost', '127.0.0.1'].map((host) => `http://${host}:${options.uiPort}`);
-    const codec = await startCodecServer(keyring, Number(options.codecPort), uiOrigins);
+    const codec = await startCodecServer(keyring, { port: options.codecPort, option: '--codec-port' }, uiOrigins);
     undo.push(async () => codec.close());
-    const own = program === null ? null : await ownServer(options, config.home, program);
+    const own = program === null ? null : await ownServer(options, { program, home: config.home, ...settings });
     if (own) undo.push(own.stop);
-    const address = own?.address ?? temporalSettings().connectionOptions.address;
+    const { namespace, connectionOptions } = settings;
+    const address = own?.address ?? connectionOptions.address;
     const environment = { ...process.env, ...(own && { TEMPORAL_ADDRESS: own.address }) };
-    await prepare(address, own !== null);
+    await prepare(own ? { address } : connectionOptions, namespace, own !== null);
     const worker = keepWorker(environment, say, interrupted);
     undo.push(worker);
     say(`Temporal    ${address}`);
@@ -81,25 +91,23 @@ async function endAll(ends: readonly (() => Promise<unknown>)[]): Promise<void> 
   if (failures.length > 0) throw failures[0];
 }
 
-/** Whether a Temporal is configured that is to be used instead of one of ours. */
-function anotherTemporal(): boolean {
-  return Boolean(process.env['TEMPORAL_ADDRESS'] || process.env['TEMPORAL_PROFILE']);
-}
-
-async function ownServer(options: DevOptions, home: string, program: string): Promise<TemporalServer> {
+async function ownServer(
+  { port, uiPort, codecPort }: DevOptions,
+  { program, home, namespace }: { program: string; home: string; namespace: string },
+): Promise<TemporalServer> {
   return await startTemporal({
     program,
-    port: Number(options.port),
-    uiPort: Number(options.uiPort),
+    port,
+    uiPort,
+    namespace,
     file: join(home, 'temporal.db'),
     logFile: join(home, 'temporal.log'),
-    codecEndpoint: `http://127.0.0.1:${options.codecPort}`,
+    codecEndpoint: `http://127.0.0.1:${codecPort}`,
   });
 }
 
-async function prepare(address: string, own: boolean): Promise<void> {
-  const { connectionOptions, namespace } = temporalSettings();
-  const connection = await Connection.connect({ ...connectionOptions, address });
+async function prepare(options: ConnectionOptions, namespace: string, own: boolean): Promise<void> {
+  const connection = await connectTo(options);
   try {
     await prepareNamespace(connection, namespace);
     if (own) await keepHistories(connection, namespace, 30);

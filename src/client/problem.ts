@@ -106,7 +106,7 @@ function usageProblem(error: CommanderError): Problem {
     server: null,
     step: null,
     cause: null,
-    next: 'chom --help, or --help after any command',
+    next: null,
     operation: null,
     exitStatus: EXIT.usage,
   };

@@ -24,6 +24,8 @@ export interface TemporalServerOptions {
   program: string;
   port: number;
   uiPort: number;
+  /** Made when there is none; `default` is always there. */
+  namespace?: string;
   /** SQLite file that keeps everything over restarts. */
   file: string;
   /** Where its log is written: it speaks of errors whenever it ends. */
@@ -53,6 +55,7 @@ export function temporalArguments(options: TemporalServerOptions): string[] {
   return [
     ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(options.port)],
     ...['--ui-ip', '127.0.0.1', '--ui-port', String(options.uiPort)],
+    ...(options.namespace === undefined ? [] : ['--namespace', options.namespace]),
     ...['--db-filename', options.file, '--log-level', 'warn'],
     ...['--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', `synchronous=${options.synchronous ?? 'full'}`],
     ...(options.codecEndpoint === undefined ? [] : ['--ui-codec-endpoint', options.codecEndpoint]),

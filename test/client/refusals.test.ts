@@ -32,6 +32,7 @@ async function refused(words: string[], status: number) {
   expect(document).toMatchObject({ operation: null, status: 'failed' });
   expect(ran.stderr).toContain(document.error['message']);
   expect(ran.stderr).toMatch(/^chom: /m);
+  expect(document.error['next']).toBeTruthy();
   return document.error;
 }
 

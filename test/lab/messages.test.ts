@@ -51,7 +51,7 @@ describe('what Temporal keeps', () => {
 
   test('[SE-01] is opened by the codec server, for the pages of the Temporal UI alone', async () => {
     const ui = 'http://127.0.0.1:8233';
-    const server = await startCodecServer(rig.keyring, 0, [ui]);
+    const server = await startCodecServer(rig.keyring, { port: 0, option: '--port' }, [ui]);
     try {
       const { port } = server.address() as AddressInfo;
       const body = JSON.stringify({ payloads: sealedPayloads(await rawHistories(rig)) });

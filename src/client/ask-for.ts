@@ -16,7 +16,7 @@ export async function askFor(chom: Chom, request: Request, id = newOperationId(r
     if (error instanceof ApplicationFailure) throw error;
     throw failure('TemporalUnavailable', `Operation ${id} is asked for, but Temporal did not start it`, {
       cause: error instanceof Error ? error.message : String(error),
-      next: `chom op cancel ${id}, and ask again`,
+      next: `chom op watch ${id}: a worker starts it within minutes of Temporal's return; or: chom op cancel ${id}`,
     });
   }
 }

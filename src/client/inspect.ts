@@ -12,6 +12,7 @@ import { randomId } from './submit.js';
 const WORKER_WITHIN_MS = 10_000;
 /** A server that does not answer is given up after 15 s; two tries, and a queue. */
 const LIMIT_MS = 240_000;
+const START_MS = 10_000;
 
 /** Has a worker look at a server. @throws NotFound; NoWorker; TemporalUnavailable */
 export async function inspectServer(chom: Chom, name: string): Promise<Report> {
@@ -28,21 +29,34 @@ export async function inspectSite(chom: Chom, domain: string): Promise<Report> {
 async function inspected(chom: Chom, type: 'inspectServer' | 'inspectSite', id: string, name: string): Promise<Report> {
   const temporal = await chom.temporal();
   const workflowId = `${type === 'inspectServer' ? 'inspect-server' : 'inspect-site'}-${randomId(12)}`;
-  const handle = await temporal.workflow.start(type, {
-    workflowId,
-    taskQueue: chom.config.taskQueue,
-    args: [id],
-    staticSummary: `Look at ${name}`,
-    workflowExecutionTimeout: LIMIT_MS,
+  const start = async () =>
+    await temporal.workflow.start(type, {
+      workflowId,
+      taskQueue: chom.config.taskQueue,
+      args: [id],
+      staticSummary: `Look at ${name}`,
+      workflowExecutionTimeout: LIMIT_MS,
+    });
+  const handle = await temporal.withDeadline(Date.now() + START_MS, start).catch((error: unknown) => {
+    throw unavailable(name, error);
   });
   const left = new AbortController();
   try {
-    return await Promise.race([handle.result() as Promise<Report>, nobody(chom, workflowId, left.signal)]);
+    const deadline = Date.now() + LIMIT_MS + START_MS;
+    const result = temporal.withDeadline(deadline, async () => (await handle.result()) as Report);
+    return await Promise.race([result, nobody(chom, workflowId, left.signal)]);
   } catch (error) {
     throw error instanceof WorkflowFailedError && error.cause ? rootOf(error.cause) : error;
   } finally {
     left.abort();
   }
+}
+
+function unavailable(name: string, error: unknown) {
+  return failure('TemporalUnavailable', `Temporal did not let a worker look at ${name}`, {
+    cause: error instanceof Error ? error.message : String(error),
+    next: 'chom doctor',
+  });
 }
 
 /** Rejects when no worker has taken it up in time; else never ends. */

@@ -6,13 +6,16 @@ import type { Lost } from '../workflows/settle-operation.js';
 import type { Chom } from './open.js';
 import type { Submitter } from './submit.js';
 
+const LIMIT_MS = 10_000;
+
 /** How the run of an operation was closed without an outcome; null where it runs, or has an outcome meanwhile. */
 export async function isDead(chom: Submitter, { id, run }: Operation): Promise<string | null> {
   const { temporal, inventory } = chom;
   if (run === null) return null;
   let how: string;
   try {
-    const { status } = await temporal.workflow.getHandle(id, run).describe();
+    const describe = async () => await temporal.workflow.getHandle(id, run).describe();
+    const { status } = await temporal.withDeadline(Date.now() + LIMIT_MS, describe);
     if (status.name === 'RUNNING') return null;
     how = status.name.toLowerCase();
   } catch (error) {
@@ -43,9 +46,12 @@ export async function settle(chom: Submitter, dead: Operation, how: string, aban
     staticSummary: `Settle ${operation}`,
     priority: { priorityKey: 1, fairnessKey: tenant },
   } as const;
-  try {
+  const start = async () => {
     if (abandon) await temporal.workflow.signalWithStart('settleOperation', { ...options, signal: 'abandon' });
     else await temporal.workflow.start('settleOperation', options);
+  };
+  try {
+    await temporal.withDeadline(Date.now() + LIMIT_MS, start);
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
   }

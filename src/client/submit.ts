@@ -46,6 +46,9 @@ export interface Request {
  */
 const INPUT_LIMIT_BYTES = 256 * 1024;
 
+/** Temporal answers within milliseconds, or is not there; what was asked for is started by the sweep. */
+const START_MS = 10_000;
+
 /** A new operation id: its kind, and 60 random bits. */
 export function newOperationId(kind: OperationKind): string {
   return `${kind}-${randomId(12)}`;
@@ -101,8 +104,9 @@ function refuseOversized({ kind, input }: Request): void {
 /** Starts the workflow of an operation whose row is written. Starting it twice is starting it once. */
 export async function startOperation(chom: Submitter, operation: Request & { id: string }): Promise<void> {
   const { tenant, serverName, domain, kind, id } = operation;
-  try {
-    await chom.temporal.workflow.start(workflowType(kind), {
+  const { temporal } = chom;
+  const start = async () =>
+    await temporal.workflow.start(workflowType(kind), {
       workflowId: id,
       taskQueue: chom.config.taskQueue,
       workflowIdReusePolicy: 'REJECT_DUPLICATE',
@@ -116,6 +120,8 @@ export async function startOperation(chom: Submitter, operation: Request & { id:
         ...(domain === undefined ? [] : [{ key: SEARCH_ATTRIBUTES.site, value: domain }]),
       ],
     });
+  try {
+    await temporal.withDeadline(Date.now() + START_MS, start);
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
   }

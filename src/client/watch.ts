@@ -31,6 +31,7 @@ export interface WatchOptions {
 }
 
 const POLL_MS = 250;
+const ANSWER_MS = 10_000;
 
 interface Watching {
   probes: Map<string, ProgressProbe>;
@@ -126,5 +127,14 @@ function noWorker(chom: Chom, id: string, waited: number) {
 export async function answer(chom: Chom, id: string, question: Question, value: string): Promise<void> {
   await operations.byId(chom.inventory.db, id, chom);
   const temporal = await chom.temporal();
-  await temporal.workflow.getHandle(id).signal<[string, string]>('answer', question.name, value);
+  try {
+    const handle = temporal.workflow.getHandle(id);
+    const tell = async () => await handle.signal<[string, string]>('answer', question.name, value);
+    await temporal.withDeadline(Date.now() + ANSWER_MS, tell);
+  } catch (error) {
+    throw failure('TemporalUnavailable', `The answer did not reach operation ${id}`, {
+      cause: error instanceof Error ? error.message : String(error),
+      next: `chom op watch ${id} asks again, as long as it waits`,
+    });
+  }
 }

@@ -1,4 +1,5 @@
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { issueCertificate } from '../src/client/new-certificate.js';
 import { createSite } from '../src/client/new-site.js';
 import * as operations from '../src/inventory/operations.js';
 import { heading, say } from './report.js';
@@ -24,14 +25,31 @@ interface Event {
   activityTaskCompletedEventAttributes?: { scheduledEventId: string; startedEventId: string };
 }
 
-/** Where the time of one `site create` goes, by the times in Temporal's histories; medians over the rounds. */
-export async function profileSiteCreate({ chom, succeeded }: Setting, rounds: number): Promise<void> {
+/** Where the time of one `site create` goes, and of its certificate, by the times in Temporal's histories; medians. */
+export async function profileSiteCreate(setting: Setting, rounds: number): Promise<void> {
+  const { chom, rig, host } = setting;
+  const domain = (round: number) => `profile-${round}.bench.test`;
   heading(`Where one site create spends its time, in ms, median of ${rounds}`);
+  await profile(setting, rounds, async (round) => {
+    return await createSite(chom, { domain: domain(round), server: SERVER, tls: false });
+  });
+  heading(`Where its certificate spends its time, in ms, median of ${rounds}`);
+  await profile(setting, rounds, async (round) => {
+    await rig.lab.acme.setAddress(domain(round), { a: [host.address] });
+    return await issueCertificate(chom, domain(round));
+  });
+}
+
+async function profile(
+  { chom, succeeded }: Setting,
+  rounds: number,
+  ask: (round: number) => Promise<{ operation: string }>,
+): Promise<void> {
   const runs: Spent[][] = [];
   const around: { asking: number; begun: number; seen: number; whole: number }[] = [];
   for (let round = 0; round <= rounds; round += 1) {
     const started = Date.now();
-    const { operation } = await createSite(chom, { domain: `profile-${round}.bench.test`, server: SERVER, tls: false });
+    const { operation } = await ask(round);
     const asked = Date.now();
     await succeeded(operation);
     const ended = Date.now();

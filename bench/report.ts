@@ -19,11 +19,10 @@ export function heading(text: string): void {
 /** A line for each contender, the first being CHOM, and one for each ratio. */
 export function tell(timed: readonly Timed[], aims: readonly Aim[]): void {
   const width = Math.max(...timed.map(({ name }) => name.length));
-  for (const { name, median, times } of timed) {
-    const [least, most] = [Math.min(...times), Math.max(...times)];
-    say(
-      `  ${name.padEnd(width)}  ${seconds(median)}   median of ${times.length}, ${seconds(least)} to ${seconds(most)}`,
-    );
+  for (const { name, median, times, spoilt } of timed) {
+    const range = `${seconds(Math.min(...times))} to ${seconds(Math.max(...times))}`;
+    const failed = spoilt === 0 ? '' : `; failed ${spoilt} times, uncounted`;
+    say(`  ${name.padEnd(width)}  ${seconds(median)}   median of ${times.length}, ${range}${failed}`);
   }
   const [chom] = timed;
   for (const { other, atLeast, atMost } of aims) {

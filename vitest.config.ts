@@ -1,7 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
 // `forks`: worker threads with isolation crash as soon as a second file loads Temporal's native bridge.
-const base = { pool: 'forks' as const, testTimeout: 30_000, hookTimeout: 120_000 };
+// The limits are for what hangs: a machine that is slow, or stalls for seconds, must pass.
+const base = {
+  pool: 'forks' as const,
+  testTimeout: 60_000,
+  hookTimeout: 300_000,
+  expect: { poll: { timeout: 30_000, interval: 100 } },
+};
 
 export default defineConfig({
   test: {
@@ -13,7 +19,7 @@ export default defineConfig({
           name: 'workflows',
           include: ['test/{workflows,replay}/**/*.test.ts'],
           globalSetup: ['test/workflows/bundle.ts'],
-          testTimeout: 60_000,
+          testTimeout: 240_000,
         },
       },
       {
@@ -25,8 +31,8 @@ export default defineConfig({
           // Real hosts on a small machine: mostly waited for, so two files at a time (labs do not meet), and time enough
           // for a host to boot and reboot.
           maxWorkers: 2,
-          testTimeout: 240_000,
-          hookTimeout: 600_000,
+          testTimeout: 900_000,
+          hookTimeout: 900_000,
         },
       },
     ],

@@ -51,7 +51,7 @@ export async function labAcme(lab: LabState): Promise<LabAcme> {
 
   async function waitUntilReady(): Promise<void> {
     let last: unknown;
-    const ready = poll('Pebble answers', 20_000, () => isReady().catch((error: unknown) => void (last = error)));
+    const ready = poll('Pebble answers', 60_000, () => isReady().catch((error: unknown) => void (last = error)));
     await ready.catch(async (error: unknown) => {
       const logs = await Promise.all(
         ['pebble', 'dns'].map((name) => readFile(logFile(lab, name), 'utf8').catch(() => '')),
@@ -89,7 +89,7 @@ async function ask(url: string, ca: string, body?: object): Promise<string> {
   return new Promise((resolve, reject) => {
     const asked = request(
       url,
-      { ca, headers, agent: false, method: body ? 'POST' : 'GET', timeout: 5_000 },
+      { ca, headers, agent: false, method: body ? 'POST' : 'GET', timeout: 30_000 },
       (answer) => {
         text(answer).then((content) => {
           if (answer.statusCode === 200) resolve(content);

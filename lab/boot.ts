@@ -14,6 +14,11 @@ export const REPOSITORY_PORT = 8080;
 /** `systemctl reboot` inside ends systemd-nspawn with 133 and `poweroff` with 0; after anything else it crashed. */
 const POWERED_OFF = 0;
 
+/** What distributions do once a day. */
+const DAILY = ['apt-daily', 'apt-daily-upgrade', 'dpkg-db-backup', 'e2scrub_all', 'fstrim', 'logrotate'];
+/** A host lives for minutes: at the wrong one of the day they would lock dpkg, or rotate what a test reads. */
+const YEARLY = '[Timer]\nOnCalendar=\nOnCalendar=yearly\nRandomizedDelaySec=0\n';
+
 /** Makes a host's cable, disk, keys and settings. */
 export async function makeHost(lab: LabState, host: HostState, base: Base): Promise<void> {
   await connectHost(lab, host);
@@ -31,6 +36,7 @@ export async function makeHost(lab: LabState, host: HostState, base: Base): Prom
   await write('etc/resolv.conf', `nameserver ${bridgeAddress(lab)}\noptions timeout:1 attempts:1\n`);
   const repository = `http://${bridgeAddress(lab)}:${REPOSITORY_PORT}/debian-${host.debian}/`;
   await write('etc/apt/sources.list', `deb [trusted=yes] ${repository} ./\n`);
+  for (const timer of DAILY) await write(`etc/systemd/system/${timer}.timer.d/lab.conf`, YEARLY);
   await mkdir(join(files, 'root/.ssh'), { recursive: true, mode: 0o700 });
   await write('root/.ssh/authorized_keys', await readFile(join(lab.directory, 'key.pub'), 'utf8'), 0o600);
   await mkdir(join(files, 'etc/ssh'));

@@ -4,7 +4,8 @@ import type { HostState, LabState } from './state.js';
 /**
  * Labs live in 198.18.0.0/15, which RFC 2544 reserves for benchmarks: it is nobody's network. Each takes one /24.
  */
-const SUBNETS = 512;
+/** The last is none of them: what tests take for an address elsewhere. */
+const SUBNETS = 511;
 
 type Lab = Pick<LabState, 'name' | 'subnet'>;
 
@@ -22,12 +23,14 @@ export const cable = (lab: Lab, host: HostState): string => `chom-${lab.subnet}-
 export const namespace = (lab: Lab, host: HostState): string => `chom-${lab.name}-${host.name}`;
 
 /**
- * Takes the first free /24: creating the bridge is what takes it, so two labs never get the same. `announce` is told
+ * Takes a free /24: creating the bridge is what takes it, so two labs never get the same. `announce` is told
  * each candidate first, so that a killed lab's bridge is known to be its.
  */
 export async function takeSubnet(announce: (subnet: number) => Promise<void>): Promise<void> {
   const routes = await run('ip', '-4', 'route', 'show', 'table', 'all');
-  for (let subnet = 0; subnet < SUBNETS; subnet++) {
+  // Not from the first on: whoever looks for what a lab has left shall not find the next one in its place.
+  for (let n = 0; n < SUBNETS; n++) {
+    const subnet = (process.pid + n) % SUBNETS;
     const lab = { subnet };
     if (routes.includes(address(lab, 0).slice(0, -1))) continue;
     await announce(subnet);
@@ -40,7 +43,7 @@ export async function takeSubnet(announce: (subnet: number) => Promise<void>): P
     await run('ip', 'route', 'add', 'unreachable', block(lab), 'metric', '4278198272');
     return;
   }
-  throw new Error('all 512 networks of 198.18.0.0/15 are taken');
+  throw new Error('all networks of 198.18.0.0/15 are taken');
 }
 
 /** Makes the names of this process's network namespaces its own: it must be in a mount namespace of its own. */

@@ -8,10 +8,15 @@ import { createServer } from 'node:net';
 const FIRST = 20_000;
 const LAST = 32_000;
 
+/** Each of the processes that run tests side by side has a range of its own. */
+const SHARES = 8;
+const SHARE = Math.floor((LAST - FIRST) / SHARES);
+const share = Number(process.env['VITEST_POOL_ID'] ?? process.pid) % SHARES;
+
 /** A port of loopback that nothing listens on, and that nobody gets without asking for it. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(FIRST, LAST);
+    const port = randomInt(FIRST + share * SHARE, FIRST + (share + 1) * SHARE);
     if (await isFree(port)) return port;
   }
 }

@@ -33,7 +33,7 @@ export async function startSmtpSink(address: string): Promise<SmtpSink> {
   return {
     relay: `${address}:${port}`,
     message: async (to) =>
-      await poll(`a message to ${to}`, 20_000, async () => messages.find((message) => message.to.includes(to))),
+      await poll(`a message to ${to}`, 60_000, async () => messages.find((message) => message.to.includes(to))),
     async close() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

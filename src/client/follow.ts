@@ -86,7 +86,8 @@ export async function follow(session: Session, chom: Chom, id: string, options: 
     clearTimeout(timer);
     left.abort('ended');
     await questions.done();
-    process.off('SIGINT', interrupt);
+    // After one Ctrl-C the process is about to end: the second must not end it otherwise.
+    if (left.signal.reason !== 'interrupted') process.off('SIGINT', interrupt);
   }
 }
 

@@ -42,7 +42,7 @@ const by = fc.constantFrom('run', 'run', 'run', 'run', 'reset');
 onBothDatabases('Whatever happens to an operation', (database) => {
   let made = 0;
 
-  test('it ends once, never both goes forward and back, and undoes in reverse', { timeout: 120_000 }, async () => {
+  test('it ends once, never both goes forward and back, and undoes in reverse', { timeout: 300_000 }, async () => {
     let differences: unknown[] = [];
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(act, by), { minLength: 1, maxLength: 25 }), async (acts) => {

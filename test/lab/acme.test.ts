@@ -28,10 +28,9 @@ let chom: WorkflowEnvironment;
 let hosts: Hosts;
 
 beforeAll(async () => {
-  [lab, chom] = await Promise.all([
-    startLab({ hosts: [{ name: 'web13' }, { name: 'web12', debian: 12 }], acme: true }),
-    startEnvironment(inject('workflowBundle')),
-  ]);
+  // One after the other: a server that starts while hosts boot may be given up.
+  lab = await startLab({ hosts: [{ name: 'web13' }, { name: 'web12', debian: 12 }], acme: true });
+  chom = await startEnvironment(inject('workflowBundle'));
   const { inventory, keyring } = chom;
   hosts = createHosts({ resolve: async (id) => await serverLogin(inventory.db, keyring, id), log: chom.deps.log });
   await Promise.all(NAMES.map(async (name) => webs.set(name, await ready(lab.host(name)))));

@@ -86,7 +86,7 @@ describe('the claim of a site', () => {
     const next = host.job(jobOf({ scope, root: 'next', act: sh`echo next >>${file}.order` }));
     await poll(
       'the next one waits',
-      20_000,
+      60_000,
       async () => (await machine.exec('pgrep -xf "flock -x -w 30 7"')).exit === 0,
     );
     await letGo();
@@ -143,7 +143,7 @@ describe('the claim of the server', () => {
     const serverJob = host.job(jobOf({ scope: 'server', root: 'a', act: sh`${server.act}; ${said('server')}` }));
     await poll(
       'the server’s job waits',
-      20_000,
+      60_000,
       async () => (await machine.exec('pgrep -xf "flock -x -w 30 7"')).exit === 0,
     );
     await site.letGo();
@@ -151,7 +151,7 @@ describe('the claim of the server', () => {
     const after = host.job(jobOf({ scope: 'site/beside2', root: 's2', act: said('after') }));
     await poll(
       'the site’s job waits',
-      20_000,
+      60_000,
       async () => (await machine.exec('pgrep -xf "flock -s -w 30 7"')).exit === 0,
     );
     await server.letGo();

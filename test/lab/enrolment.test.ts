@@ -24,7 +24,8 @@ async function on(host: LabHost, script: string): Promise<string> {
   return stdout.trim();
 }
 
-const logins = async (host: LabHost) => await on(host, `journalctl -q -o cat | grep -c 'Accepted publickey' || true`);
+const logins = async (host: LabHost) =>
+  await on(host, `journalctl --sync; journalctl -q -o cat | grep -c 'Accepted publickey' || true`);
 
 describe('before it trusts a host', () => {
   test('it refuses to enrol where nobody can be asked about the host key, and has written nothing', async () => {
@@ -112,13 +113,14 @@ printf 'echo hello from bashrc\\necho hello >&2\\n' >>/home/admin/.bashrc
 sed -i '1i echo hello from the first line' /home/admin/.bashrc; cp /home/admin/.bashrc /home/admin/.bash_profile
 echo 'Maintenance on Sunday' >/etc/motd; printf 'echo hello from the shell of root\\n' >>/root/.bashrc`,
     );
-    const served = await rig.fetch('foreign.example', { address: host.address, https: false });
+    const foreignSite = async () => await rig.fetch('foreign.example', { address: host.address, https: false });
+    // A reload takes effect a little later.
+    await expect.poll(async () => (await foreignSite()).body).toBe('foreign');
     const { json } = await rig.chom.must(
       ...['server', 'add', 'used', ...login(host), '--user', 'admin', '--host-key', host.hostKey, '--json'],
     );
     expect(json).toMatchObject({ server: { status: 'active', user: 'admin' } });
-    const still = await rig.fetch('foreign.example', { address: host.address, https: false });
-    expect([still.status, still.body]).toEqual([200, served.body]);
+    expect(await foreignSite()).toMatchObject({ status: 200, body: 'foreign' });
     const query = `mariadb -N -u shop -pshop -e 'select n from foreign_shop.orders'`;
     expect(await on(host, query)).toBe('7');
     expect(await on(host, 'grep -c . /home/admin/.ssh/authorized_keys')).toBe('2');

@@ -6,7 +6,7 @@ export async function holdPublishing<Result>({ exec }: LabHost, fn: () => Promis
   await exec('systemd-run --quiet --unit=holder flock /var/lib/chom/locks/nginx sleep infinity');
   await poll(
     'the lock is held',
-    10_000,
+    60_000,
     async () => (await exec('flock -n /var/lib/chom/locks/nginx true')).exit !== 0,
   );
   try {

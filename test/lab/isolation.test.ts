@@ -132,7 +132,9 @@ echo own >real.txt; ln -sf real.txt link.txt; echo hidden >.env; mkdir -p .git .
   it('logs are rotated, reopened and never readable for sites', async () => {
     const { host } = web();
     const logs = '/var/log/nginx/chom/ssecondaaa';
-    const visit = sh`curl -s -o /dev/null -H 'Host: second.example.org' http://127.0.0.1/visit; grep -c /visit ${logs}/access.log`;
+    const visit = sh`curl -s -o /dev/null -H 'Host: second.example.org' http://127.0.0.1/visit
+for n in $(seq 100); do if grep -q /visit ${logs}/access.log; then break; fi; sleep 0.1; done; grep -c /visit ${logs}/access.log`;
+    // nginx answers first and logs then.
     expect(Number(await ask(host, visit))).toBe(1);
     await ask(host, sh`logrotate -f /etc/logrotate.d/chom`);
     await expect
@@ -161,7 +163,7 @@ echo own >real.txt; ln -sf real.txt link.txt; echo hidden >.env; mkdir -p .git .
       ),
     );
     const slow = ask(host, sh`curl -s -H 'Host: first.example.org' http://127.0.0.1/slow.php`);
-    await expect.poll(async () => (await run(host, sh`pgrep -u sfirstaaaa -c php`)).stdout.trim()).toBe('1');
+    await expect.poll(async () => (await run(host, sh`pgrep -u sfirstaaaa -c php`)).stdout.trim()).not.toBe('0');
     await ask(host, sh`systemctl reload chom-php@ssecondaaa chom-php@sfirstaaaa`);
     expect(await slow).toBe('slow');
     expect(await make(host, startPhp({ ...FIRST, version }))).toBe('already');

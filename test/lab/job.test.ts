@@ -28,7 +28,7 @@ describe.each(['new', 'old'])('a job on the %s host', (name) => {
     expect(first).toMatchObject({ exit: 7, stdout: 'out\n', stderr: 'err\n', already: false });
     expect(await host.job(job)).toMatchObject({ exit: 7, stdout: 'out\n', stderr: 'err\n', already: false });
     expect(await count()).toBe(1);
-    await poll('the unit is gone', 10_000, async () => await isGone(machine, job));
+    await poll('the unit is gone', 60_000, async () => await isGone(machine, job));
   });
 
   it('does nothing where it is already so', async () => {
@@ -98,15 +98,15 @@ describe.each(['new', 'old'])('a job on the %s host', (name) => {
     const output = await host.job(job);
     expect(output).toMatchObject({ exit: 5, already: false });
     expect(output.stdout).toMatch(/^nobody\nt0ken\nls: .*Permission denied\ntouch: .*\n$/);
-    await poll('the secret is gone', 10_000, async () => (await machine.exec(`ls ${placeOf(job).secrets}`)).exit !== 0);
+    await poll('the secret is gone', 60_000, async () => (await machine.exec(`ls ${placeOf(job).secrets}`)).exit !== 0);
   });
 
   it('is ended by its limit when nobody watches, and says so to whoever comes', async () => {
     const { machine, host } = await server(name);
     const { act, begun, count } = effects(machine, 'limit');
-    const job = jobOf({ act: sh`echo working; ${act}`, limitSeconds: 2 });
+    const job = jobOf({ act: sh`echo working; ${act}`, limitSeconds: 10 });
     await abandon(host, job, begun);
-    await poll('the unit is gone', 30_000, async () => await isGone(machine, job));
+    await poll('the unit is gone', 60_000, async () => await isGone(machine, job));
     await expect(host.job(job)).rejects.toMatchObject({ type: 'TimedOut' });
     expect(await count()).toBe(1);
   });
@@ -121,7 +121,7 @@ describe.each(['new', 'old'])('a job on the %s host', (name) => {
     cancel.abort(new Error('cancelled by the operator'));
     await expect(running).rejects.toThrow('cancelled by the operator');
     expect(await lives()).toBe(false);
-    await poll('the unit is gone', 10_000, async () => await isGone(machine, job));
+    await poll('the unit is gone', 60_000, async () => await isGone(machine, job));
     await expect(host.job(job)).rejects.toMatchObject({ type: 'Interrupted' });
     expect(await count()).toBe(1);
   });
@@ -137,7 +137,7 @@ describe.each(['new', 'old'])('a job on the %s host', (name) => {
     await host.stop(job.claim.root);
     expect(await plain.lives()).toBe(false);
     expect(await boxed.lives()).toBe(false);
-    for (const one of [job, second]) await poll('it is gone', 10_000, async () => await isGone(machine, one));
+    for (const one of [job, second]) await poll('it is gone', 60_000, async () => await isGone(machine, one));
     await host.stop(job.claim.root);
     await host.stop('never-heard-of');
   });

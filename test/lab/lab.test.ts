@@ -71,9 +71,9 @@ describe('a lab', () => {
     await web1.crash();
     expect(await ssh(web1, 'cat /root/crash')).toBe('kept');
     // It writes until the cut: a sync for any other lab of this machine writes out what was written before it.
-    const synced = `cd /root; echo kept >synced; sync; printf 'begun\\n'`;
+    const synced = `cd /root; echo kept >synced; sync synced /root; printf 'begun\\n'`;
     const writing = web1.exec(`${synced}; i=0; while echo $((i += 1)) >>unsynced && echo $i; do :; done`);
-    await poll('it writes', 10_000, async () => (await web1.exec('test -s /root/unsynced')).exit === 0);
+    await poll('it writes', 60_000, async () => (await web1.exec('test -s /root/unsynced')).exit === 0);
     await web1.powerCut();
     const written = (await writing).stdout.trimEnd().split('\n');
     expect(written[0]).toBe('begun');
@@ -91,6 +91,8 @@ describe('a lab', () => {
   });
 
   test('fills and frees the disk', async () => {
+    // Services that start free space.
+    await web1.waitUntilBooted();
     await web1.fill();
     expect((await web1.exec('dd if=/dev/zero of=/root/more bs=4k count=1')).stderr).toContain(
       'No space left on device',
@@ -154,7 +156,7 @@ describe('a lab whose end nobody ordered', () => {
     const { pid, state } = await startElsewhere(`k${process.pid}`);
     expect(traces(state)).not.toEqual([]);
     process.kill(pid, 'SIGKILL');
-    await poll('nothing of it is left', 20_000, async () => traces(state).length === 0);
+    await poll('nothing of it is left', 120_000, async () => traces(state).length === 0);
   });
 
   test('is swept by the next one when its supervisor is killed', async () => {
@@ -163,7 +165,7 @@ describe('a lab whose end nobody ordered', () => {
     process.kill(pid, 'SIGKILL');
     await poll(
       'the supervisor is gone',
-      5_000,
+      60_000,
       async () =>
         !(await run('ps', ['-o', 'stat=', String(state.supervisor.pid)]).catch(() => ({ stdout: 'Z' }))).stdout.match(
           /^[^Z]/,

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { poll } from '../../lab/poll.js';
+import { holdPublishing } from './held.js';
 import * as sites from '../../src/inventory/sites.js';
 import { type Rig, startRig } from './rig.js';
 import { startTraffic, type Visits } from './traffic.js';
@@ -68,13 +69,14 @@ test('a request of 5 s and fast ones on a site survive creation, change, failure
     [
       'cancelling and undo',
       async () => {
-        const { json } = await rig.chom.must(...words('left.lab.test'), '--detach');
-        const { db } = rig.inventory;
-        const reserved = async () => (await sites.list(db)).some(({ domain }) => domain === 'left.lab.test');
-        await poll('its site is reserved', 60_000, reserved);
-        // Within milliseconds: what follows takes a second.
-        await rig.temporal.workflow.getHandle(json?.operation ?? '').cancel();
-        expect((await rig.chom('op', 'watch', json?.operation ?? '', '--json')).json?.status).toBe('cancelled');
+        await holdPublishing(rig.lab.host('web1'), async () => {
+          const { json } = await rig.chom.must(...words('left.lab.test'), '--detach');
+          const { db } = rig.inventory;
+          const reserved = async () => (await sites.list(db)).some(({ domain }) => domain === 'left.lab.test');
+          await poll('its site is reserved', 60_000, reserved);
+          await rig.temporal.workflow.getHandle(json?.operation ?? '').cancel();
+          expect((await rig.chom('op', 'watch', json?.operation ?? '', '--json')).json?.status).toBe('cancelled');
+        });
       },
     ],
   ];

@@ -55,7 +55,7 @@ export async function ready(host: LabHost): Promise<ReadyHost> {
   return { host, facts, php: support.php };
 }
 
-/** Everything that a change could leave behind: files by content, users, units, processes; not the records of jobs. */
+/** Everything that a change could leave behind: files by content, users, units, processes but PHP's idle ones; not the records of jobs. */
 export async function snapshot(host: LabHost): Promise<string> {
   return await ask(
     host,
@@ -63,6 +63,6 @@ export async function snapshot(host: LabHost): Promise<string> {
 find /etc /srv /usr/local -type f ! -name '*-' ! -name .updated -exec sha256sum {} + | sort -k 2
 cat /etc/passwd /etc/group
 systemctl list-units --no-legend --plain 'chom-*.service' 'nginx*' 'php[0-9]*' | awk '{ print $1, $3, $4 }'
-ps -eo user= -o comm= | sort -u | grep -E '^s[a-z2-7]{9} ' || true`,
+ps -eo user= -o comm= | grep -v php-fpm | sort -u | grep -E '^s[a-z2-7]{9} ' || true`,
   );
 }

@@ -22,7 +22,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await lab?.down();
-}, 60_000);
+});
 
 function on(name: string): ReadyHost {
   const host = hosts.get(name);

@@ -57,7 +57,7 @@ export function effects(host: LabHost, name: string) {
   return {
     file,
     /** Adds a line that survives a power cut, then waits for `letGo`, and says `done`. */
-    act: sh`echo $$ >>${file} && sync ${file} /root; while [ ! -e ${gate} ]; do sleep 0.05; done; echo done`,
+    act: sh`echo $$ >>${file} && sync ${file} /root && : >${file}.begun; while [ ! -e ${gate} ]; do sleep 0.05; done; echo done`,
     /** It is already so when one line is there. */
     check: sh`[ -s ${file} ] && echo found`,
     async count(): Promise<number> {
@@ -65,7 +65,7 @@ export function effects(host: LabHost, name: string) {
       return Number(stdout);
     },
     begun: async (): Promise<unknown> =>
-      await poll(`${name} has begun`, 30_000, async () => (await host.exec(`[ -s ${file} ]`)).exit === 0),
+      await poll(`${name} has begun`, 60_000, async () => (await host.exec(`[ -e ${file}.begun ]`)).exit === 0),
     letGo: async (): Promise<unknown> => await host.exec(`touch ${gate}`),
     /** Whether the process that wrote the last line lives. */
     async lives(): Promise<boolean> {

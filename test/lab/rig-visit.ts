@@ -24,7 +24,7 @@ export interface VisitOptions {
 /** Visits a site on one server. Rejects when nobody answers, or with a certificate that is not good for the name. */
 export async function visit(domain: string, { address, root, path = '/' }: VisitOptions): Promise<Visit> {
   return await new Promise((resolve, reject) => {
-    const options = { host: address, path, headers: { host: domain }, agent: false, timeout: 10_000 };
+    const options = { host: address, path, headers: { host: domain }, agent: false, timeout: 30_000 };
     const asked =
       root === undefined ? httpRequest(options) : httpsRequest({ ...options, servername: domain, ca: root });
     asked.on('response', (answer) => {

@@ -32,10 +32,9 @@ let chom: WorkflowEnvironment;
 let hosts: Hosts;
 
 beforeAll(async () => {
-  [lab, chom] = await Promise.all([
-    startLab({ hosts: [{ name: 'web1' }] }),
-    startEnvironment(inject('workflowBundle')),
-  ]);
+  // One after the other: a server that starts while hosts boot may be given up.
+  lab = await startLab({ hosts: [{ name: 'web1' }] });
+  chom = await startEnvironment(inject('workflowBundle'));
   host = lab.host('web1');
   await ready(host);
   const { inventory, keyring } = chom;

@@ -110,7 +110,7 @@ describe('an upload', () => {
     await expect(host.upload({ ...file, content: endless() }, { signal: cancel.signal })).rejects.toThrow('cancelled');
     await poll(
       'nothing is left',
-      20_000,
+      60_000,
       async () => !(await machine.exec('ls /var/lib/chom/staging')).stdout.includes('.2'),
     );
   });

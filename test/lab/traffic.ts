@@ -31,10 +31,12 @@ export function startTraffic(perSecond: number, visit: () => Promise<Visit>, isG
     }
   };
   const visiting = (async () => {
-    for (let next = performance.now(); !ending.signal.aborted; next += 1000 / perSecond) {
+    for (let next = performance.now(); !ending.signal.aborted;) {
       const visited: Promise<void> = one().finally(() => open.delete(visited));
       open.add(visited);
-      await sleep(Math.max(0, next + 1000 / perSecond - performance.now()));
+      // What was missed while this process stood still does not come at once: no visitor would.
+      next = Math.max(next + 1000 / perSecond, performance.now());
+      await sleep(next - performance.now());
     }
   })();
   return {

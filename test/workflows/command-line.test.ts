@@ -118,7 +118,10 @@ describe('with a worker', () => {
     const id = await runningOperation([]);
     const logs = async () =>
       JSON.parse((await following.run('op', 'logs', id, '--json')).stdout) as { log: LogEntry[] };
-    const live = await logs();
+    const live = await until('its log', async () => {
+      const said = await logs();
+      return said.log.some(({ what }) => what === 'failure') ? said : undefined;
+    });
     expect(live).toMatchObject({ operation: id, status: 'running', error: null });
     const failed = (attempt: number) => {
       return { what: 'failure', operation: id, name: 'Create the user', attempt, type: 'CommandFailed', output };
@@ -203,7 +206,10 @@ describe('with a worker', () => {
     expect(await running.ended).toBe(130);
     const operation = idIn(running.stderr) ?? '';
     expect(running.stderr).toContain(`chom op watch ${operation}`);
-    expect((await following.run('op', 'show', operation)).stdout).toContain('▶ Create the user');
+    // A worker that stalls answers the next time.
+    await until('its steps', async () =>
+      (await following.run('op', 'show', operation)).stdout.includes('▶ Create the user'),
+    );
     expect(await following.run('op', 'watch', operation, '--timeout', '0.5', '--json')).toMatchObject({
       status: 124,
       stdout: `{"operation":"${operation}","status":"running"}\n`,

@@ -27,7 +27,7 @@ afterAll(async () => {
 
 /** Starts `chom dev` on ports of its own and waits until its worker serves. */
 async function serving(dev: Running): Promise<Running> {
-  await poll('the worker serves', 50_000, async () => {
+  await poll('the worker serves', 120_000, async () => {
     if (dev.process.exitCode !== null) throw new Error(dev.said().stderr);
     return dev.said().stderr.includes('worker started');
   });

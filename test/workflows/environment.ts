@@ -131,7 +131,7 @@ async function started(start: () => Promise<TestWorkflowEnvironment>): Promise<T
     try {
       return await start();
     } catch (error) {
-      if (attempt === 5) throw error;
+      if (attempt === 10) throw error;
     }
   }
 }

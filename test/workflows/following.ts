@@ -184,11 +184,11 @@ async function addServer(chom: Chom, name: string): Promise<void> {
   });
 }
 
-/** Waits, 20 s unless told, until `condition` gives something. */
+/** Waits, 60 s unless told, until `condition` gives something. */
 export async function until<Result>(
   what: string,
   condition: () => Result | Promise<Result>,
-  milliseconds = 20_000,
+  milliseconds = 60_000,
 ): Promise<NonNullable<Result>> {
   const deadline = Date.now() + milliseconds;
   for (;;) {

@@ -69,7 +69,9 @@ export function siteActivities(deps: Deps) {
     /** @throws SourceRejected, SourceUnavailable, DiskFull */
     async installFiles(step: StepContext, plan: SitePlan): Promise<void> {
       const place = await siteServer(deps, step, plan);
-      if ((await place.read(sourceInstalled(plan))).exit === 0) return;
+      // Before anything is brought to the server; the job asks again.
+      const brought = plan.source.kind !== 'placeholder';
+      if (brought && (await place.read(sourceInstalled(plan))).exit === 0) return;
       const source = await fetchable(place, step, plan);
       const limitSeconds = source.kind === 'placeholder' ? 60 : 1800;
       const what = `Installing the files of ${plan.domain}`;

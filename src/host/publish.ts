@@ -117,7 +117,7 @@ until=$(date -d ${`${DEADLINE_SECONDS} seconds`} +%s)
 while ! served; do
   [ "$(date +%s)" -lt "$until" ] ||
     refuse ${EXIT.notServed} ${`the change to ${service} was not seen to work within ${DEADLINE_SECONDS} seconds and was taken back`}
-  sleep 0.1
+  sleep 0.02
 done
 keep
 note`,

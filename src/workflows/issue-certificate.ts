@@ -9,7 +9,7 @@ import { steps } from './steps.js';
 // An authority that takes longer than this over an order has lost it.
 const ORDER_SECONDS = 600;
 /** Seconds between looks at an order, where the authority does not say; the last one repeats. */
-const PAUSES = [1, 2, 3, 5, 8, 10];
+const PAUSES = [0.25, 0.5, 1, 2, 3, 5, 8, 10];
 
 const certificate = steps<ReturnType<typeof certificateActivities>>();
 

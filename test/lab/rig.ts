@@ -172,7 +172,10 @@ function keepWorker(environment: NodeJS.ProcessEnv, logFile: string) {
       const words = ['--max-semi-space-size=4', '--max-old-space-size=160', PRODUCT.worker];
       // The channel ends the worker when this process ends, however it does.
       const stdio = ['ignore', log.fd, log.fd, 'ipc'] as const;
-      const child = spawn(process.execPath, words, { env: environment, stdio: [...stdio] });
+      const child = spawn(process.execPath, words, {
+        env: { MALLOC_ARENA_MAX: '2', ...environment },
+        stdio: [...stdio],
+      });
       worker = child;
       await log.close();
       await new Promise<void>((resolve, reject) => {

@@ -107,7 +107,7 @@ async function issue({ activities }: ReturnType<typeof server>) {
   });
   const history = await chom.replayed(id);
   const waits = (history.events ?? []).flatMap(({ timerStartedEventAttributes: timer }) =>
-    timer ? [Number(timer.startToFireTimeout?.seconds)] : [],
+    timer ? [Number(timer.startToFireTimeout?.seconds ?? 0) + (timer.startToFireTimeout?.nanos ?? 0) / 1e9] : [],
   );
   const row = await operations.byId(chom.inventory.db, id);
   // The clock that watches for twice the expected time is no wait.

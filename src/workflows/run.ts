@@ -22,6 +22,7 @@ import type { settlingActivities } from '../activities/settling.js';
 import { Board } from './board.js';
 import { causeOf, failureOf, type Cause } from './causes.js';
 import type { Definition, Ending, Operation, OperationWorkflow, Order, StepOptions } from './definition.js';
+import { deferred, dueAfter, type Owed } from './deferral.js';
 import { RETRYABLE } from './failures.js';
 import { insist } from './insist.js';
 import { Journal } from './journal.js';
@@ -68,6 +69,9 @@ export class Run<Input> implements Operation {
   private epoch = 1;
   /** It was told that it has its place. */
   private granted = false;
+  /** What it would owe if it ended as deferred; only inside another operation. */
+  private owes: Omit<Owed, 'due'> | null = null;
+  private owed: Owed | null = null;
   /** The inventory has no row for this operation. */
   private unknown = false;
 
@@ -90,7 +94,9 @@ export class Run<Input> implements Operation {
     try {
       await this.begin();
       void clock.run(() => this.watchTheClock()).catch(() => undefined);
-      await this.perform(body, openOrder(order, this.id, this.definition.input));
+      const input = openOrder(order, this.id, this.definition.input);
+      if (this.root !== this.id) this.owes = this.definition.owes?.(input) ?? null;
+      await this.perform(body, input);
     } catch (error) {
       return await CancellationScope.nonCancellable(() => this.end(error));
     } finally {
@@ -147,6 +153,7 @@ export class Run<Input> implements Operation {
 
   async wait(label: string, ms: number): Promise<void> {
     const shown = this.board.show(label, 'waiting');
+    this.defer(ms, { type: 'Deferred', message: label, details: {} }, shown);
     await this.pause(ms, label);
     this.board.update(shown, { state: 'done' });
   }
@@ -192,8 +199,9 @@ export class Run<Input> implements Operation {
       this.board.update(shown, { state: 'failed', message: causeOf(error).message });
       // Whether we are cancelled is asked of the scope: the child may have been cancelled alone.
       if (options.failureIs !== 'warning' || this.cancelled()) throw error;
-      const { message, details } = causeOf(error);
-      this.warn([`${workflow.kind} failed: ${message}`, details.cause, details.next].filter(Boolean).join(' — '));
+      const { type, message, details } = causeOf(error);
+      const what = type === 'Deferred' ? workflow.kind : `${workflow.kind} failed`;
+      this.warn([`${what}: ${message}`, details.cause, details.next].filter(Boolean).join(' — '));
     }
   }
 
@@ -251,6 +259,16 @@ export class Run<Input> implements Operation {
     await this.begin();
   }
 
+  /** Ends an operation inside another one that would have to wait for long: it owes what it was to do. */
+  private defer(ms: number, cause: Cause, shown: StepProgress): void {
+    if (ms <= LONGEST_WAIT_WITH_PLACE_MS || !this.owes || this.progress.committed || !patched('defer')) return;
+    const due = dueAfter(ms);
+    if (due === null) return;
+    this.owed = { ...this.owes, due };
+    this.board.fail(shown, 'failed', cause);
+    throw deferred(cause, due);
+  }
+
   /**
    * Whether it has to take back what it has done before it can give its place away for that long. Not in a final step:
    * that may have taken effect.
@@ -280,6 +298,7 @@ export class Run<Input> implements Operation {
         const again =
           !isCancellation(error) && RETRYABLE[cause.type] && this.progress.attempt < this.definition.attempts;
         const pause = Math.max(msToNumber(this.definition.backoff), (cause.details.retryAfterSeconds ?? 0) * 1000);
+        if (again && !context.final) this.defer(pause, cause, shown);
         if (!again || pause > 3_600_000) {
           if (isCancellation(error)) this.board.update(shown, { state: 'failed', message: cause.message });
           else this.board.fail(shown, 'failed', cause);
@@ -325,8 +344,9 @@ export class Run<Input> implements Operation {
 
   private async conclude(outcome: 'succeeded' | 'failed' | 'cancelled', cause: Cause | null): Promise<void> {
     const { steps: done, warnings } = this.progress;
+    const owed = outcome === 'failed' && cause?.type === 'Deferred' && this.owed;
     await this.insist(lifecycle.concludeOperation, [
-      { outcome, cause, warnings, steps: done, overdue: this.board.overdue },
+      { outcome, cause, warnings, steps: done, overdue: this.board.overdue, ...(owed && { owed }) },
     ]);
   }
 

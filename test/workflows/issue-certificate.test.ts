@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import { certificateActivities } from '../../src/activities/certificate.js';
-import type { PendingChallenge } from '../../src/activities/certificate-order.js';
 import { randomId, submit } from '../../src/client/submit.js';
 import * as certificates from '../../src/inventory/certificates.js';
 import * as events from '../../src/inventory/events.js';
@@ -8,12 +7,12 @@ import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
 import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
-import { failure, type FailureType } from '../../src/workflows/failures.js';
+import type { FailureType } from '../../src/workflows/failures.js';
 import type { CertificatePlan } from '../../src/workflows/plans.js';
-import type { StepContext } from '../../src/workflows/step.js';
 import { type FakeAuthority, fakeAuthority, problem } from '../activities/fake-authority.js';
 import { selfSigned } from '../activities/self-signed.js';
 import { activeServer, sitePlan } from '../inventory/records.js';
+import { certificateServer } from './certificate-server.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
 import { until } from './following.js';
 
@@ -44,48 +43,7 @@ beforeEach(async () => {
 });
 afterEach(async () => await fake.close());
 
-/** A server on which every step goes well, unless the test says otherwise for its first tries. */
-function server(ends: Record<string, FailureType[]> = {}) {
-  const done: string[] = [];
-  const challenges = new Set<string>();
-  async function act(name: string): Promise<void> {
-    const end = ends[name]?.shift();
-    if (end === 'Unexpected') throw new TypeError('something nobody thought of');
-    if (end) throw failure(end, `${name} fails`);
-    done.push(name);
-  }
-  const step =
-    (name: string): ((step: StepContext) => Promise<void>) =>
-    async () =>
-      await act(name);
-  const names = [
-    'discardCertificate',
-    'publishWithTls',
-    'publishWithoutTls',
-    'checkServedCertificate',
-    'checkChallenges',
-  ];
-  const activities = {
-    ...Object.fromEntries(names.map((name) => [name, step(name)])),
-    checkCertificateNames: async () => ({ names: plan.names, warnings: [], probed: false }),
-    makeCertificateRequest: async () => {
-      await act('makeCertificateRequest');
-      return '-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n';
-    },
-    installCertificate: async () => {
-      await act('installCertificate');
-      return { first: true };
-    },
-    placeChallenges: async (_: StepContext, _plan: unknown, placed: PendingChallenge[]) => {
-      await act('placeChallenges');
-      for (const { token } of placed) challenges.add(token);
-    },
-    removeChallenges: async (_: StepContext, _plan: unknown, placed: PendingChallenge[]) => {
-      for (const { token } of placed) challenges.delete(token);
-    },
-  };
-  return { activities, done, challenges };
-}
+const server = (ends?: Record<string, FailureType[]>) => certificateServer(plan.names, ends);
 
 async function issue({ activities }: ReturnType<typeof server>, meanwhile = async () => {}) {
   const config = { ...chom.config, acmeDirectory: fake.directory };

@@ -1,11 +1,13 @@
 import { Context } from '@temporalio/activity';
 import * as certificates from '../inventory/certificates.js';
 import * as events from '../inventory/events.js';
+import * as obligations from '../inventory/obligations.js';
 import { commitOperation } from '../inventory/operations.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
+import { isVoid, triedBy } from '../inventory/tries.js';
 import { failure } from '../workflows/failures.js';
-import type { CertificatePlan } from '../workflows/plans.js';
+import { CERTIFICATE, type CertificatePlan } from '../workflows/plans.js';
 import type { StepContext } from '../workflows/step.js';
 import { covers, renewalDue } from './certificate-facts.js';
 import { certificateOrderActivities, type PendingChallenge } from './certificate-order.js';
@@ -32,6 +34,9 @@ export function certificateActivities(deps: Deps) {
      * @throws NotFound, Conflict: no such site, or it is not live; DomainNotPointed; ValidationFailed where DNS is silent
      */
     async checkCertificateNames(step: StepContext, plan: CertificatePlan): Promise<CheckedNames> {
+      if (await isVoid(inventory.db, step.operation)) {
+        return { names: [], warnings: ['What it was to try again is owed no more'], probed: false };
+      }
       const site = await sites.byId(inventory.db, plan.site);
       if (site.status !== 'active' || site.server !== plan.server) {
         throw failure('Conflict', `Site ${site.domain} is ${site.status} and not live on ${plan.serverName}`);
@@ -105,6 +110,8 @@ export function certificateActivities(deps: Deps) {
       const { tenant, server, site } = plan;
       await inventory.fenced(fence(step), async (trx) => {
         await certificates.markInstalled(trx, id);
+        // What was owed is there; what this operation is itself a try of is done with its outcome.
+        await obligations.cancel(trx, { site, name: CERTIFICATE }, triedBy(step.operation));
         const { names, serial, fingerprint, issuer, notBefore, notAfter } = await certificates.byId(trx, id);
         const data = { certificate: id, names, serial, fingerprint, issuer, notBefore, notAfter };
         await events.emit(trx, { operation: step.operation, type: 'CertificateIssued', tenant, server, site, data });

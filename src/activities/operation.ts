@@ -4,6 +4,7 @@ import type { Trx } from '../inventory/database.js';
 import { whereabouts, type Whereabouts } from '../inventory/whereabouts.js';
 import type { ServerStatus, SiteStatus } from '../inventory/schema.js';
 import type { Cause } from '../workflows/causes.js';
+import type { Owed } from '../workflows/deferral.js';
 import type { StepProgress } from '../workflows/progress.js';
 import type { OperationKind, StepContext } from '../workflows/step.js';
 import type { Deps } from './deps.js';
@@ -26,6 +27,8 @@ export interface Conclusion {
   steps: StepProgress[];
   /** It took more than twice the expected time. */
   overdue: boolean;
+  /** What it owes, where it was deferred. */
+  owed?: Owed;
 }
 
 /** The beginning and the end of every operation: what happens in the inventory, each in one transaction. */
@@ -88,20 +91,26 @@ export function operationActivities(deps: Deps) {
             warnings: conclusion.warnings,
             steps: conclusion.steps,
             events: eventsOf(step, conclusion, event),
+            ...(conclusion.owed && { obligations: [conclusion.owed] }),
             ...(unsuccessful && statuses),
           }),
       );
       await wake(concluded.granted);
-      if (outcome === 'failed')
+      if (outcome === 'failed' && !conclusion.owed)
         log.error({ operation: step.operation, type: cause?.type }, `failed: ${cause?.message}`);
     },
   };
 }
 
-function eventsOf(step: StepContext, { outcome, cause, warnings, overdue }: Conclusion, failed: string) {
+function eventsOf(step: StepContext, conclusion: Conclusion, failed: string) {
+  const { outcome, cause, warnings, overdue } = conclusion;
   const events: { type: string; data: Record<string, unknown> }[] = [];
   if (overdue) events.push({ type: 'OperationOverdue', data: { kind: step.kind } });
   if (outcome !== 'failed') return events;
+  if (conclusion.owed) {
+    const { name, due } = conclusion.owed;
+    return [...events, { type: 'OperationDeferred', data: { kind: step.kind, name, due, reason: cause?.message } }];
+  }
   const data = { kind: step.kind, type: cause?.type, reason: cause?.message, ...cause?.details, warnings };
   events.push({ type: failed, data });
   events.push({ type: 'Alert', data: { severity: 'error', about: failed, reason: cause?.message } });

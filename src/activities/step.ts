@@ -24,7 +24,7 @@ export function stepActivity(deps: Deps, activity: StepActivity) {
       // Index 0: the operation's own beginning and end, which look after their fence themselves.
       if (step.index > 0) await enter(deps, step, args);
       const result = await activity(step, ...args);
-      if (step.undoes !== undefined) await undone(deps, step, step.undoes);
+      if (step.undoes !== undefined) await undone(deps, step);
       return result;
     } catch (error) {
       throw asFailure(deps, step, error, context.cancellationSignal);
@@ -50,9 +50,10 @@ async function enter(deps: Deps, step: StepContext, args: readonly unknown[]): P
   });
 }
 
-async function undone(deps: Deps, step: StepContext, index: number): Promise<void> {
+async function undone(deps: Deps, step: StepContext): Promise<void> {
+  const { operation, undoes = 0, goesOn = false } = step;
   await deps.inventory.fenced(fence(step), async (trx) => {
-    await operations.markUndone(trx, { operation: step.operation, step: index });
+    await operations.markUndone(trx, { operation, step: undoes, goesOn });
   });
 }
 

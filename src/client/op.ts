@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Db } from '../inventory/database.js';
+import * as obligations from '../inventory/obligations.js';
 import * as operations from '../inventory/operations.js';
 import type { Operation, OperationFilter } from '../inventory/operations.js';
 import { whereabouts } from '../inventory/whereabouts.js';
@@ -13,7 +14,7 @@ import { tellLogin } from './first-login.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
 import { logsCommand } from './logs.js';
 import { parseOperationId } from './names.js';
-import { operationDocument, statusOf, targetOf, tookOf } from './operation.js';
+import { describeOwed, obligationDocument, operationDocument, statusOf, targetOf, tookOf } from './operation.js';
 import { describeProblem, problemOfOperation } from './problem.js';
 import { howFar } from './progress-probe.js';
 import { confirm } from './confirm.js';
@@ -94,10 +95,13 @@ async function list(session: Session, options: ListOptions): Promise<void> {
   session.output.data({ operations: found.map(operationDocument) }, text);
 }
 
-/** Its status; of one in line, which place it has. */
+/** Its status; of one in line, which place it has, of one that was deferred, when it is tried again. */
 async function standing(db: Db, operation: Operation): Promise<string> {
   const where = operation.outcome === null ? await whereabouts(db, operation.root) : null;
-  return where ? `waiting, ${where.position} of ${where.waiting}` : statusOf(operation);
+  if (where) return `waiting, ${where.position} of ${where.waiting}`;
+  const status = statusOf(operation);
+  const [owed] = status === 'deferred' ? await obligations.stillOpen(db, { operation: operation.id }) : [];
+  return owed ? `${status} until ${owed.due}` : status;
 }
 
 /** A domain may have had several sites, and what has not ended has one of several states. */
@@ -135,6 +139,7 @@ async function show(session: Session, text: string): Promise<void> {
   const { parent, askedAt, startedAt, endedAt, outcome } = operation;
   const { steps, warnings, silence } = await howFar(chom, operation);
   const line = outcome === null ? await whereabouts(inventory.db, id) : null;
+  const owed = await obligations.stillOpen(inventory.db, { operation: id });
   const seen = { operation, steps, warnings, question: null, silence: null, children: [] };
   const lines = [
     facts([
@@ -148,13 +153,15 @@ async function show(session: Session, text: string): Promise<void> {
       ['started', startedAt],
       ['ended', endedAt],
       ['took', tookOf(operation)],
+      ['owes', describeOwed(owed)],
     ]),
     ...shownSteps(seen).map((shown) => describeStep(shown, { colour: false, now: Date.now() })),
     ...warnings.map((warning) => `⚠ ${warning}`),
     ...(silence === null ? [] : [`How far it is cannot be said now: ${silence}`]),
     ...(outcome === 'failed' ? [describeProblem(problemOfOperation(operation))] : []),
   ];
-  session.output.data({ ...operationDocument(operation), line, warnings, steps }, lines.join('\n'));
+  const document = { ...operationDocument(operation), line, warnings, steps };
+  session.output.data({ ...document, obligations: owed.map(obligationDocument) }, lines.join('\n'));
 }
 
 async function watchToTheEnd(session: Session, text: string, options: Pick<FollowOptions, 'timeout'>): Promise<number> {

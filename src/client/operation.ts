@@ -1,4 +1,5 @@
 import type { Db } from '../inventory/database.js';
+import type { Obligation } from '../inventory/obligations.js';
 import type { Operation } from '../inventory/operations.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
@@ -24,9 +25,23 @@ export function operationDocument(operation: Operation): object {
   };
 }
 
-/** How it ended, or that it waits or runs. `asked` counts as running: a worker will take it, or is missing. */
-export function statusOf({ outcome, state }: Operation): string {
+/**
+ * How it ended, or that it waits or runs. `asked` counts as running: a worker will take it, or is missing. One that was
+ * deferred has failed, and is tried again by itself.
+ */
+export function statusOf({ outcome, failureType, state }: Operation): string {
+  if (outcome === 'failed' && failureType === 'Deferred') return 'deferred';
   return outcome ?? (state === 'waiting' ? 'waiting' : 'running');
+}
+
+/** What is owed, as programs read it. */
+export function obligationDocument({ operation, name, due, tries }: Obligation): object {
+  return { operation, name, due, tries };
+}
+
+/** When what is still owed is tried, for people; the first of several. */
+export function describeOwed([owed]: readonly Obligation[]): string | undefined {
+  return owed && `${owed.name} is tried again ${Date.parse(owed.due) > Date.now() ? `at ${owed.due}` : 'now'}`;
 }
 
 /** What it works on, for people. */

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Db } from '../inventory/database.js';
 import * as certificates from '../inventory/certificates.js';
+import * as obligations from '../inventory/obligations.js';
 import * as operations from '../inventory/operations.js';
 import type { Operation } from '../inventory/operations.js';
 import * as servers from '../inventory/servers.js';
@@ -14,7 +15,7 @@ import { tellFindings } from './findings.js';
 import { tellLogin } from './first-login.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
 import type { Chom } from './open.js';
-import { operationDocument, statusOf } from './operation.js';
+import { describeOwed, obligationDocument, operationDocument, statusOf } from './operation.js';
 import { readPrivateKey } from './private-key.js';
 import { facts, table } from './text.js';
 
@@ -145,6 +146,7 @@ async function lookUp(db: Db, tenant: string, domain: string): Promise<Site> {
 export async function tellSite(db: Db, site: Site): Promise<Told> {
   const { name } = await servers.byId(db, site.server);
   const certificate = await certificates.installed(db, site.id);
+  const owed = await obligations.stillOpen(db, { site: site.id });
   const text = facts([
     ['site', site.domain],
     ['id', site.id],
@@ -158,8 +160,13 @@ export async function tellSite(db: Db, site: Site): Promise<Told> {
       'certificate',
       certificate ? `until ${certificate.notAfter}, by ${certificate.issuer}` : site.tls ? 'none yet' : 'none wanted',
     ],
+    ['owed', describeOwed(owed)],
   ]);
-  const document = { site: siteDocument(site, name), certificate: certificate && certificateDocument(certificate) };
+  const document = {
+    site: siteDocument(site, name),
+    certificate: certificate && certificateDocument(certificate),
+    obligations: owed.map(obligationDocument),
+  };
   return { document, text };
 }
 

@@ -6,6 +6,7 @@ import * as servers from '../inventory/servers.js';
 import * as uploads from '../inventory/uploads.js';
 import { isDead, settle } from './settle.js';
 import { startOperation, type Submitter } from './submit.js';
+import { tryOwed } from './tries.js';
 import { wakeOperations } from './wake.js';
 
 const LOST_AFTER_MILLISECONDS = 60_000;
@@ -23,6 +24,8 @@ export interface Swept {
   woken: string[];
   /** Their workflow is gone and left no outcome. */
   settling: string[];
+  /** Tries of what operations owe, and whose time has come. */
+  tried: string[];
 }
 
 /** Takes up what others left behind: clients that died, messages that were lost, workflows that were terminated. */
@@ -30,12 +33,13 @@ export async function sweep(chom: Submitter, now = Date.now()): Promise<Swept> {
   const started = await startLost(chom, now);
   const settling = await settleDead(chom);
   const woken = await wakeForgotten(chom);
+  const tried = await tryOwed(chom, now);
   const before = new Date(now - ABANDONED_AFTER_MILLISECONDS).toISOString();
   await chom.inventory.transaction(async (trx) => {
     await uploads.sweep(trx, before);
     await secrets.sweep(trx, before);
   });
-  return { started, woken, settling };
+  return { started, woken, settling, tried };
 }
 
 /**

@@ -8,6 +8,7 @@ import type { Outcome, ServerStatus, SiteStatus } from './schema.js';
 import * as secrets from './secrets.js';
 import * as servers from './servers.js';
 import * as sites from './sites.js';
+import * as tries from './tries.js';
 import * as undos from './undos.js';
 import * as uploads from './uploads.js';
 
@@ -72,6 +73,7 @@ export async function conclude(
     await events.emit(trx, { operation: id, tenant, server, site, ...event });
   }
   for (const obligation of conclusion.obligations ?? []) await obligations.add(trx, { operation: id, ...obligation });
+  await tries.conclude(trx, id, conclusion);
   if (site !== null && conclusion.siteStatus) await settleSite(trx, id, site, conclusion.siteStatus);
   if (server !== null && conclusion.serverStatus) await settleServer(trx, server, conclusion.serverStatus);
   await uploads.remove(trx, id);
@@ -91,6 +93,7 @@ async function settleSite(trx: Trx, operation: string, id: string, status: SiteS
     .where('createdBy', '=', operation)
     .where('status', 'in', ['provisioning', 'failed'])
     .executeTakeFirst();
+  if (numUpdatedRows > 0n) await obligations.cancel(trx, { site: id });
   // While something of it is left on the server, nobody else gets its names.
   if (numUpdatedRows > 0n && (await undos.remaining(trx, operation)) === 0) await sites.freeNames(trx, id);
 }

@@ -110,12 +110,21 @@ export async function turnBack(trx: Trx, operation: string): Promise<{ committed
   return { committed: false };
 }
 
-/** Inside `fenced`: a step was taken back, or could not be (`reason`). @throws Bug the operation was committed */
+/**
+ * Inside `fenced`: a step was taken back, or could not be (`reason`). The operation goes back from here on, unless it
+ * `goesOn`: then it will do its steps again. @throws Bug the operation was committed
+ */
 export async function markUndone(
   trx: Trx,
-  { operation, step, reason = null }: { operation: string; step: number; reason?: string | null },
+  {
+    operation,
+    step,
+    reason = null,
+    goesOn = false,
+  }: { operation: string; step: number; reason?: string | null; goesOn?: boolean },
 ): Promise<void> {
-  if ((await turnBack(trx, operation)).committed) {
+  const { committed } = goesOn ? await locked(trx, operation) : await turnBack(trx, operation);
+  if (committed) {
     throw failure('Bug', `Operation ${operation} was committed: its steps are not to be taken back`);
   }
   await undos.mark(trx, operation, step, reason);

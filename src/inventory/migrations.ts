@@ -6,6 +6,7 @@ import { first } from './migrations/0001-first.js';
 import { siteTypes } from './migrations/0002-site-types.js';
 import { line } from './migrations/0003-line.js';
 import { protection } from './migrations/0004-protection.js';
+import { tries } from './migrations/0005-tries.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {
@@ -23,7 +24,7 @@ export interface Migration {
 }
 
 /** In order; only ever appended to. Its length is the schema's version. */
-const MIGRATIONS: readonly Migration[] = [first, siteTypes, line, protection];
+const MIGRATIONS: readonly Migration[] = [first, siteTypes, line, protection, tries];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };
 const POSTGRES: Dialectal = {

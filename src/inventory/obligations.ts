@@ -41,6 +41,54 @@ export async function close(
   return numUpdatedRows > 0n;
 }
 
+/** What is owed for a site or on a server, if only of one name, is owed no more; but for one. */
+export async function cancel(
+  trx: Trx,
+  target: { site?: string; server?: string; name?: string },
+  except: { operation: string; name: string } | null = null,
+): Promise<void> {
+  let theirs = trx.selectFrom('operations').select('id');
+  if (target.site !== undefined) theirs = theirs.where('site', '=', target.site);
+  if (target.server !== undefined) theirs = theirs.where('server', '=', target.server);
+  let still = trx.updateTable('obligations').set({ state: 'void' }).where('state', '=', 'open');
+  if (target.name !== undefined) still = still.where('name', '=', target.name);
+  if (except) {
+    const { operation, name } = except;
+    still = still.where((row) => row.not(row.and([row('operation', '=', operation), row('name', '=', name)])));
+  }
+  await still.where('operation', 'in', theirs).execute();
+}
+
+/** An open one is due later. `until` is ISO-8601 UTC. */
+export async function postpone(trx: Trx, key: { operation: string; name: string }, until: string): Promise<void> {
+  await trx
+    .updateTable('obligations')
+    .set({ due: until })
+    .where('operation', '=', key.operation)
+    .where('name', '=', key.name)
+    .where('state', '=', 'open')
+    .execute();
+}
+
+/** Null when there is none. */
+export async function find(db: Db, key: { operation: string; name: string }): Promise<Obligation | null> {
+  const all = await ofOperation(db, key.operation);
+  return all.find(({ name }) => name === key.name) ?? null;
+}
+
+/** What is still owed for a site, or by an operation and those inside it; the first due first. */
+export async function stillOpen(db: Db, of: { site: string } | { operation: string }): Promise<Obligation[]> {
+  let query = db
+    .selectFrom('obligations')
+    .innerJoin('operations', 'operations.id', 'obligations.operation')
+    .selectAll('obligations')
+    .where('obligations.state', '=', 'open');
+  if ('site' in of) query = query.where('operations.site', '=', of.site);
+  else
+    query = query.where((row) => row.or([row('operations.id', '=', of.operation), row('parent', '=', of.operation)]));
+  return (await query.orderBy('due').orderBy('obligations.operation').execute()).map(fromRow);
+}
+
 /** Open ones whose time has come, the longest due first. `at` is ISO-8601 UTC. */
 export async function due(db: Db, at: string): Promise<Obligation[]> {
   const open = db.selectFrom('obligations').selectAll().where('state', '=', 'open').where('due', '<=', at);

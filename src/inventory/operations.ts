@@ -8,6 +8,7 @@ import * as places from './places.js';
 import type { OperationsTable, OperationState, Outcome, Priority } from './schema.js';
 import { seal } from './sealing.js';
 import * as secrets from './secrets.js';
+import * as tries from './tries.js';
 import * as uploads from './uploads.js';
 
 export { conclude } from './conclusion.js';
@@ -104,6 +105,7 @@ export async function cancelAsked(trx: Trx, id: string): Promise<string[] | null
     .where('outcome', 'is', null)
     .executeTakeFirst();
   if (numUpdatedRows === 0n) return null;
+  await tries.conclude(trx, id, { outcome: 'cancelled' });
   await uploads.remove(trx, id);
   await secrets.remove(trx, id);
   // It has had a place, or stood in line, since it was asked for; a child has none.

@@ -219,6 +219,8 @@ export interface ObligationsTable {
   targets: string;
   due: string;
   state: ObligationState;
+  /** How many operations were asked for to meet it. */
+  tries: Generated<number>;
 }
 
 export interface EventsTable {

@@ -2,6 +2,7 @@ import type { Selectable } from 'kysely';
 import { failure } from '../workflows/failures.js';
 import { now } from './clock.js';
 import type { Db, Trx } from './database.js';
+import * as obligations from './obligations.js';
 import type { ServerStatus, ServersTable } from './schema.js';
 
 /** UIDs of sites start here on every server. */
@@ -122,8 +123,10 @@ export async function setProtection(trx: Trx, id: string, protection: Protection
   await update(trx, id, { protection: JSON.stringify(protection) });
 }
 
+/** On a removed server nothing is owed any more. */
 export async function setStatus(trx: Trx, id: string, status: ServerStatus): Promise<void> {
   await update(trx, id, { status });
+  if (status === 'removed') await obligations.cancel(trx, { server: id });
 }
 
 /** @throws NotFound */

@@ -4,6 +4,7 @@ import type { SitePlan } from '../workflows/plans.js';
 import { now } from './clock.js';
 import type { Db, Trx } from './database.js';
 import type { SitesTable, SiteStatus } from './schema.js';
+import * as obligations from './obligations.js';
 import * as servers from './servers.js';
 
 export interface Site extends Omit<Selectable<SitesTable>, 'aliases' | 'tls'> {
@@ -86,9 +87,13 @@ export async function release(trx: Trx, id: string): Promise<void> {
   await freeNames(trx, id);
 }
 
-/** A removed site gives its names back; a failed one does so by `release` or when its operation ends. */
+/**
+ * A removed site gives its names back; a failed one does so by `release` or when its operation ends. For neither is
+ * anything owed any more.
+ */
 export async function setStatus(trx: Trx, id: string, status: SiteStatus): Promise<void> {
   await trx.updateTable('sites').set({ status, updatedAt: now() }).where('id', '=', id).execute();
+  if (status === 'removed' || status === 'failed') await obligations.cancel(trx, { site: id });
   if (status === 'removed') await freeNames(trx, id);
 }
 

@@ -1,5 +1,6 @@
 import type { Duration } from '@temporalio/common';
 import type { z } from 'zod';
+import type { Owed } from './deferral.js';
 import type { Question } from './progress.js';
 import type { OperationKind } from './step.js';
 import type { Bounds, Step } from './steps.js';
@@ -15,6 +16,8 @@ export interface Definition<Input> {
   expected: Duration;
   /** Nothing else runs on the server meanwhile. */
   exclusive?: boolean;
+  /** Inside another operation it waits for no longer than 2 minutes: it ends, owes this, and is tried again on its own. */
+  owes?: (input: Input) => Omit<Owed, 'due'>;
 }
 
 /** The workflow's one argument. `operation` must equal the workflow id: a sealed order is good for one operation only. */

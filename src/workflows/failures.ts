@@ -40,6 +40,8 @@ export const RETRYABLE = {
   ValidationFailed: true,
   DomainNotPointed: false,
   CertificateRefused: false,
+  // A step of another operation would have had to wait for long: it is owed, and tried again by itself.
+  Deferred: false,
   // Ourselves.
   InventoryUnavailable: true,
   TemporalUnavailable: true,

@@ -3,7 +3,7 @@ import type { PendingChallenge, PlacedOrder } from '../activities/certificate-or
 import type { Operation } from './definition.js';
 import { failure } from './failures.js';
 import { operation } from './operation.js';
-import { certificatePlan, type CertificatePlan } from './plans.js';
+import { CERTIFICATE, certificatePlan, type CertificatePlan } from './plans.js';
 import { steps } from './steps.js';
 
 // An authority that takes longer than this over an order has lost it.
@@ -20,12 +20,20 @@ const certificate = steps<ReturnType<typeof certificateActivities>>();
  */
 export const issueCertificate = operation(
   'issue-certificate',
-  { input: certificatePlan, attempts: 3, backoff: '120 seconds', expected: '120 seconds' },
+  {
+    input: certificatePlan,
+    attempts: 3,
+    backoff: '120 seconds',
+    expected: '120 seconds',
+    owes: ({ site, names }) => ({ name: CERTIFICATE, targets: { site, names } }),
+  },
   async (op, plan) => {
     const { names, warnings, probed } = await op.step('Check the names', certificate.checkCertificateNames, [plan], {
       undo: [certificate.removeChallenges, [plan, []]],
     });
     for (const warning of warnings) op.warn(warning);
+    // A try of what is owed no more.
+    if (names.length === 0) return;
     const valid = await op.step('Look for a valid certificate', certificate.findValidCertificate, [plan, names]);
     if (valid) {
       await op.step('Remove the probe', certificate.removeChallenges, [plan, []], { when: probed });

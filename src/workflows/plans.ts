@@ -82,6 +82,9 @@ export const removalPlan = z.strictObject({
   gone: z.boolean(),
 });
 
+/** By this name a site is owed its certificate. */
+export const CERTIFICATE = 'certificate';
+
 export const certificatePlan = z.strictObject({
   site: siteId,
   tenant: z.string(),

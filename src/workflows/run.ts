@@ -22,14 +22,15 @@ import type { settlingActivities } from '../activities/settling.js';
 import { Board } from './board.js';
 import { causeOf, failureOf, type Cause } from './causes.js';
 import type { Definition, Ending, Operation, OperationWorkflow, Order, StepOptions } from './definition.js';
+import { deferred, dueAfter, type Owed } from './deferral.js';
 import { RETRYABLE } from './failures.js';
 import { insist } from './insist.js';
+import { Journal } from './journal.js';
 import { describeLine, lookAfter, WAIT_LABEL } from './line.js';
 import { openOrder } from './order.js';
 import type { Progress, Question, StepProgress } from './progress.js';
 import { settleMember, silence } from './settlement.js';
-import type { OperationKind, StepContext, Undo } from './step.js';
-import { takeBack } from './undoing.js';
+import type { OperationKind, StepContext } from './step.js';
 import { schedule, steps, type Bounds, type Step } from './steps.js';
 
 const settling = steps<ReturnType<typeof settlingActivities>>();
@@ -46,17 +47,31 @@ const grantedSignal = defineSignal('granted');
 /** Waiting longer is not working. */
 const LONGEST_WAIT_WITH_PLACE_MS = 120_000;
 
+/** Out of the body of an operation: it waits without its place, and begins again. */
+class StartOver extends Error {
+  constructor(
+    readonly shown: StepProgress,
+    readonly ms: number,
+    readonly summary: string,
+  ) {
+    super(summary);
+  }
+}
+
 /** One run of an operation: its life from taking the place to recording the outcome (docs/operations.md). */
 export class Run<Input> implements Operation {
   readonly id = workflowInfo().workflowId;
   private readonly scope = CancellationScope.current();
   private readonly board: Board;
-  private readonly undos: { context: StepContext; undo: Undo }[] = [];
+  private readonly journal: Journal;
   private readonly answers = new Map<string, string>();
   private root = this.id;
   private epoch = 1;
   /** It was told that it has its place. */
   private granted = false;
+  /** What it would owe if it ended as deferred; only inside another operation. */
+  private owes: Omit<Owed, 'due'> | null = null;
+  private owed: Owed | null = null;
   /** The inventory has no row for this operation. */
   private unknown = false;
 
@@ -65,6 +80,7 @@ export class Run<Input> implements Operation {
     private readonly definition: Definition<Input>,
   ) {
     this.board = new Board(this.id, kind, definition.attempts);
+    this.journal = new Journal(this.board);
     setHandler(grantedSignal, () => void (this.granted = true));
     setHandler(progressQuery, () => this.progress);
     setHandler(answerSignal, (name, value) => {
@@ -78,7 +94,9 @@ export class Run<Input> implements Operation {
     try {
       await this.begin();
       void clock.run(() => this.watchTheClock()).catch(() => undefined);
-      await body(this, openOrder(order, this.id, this.definition.input));
+      const input = openOrder(order, this.id, this.definition.input);
+      if (this.root !== this.id) this.owes = this.definition.owes?.(input) ?? null;
+      await this.perform(body, input);
     } catch (error) {
       return await CancellationScope.nonCancellable(() => this.end(error));
     } finally {
@@ -86,6 +104,26 @@ export class Run<Input> implements Operation {
     }
     await CancellationScope.nonCancellable(() => this.conclude('succeeded', null));
     return this.ending();
+  }
+
+  /** Does what is to be done; from the first step again where it gave its place back meanwhile. */
+  private async perform(body: (op: Operation, input: Input) => Promise<void>, input: Input): Promise<void> {
+    for (;;) {
+      try {
+        return await body(this, input);
+      } catch (error) {
+        if (!(error instanceof StartOver)) throw error;
+        const { shown, ms, summary } = error;
+        // What cannot be taken back is left for the end, and keeps the place.
+        const { epoch, journal } = this;
+        await CancellationScope.nonCancellable(() => journal.takeBack({ epoch, goesOn: true }, async () => {}));
+        await this.pause(ms, summary);
+        if (shown.state === 'waiting') this.board.update(shown, { state: 'failed' });
+        this.progress.attempt += 1;
+        // Whatever still holds is said again.
+        this.progress.warnings.length = 0;
+      }
+    }
   }
 
   async step<Args extends unknown[], Result, UndoArgs extends unknown[] = never[]>(
@@ -103,7 +141,7 @@ export class Run<Input> implements Operation {
       ...(undo && { undo }),
       ...(options.final && { final: true }),
     };
-    if (undo) this.undos.push({ context, undo });
+    if (undo) this.journal.add({ context, undo });
     const act = () => this.attempt(shown, step, context, args, options.bounds ?? 'host');
     if (!options.final) return await act();
     // Whether a final step took effect must not hang on when a cancellation arrives.
@@ -115,6 +153,7 @@ export class Run<Input> implements Operation {
 
   async wait(label: string, ms: number): Promise<void> {
     const shown = this.board.show(label, 'waiting');
+    this.defer(ms, { type: 'Deferred', message: label, details: {} }, shown);
     await this.pause(ms, label);
     this.board.update(shown, { state: 'done' });
   }
@@ -160,8 +199,9 @@ export class Run<Input> implements Operation {
       this.board.update(shown, { state: 'failed', message: causeOf(error).message });
       // Whether we are cancelled is asked of the scope: the child may have been cancelled alone.
       if (options.failureIs !== 'warning' || this.cancelled()) throw error;
-      const { message, details } = causeOf(error);
-      this.warn([`${workflow.kind} failed: ${message}`, details.cause, details.next].filter(Boolean).join(' — '));
+      const { type, message, details } = causeOf(error);
+      const what = type === 'Deferred' ? workflow.kind : `${workflow.kind} failed`;
+      this.warn([`${what}: ${message}`, details.cause, details.next].filter(Boolean).join(' — '));
     }
   }
 
@@ -212,11 +252,30 @@ export class Run<Input> implements Operation {
    * server that only the holder may touch. What was true before may not be afterwards: each step checks for itself.
    */
   private async pause(ms: number, summary: string): Promise<void> {
-    const mayLeave = this.root === this.id && (this.progress.committed || this.undos.length === 0);
+    const mayLeave = this.root === this.id && (this.progress.committed || this.journal.empty);
     if (ms <= LONGEST_WAIT_WITH_PLACE_MS || !mayLeave || !patched('leave-place')) return await sleep(ms, { summary });
     await this.insist(lifecycle.leavePlace, []);
     await sleep(ms, { summary });
     await this.begin();
+  }
+
+  /** Ends an operation inside another one that would have to wait for long: it owes what it was to do. */
+  private defer(ms: number, cause: Cause, shown: StepProgress): void {
+    if (ms <= LONGEST_WAIT_WITH_PLACE_MS || !this.owes || this.progress.committed || !patched('defer')) return;
+    const due = dueAfter(ms);
+    if (due === null) return;
+    this.owed = { ...this.owes, due };
+    this.board.fail(shown, 'failed', cause);
+    throw deferred(cause, due);
+  }
+
+  /**
+   * Whether it has to take back what it has done before it can give its place away for that long. Not in a final step:
+   * that may have taken effect.
+   */
+  private startsOver(ms: number, { final }: StepContext): boolean {
+    if (ms <= LONGEST_WAIT_WITH_PLACE_MS || this.root !== this.id || final || this.progress.committed) return false;
+    return !this.journal.empty && patched('start-over');
   }
 
   private async attempt<Args extends unknown[], Result>(
@@ -239,6 +298,7 @@ export class Run<Input> implements Operation {
         const again =
           !isCancellation(error) && RETRYABLE[cause.type] && this.progress.attempt < this.definition.attempts;
         const pause = Math.max(msToNumber(this.definition.backoff), (cause.details.retryAfterSeconds ?? 0) * 1000);
+        if (again && !context.final) this.defer(pause, cause, shown);
         if (!again || pause > 3_600_000) {
           if (isCancellation(error)) this.board.update(shown, { state: 'failed', message: cause.message });
           else this.board.fail(shown, 'failed', cause);
@@ -246,7 +306,9 @@ export class Run<Input> implements Operation {
         }
         this.board.fail(shown, 'waiting', cause);
         const next = this.progress.attempt + 1;
-        await this.pause(pause, `${context.label}: attempt ${next} of ${this.definition.attempts}`);
+        const summary = `${context.label}: attempt ${next} of ${this.definition.attempts}`;
+        if (this.startsOver(pause, context)) throw new StartOver(shown, pause, summary);
+        await this.pause(pause, summary);
         this.progress.attempt = Math.max(this.progress.attempt, next);
       }
     }
@@ -273,23 +335,18 @@ export class Run<Input> implements Operation {
   }
 
   private async undo(): Promise<void> {
-    for (const { context, undo } of this.undos.toReversed()) {
-      const { undo: _, ...rest } = context;
-      const shown = this.progress.steps[context.index - 1];
-      if (shown) this.board.update(shown, { state: 'undoing' });
-      const { epoch } = this;
-      const problem = (await takeBack({ ...rest, epoch, undoes: context.index }, undo))?.message;
-      if (shown) this.board.update(shown, problem ? { state: 'not-undone', message: problem } : { state: 'undone' });
-      if (!problem) continue;
-      this.warn(`Not undone: ${context.label}: ${problem}`);
-      await this.insist(lifecycle.noteNotUndone, [{ step: context.index, reason: problem }]);
-    }
+    const { epoch } = this;
+    await this.journal.takeBack({ epoch }, async ({ index, label }, reason) => {
+      this.warn(`Not undone: ${label}: ${reason}`);
+      await this.insist(lifecycle.noteNotUndone, [{ step: index, reason }]);
+    });
   }
 
   private async conclude(outcome: 'succeeded' | 'failed' | 'cancelled', cause: Cause | null): Promise<void> {
     const { steps: done, warnings } = this.progress;
+    const owed = outcome === 'failed' && cause?.type === 'Deferred' && this.owed;
     await this.insist(lifecycle.concludeOperation, [
-      { outcome, cause, warnings, steps: done, overdue: this.board.overdue },
+      { outcome, cause, warnings, steps: done, overdue: this.board.overdue, ...(owed && { owed }) },
     ]);
   }
 

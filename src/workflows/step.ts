@@ -36,6 +36,8 @@ export interface StepContext {
   undo?: Undo;
   /** Set where this step itself is an undo: the index of the step that it takes back. */
   undoes?: number;
+  /** Of such an undo: the operation does not go back, but will do its steps again. */
+  goesOn?: true;
   /** From this step on the operation only goes forward. */
   final?: boolean;
 }

@@ -1,19 +1,20 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import { certificateActivities } from '../../src/activities/certificate.js';
-import type { PendingChallenge } from '../../src/activities/certificate-order.js';
 import { randomId, submit } from '../../src/client/submit.js';
 import * as certificates from '../../src/inventory/certificates.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
+import * as places from '../../src/inventory/places.js';
 import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
-import { failure, type FailureType } from '../../src/workflows/failures.js';
+import type { FailureType } from '../../src/workflows/failures.js';
 import type { CertificatePlan } from '../../src/workflows/plans.js';
-import type { StepContext } from '../../src/workflows/step.js';
 import { type FakeAuthority, fakeAuthority, problem } from '../activities/fake-authority.js';
 import { selfSigned } from '../activities/self-signed.js';
 import { activeServer, sitePlan } from '../inventory/records.js';
+import { certificateServer } from './certificate-server.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
+import { until } from './following.js';
 
 const CLOCK = 240;
 let chom: WorkflowEnvironment;
@@ -42,50 +43,9 @@ beforeEach(async () => {
 });
 afterEach(async () => await fake.close());
 
-/** A server on which every step goes well, unless the test says otherwise for its first tries. */
-function server(ends: Record<string, FailureType[]> = {}) {
-  const done: string[] = [];
-  const challenges = new Set<string>();
-  async function act(name: string): Promise<void> {
-    const end = ends[name]?.shift();
-    if (end === 'Unexpected') throw new TypeError('something nobody thought of');
-    if (end) throw failure(end, `${name} fails`);
-    done.push(name);
-  }
-  const step =
-    (name: string): ((step: StepContext) => Promise<void>) =>
-    async () =>
-      await act(name);
-  const names = [
-    'discardCertificate',
-    'publishWithTls',
-    'publishWithoutTls',
-    'checkServedCertificate',
-    'checkChallenges',
-  ];
-  const activities = {
-    ...Object.fromEntries(names.map((name) => [name, step(name)])),
-    checkCertificateNames: async () => ({ names: plan.names, warnings: [], probed: false }),
-    makeCertificateRequest: async () => {
-      await act('makeCertificateRequest');
-      return '-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n';
-    },
-    installCertificate: async () => {
-      await act('installCertificate');
-      return { first: true };
-    },
-    placeChallenges: async (_: StepContext, _plan: unknown, placed: PendingChallenge[]) => {
-      await act('placeChallenges');
-      for (const { token } of placed) challenges.add(token);
-    },
-    removeChallenges: async (_: StepContext, _plan: unknown, placed: PendingChallenge[]) => {
-      for (const { token } of placed) challenges.delete(token);
-    },
-  };
-  return { activities, done, challenges };
-}
+const server = (ends?: Record<string, FailureType[]>) => certificateServer(plan.names, ends);
 
-async function issue({ activities }: ReturnType<typeof server>) {
+async function issue({ activities }: ReturnType<typeof server>, meanwhile = async () => {}) {
   const config = { ...chom.config, acmeDirectory: fake.directory };
   const { tenant, server: at, serverName, site } = plan;
   const all = { ...certificateActivities({ ...chom.deps, config }), ...activities };
@@ -99,6 +59,7 @@ async function issue({ activities }: ReturnType<typeof server>) {
       site,
       domain: plan.names[0] ?? '',
     });
+    await meanwhile();
     await chom.temporal.workflow
       .getHandle(operation)
       .result()
@@ -151,10 +112,62 @@ test('[IS-07] tries again after an error that nobody thought of', async () => {
 
 test('waits as long as the authority says, and asks once in that time', async () => {
   fake.next('newOrder', problem(429, 'rateLimited', 'too many orders', { 'retry-after': '1800' }));
-  const { row, waits } = await issue(server());
-  expect(row).toMatchObject({ outcome: 'succeeded' });
+  const made = server();
+  const { row, waits } = await issue(made);
+  expect(row).toMatchObject({ outcome: 'succeeded', warnings: [] });
   expect(waits).toEqual([1800]);
   expect(fake.posts('newOrder')).toHaveLength(2);
+  // It took its key back before it left its place, and made another one at a place of a higher epoch.
+  expect(made.done.slice(0, 3)).toEqual(['makeCertificateRequest', 'discardCertificate', 'makeCertificateRequest']);
+  expect(made.done.filter((name) => name === 'discardCertificate')).toHaveLength(1);
+  expect(row.epoch).toBe(2);
+});
+
+test('lets another one work on its site while it waits, and then looks again what there is to do', async () => {
+  fake.next('newOrder', problem(429, 'rateLimited', 'too many orders', { 'retry-after': '1800' }));
+  const config = { ...chom.config, acmeDirectory: fake.directory };
+  const findValidCertificate = async () => await certificates.installed(chom.inventory.db, plan.site);
+  const made = server();
+  const all = { ...certificateActivities({ ...chom.deps, config }), ...made.activities, findValidCertificate };
+  const [first, second] = await chom.withWorker(all, async () => {
+    const { tenant, server: at, serverName, site } = plan;
+    const request = { kind: 'issue-certificate', input: plan, summary: 'a certificate' } as const;
+    const wanted = { ...request, tenant, server: at, serverName, site };
+    const waiting = await submit(chom, wanted);
+    await until('it has given its place back', async () => {
+      const { state } = await operations.byId(chom.inventory.db, waiting);
+      return state === 'waiting' && (await places.find(chom.inventory.db, waiting)) === null;
+    });
+    const other = await submit(chom, wanted);
+    for (const id of [other, waiting]) await chom.temporal.workflow.getHandle(id).result();
+    return [waiting, other];
+  });
+  for (const id of [first, second]) await chom.replayed(id);
+  expect(await operations.byId(chom.inventory.db, second)).toMatchObject({ outcome: 'succeeded', committed: true });
+  expect(await operations.byId(chom.inventory.db, first)).toMatchObject({ outcome: 'succeeded', committed: false });
+  expect(fake.posts('newOrder')).toHaveLength(2);
+});
+
+test('keeps its place where it cannot take back what it did, and goes on all the same', async () => {
+  fake.next('newOrder', problem(429, 'rateLimited', 'too many orders', { 'retry-after': '1800' }));
+  const made = server({ discardCertificate: ['CommandFailed', 'CommandFailed', 'CommandFailed'] });
+  const { row, waits } = await issue(made);
+  expect(row).toMatchObject({ outcome: 'succeeded', warnings: [], epoch: 1 });
+  expect(waits).toEqual([10, 10, 1800]);
+});
+
+test('can be cancelled while it waits without its place', async () => {
+  fake.next('newOrder', problem(429, 'rateLimited', 'too many orders', { 'retry-after': '1800' }));
+  const made = server();
+  const cancel = async () => {
+    const row = async () => (await operations.list(chom.inventory.db, { site: plan.site }))[0];
+    await until('it waits', async () => (await row())?.state === 'waiting');
+    await chom.temporal.workflow.getHandle((await row())?.id ?? '').cancel();
+  };
+  const { row } = await issue(made, cancel);
+  expect(row).toMatchObject({ outcome: 'cancelled', committed: false });
+  expect(made.done).toEqual(['makeCertificateRequest', 'discardCertificate']);
+  expect(await places.find(chom.inventory.db, row.id)).toBeNull();
 });
 
 test('gives up where the authority says half a day, and says until when', async () => {

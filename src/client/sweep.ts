@@ -4,7 +4,7 @@ import * as secrets from '../inventory/secrets.js';
 import * as places from '../inventory/places.js';
 import * as servers from '../inventory/servers.js';
 import * as uploads from '../inventory/uploads.js';
-import { isDead, settle } from './settle.js';
+import { deathOf, settle } from './settle.js';
 import { startOperation, type Submitter } from './submit.js';
 import { wakeOperations } from './wake.js';
 
@@ -40,7 +40,7 @@ export async function sweep(chom: Submitter, now = Date.now()): Promise<Swept> {
 
 /**
  * Starts the operations that somebody asked for and then died before starting: rows that no run has begun for a minute,
- * on this cluster and namespace, under the same id. Starting one that runs already changes nothing.
+ * on this cluster and namespace, under the same id. Starting one whose workflow is there already changes nothing.
  * Returns the ids that were started.
  */
 export async function startLost(chom: Submitter, now = Date.now()): Promise<string[]> {
@@ -48,8 +48,7 @@ export async function startLost(chom: Submitter, now = Date.now()): Promise<stri
   const started: string[] = [];
   for (const row of await operations.lost(chom.inventory.db, before)) {
     if (!isHere(chom, row) || row.parent !== null) continue;
-    await startOperation(chom, await requestOf(chom, row));
-    started.push(row.id);
+    if (await startOperation(chom, await requestOf(chom, row))) started.push(row.id);
   }
   return started;
 }
@@ -65,15 +64,18 @@ export async function wakeForgotten(chom: Submitter): Promise<string[]> {
   return woken;
 }
 
-/** Settles every operation whose run is closed and has no outcome, on this cluster and namespace. */
+/**
+ * Settles every operation whose run is closed and has no outcome, on this cluster and namespace; also where it was closed
+ * before its first act.
+ */
 export async function settleDead(chom: Submitter): Promise<string[]> {
   const settling: string[] = [];
-  const rows = (await operations.begun(chom.inventory.db)).filter((row) => isHere(chom, row));
+  const rows = (await operations.unended(chom.inventory.db)).filter((row) => isHere(chom, row));
   for (let n = 0; n < rows.length; n += AT_ONCE) {
     const some = rows.slice(n, n + AT_ONCE).map(async (row) => {
-      const how = await isDead(chom, row);
-      if (how === null) return;
-      await settle(chom, row, how);
+      const death = await deathOf(chom, row);
+      if (death === null) return;
+      await settle(chom, row, death);
       settling.push(row.id);
     });
     await Promise.all(some);

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import type { Chom } from '../../src/client/open.js';
 import { findProgram } from '../../src/client/program.js';
 import { temporalCli } from '../../src/client/programs/temporal.js';
-import { isDead, settle, settleOperation, settlingId } from '../../src/client/settle.js';
+import { deathOf, settle, settleOperation, settlingId } from '../../src/client/settle.js';
 import { submit } from '../../src/client/submit.js';
 import { settleDead } from '../../src/client/sweep.js';
 import * as events from '../../src/inventory/events.js';
@@ -151,6 +151,39 @@ test('one that only waited is recorded without anybody touching its server', asy
   });
 });
 
+test('one that was terminated before its first act is settled, by the sweep and on request, and holds nobody up', async () => {
+  const site = `s${randomUUID().slice(0, 8)}`;
+  const { server } = request([]);
+  const ask = async (name: string) => await submit(chom, { ...request([plain(name)]), server, site });
+  // Nobody serves their workflows yet: the first has the place, the others stand in line.
+  const [holds, waits, next] = [await ask('holds'), await ask('waits'), await ask('next')];
+  const client: Chom = { ...chom, tenant: 'default', temporal: async () => chom.temporal, close: async () => {} };
+  const unbegun = { type: 'Conflict', message: expect.stringContaining('has not begun') };
+  await expect(settleOperation(client, waits)).rejects.toMatchObject(unbegun);
+  expect(await settleDead(chom)).toEqual([]);
+  await handle(holds).terminate();
+  await handle(waits).terminate();
+  await settleOperation(client, waits);
+  expect(await byId(waits)).toMatchObject({ state: 'waiting', run: (await handle(waits).describe()).runId });
+  expect((await settleDead(chom)).toSorted()).toEqual([holds, waits].toSorted());
+  expect(await byId(holds)).toMatchObject({ state: 'running', startedAt: null });
+  const made = world(chom, () => null);
+  await chom.withWorker(made, async () => {
+    for (const id of [holds, waits]) {
+      expect(await outcome(id)).toBe('failed');
+      expect(await byId(id)).toMatchObject({ failureType: 'Interrupted', warnings: [] });
+      await handle(settlingId(id)).result();
+      await chom.replayed(settlingId(id));
+    }
+    await handle(next).result();
+  });
+  expect(made).toMatchObject({ done: ['next'], takenBack: [] });
+  // Nothing of theirs can have reached the server.
+  expect(chom.silenced).toEqual([]);
+  expect(await places.list(chom.inventory.db, { server })).toEqual([]);
+  expect(await settleDead(chom)).toEqual([]);
+});
+
 /** As `temporal workflow reset` does: ends the run and has another one go on from its first task. */
 async function reset(id: string, run: string): Promise<void> {
   const words = ['workflow', 'reset', '--workflow-id', id, '--run-id', run, '--type', 'FirstWorkflowTask'];
@@ -183,15 +216,16 @@ test('of two that saw the same run dead one settles; what belongs to another Tem
   await standing([plain('hold')], async (id, made) => {
     const row = await byId(id);
     await handle(id).terminate();
-    expect(await isDead(chom, row)).toBe('terminated');
+    const death = { run: row.run ?? '', how: 'terminated' };
+    expect(await deathOf(chom, row)).toEqual(death);
     await chom.inventory.transaction(async (trx) => {
       await trx.updateTable('operations').set({ cluster: 'elsewhere:7233' }).where('id', '=', id).execute();
     });
     expect(await settleDead(chom)).toEqual([]);
-    await Promise.all([settle(chom, row, 'terminated'), settle(chom, row, 'terminated')]);
+    await Promise.all([settle(chom, row, death), settle(chom, row, death)]);
     expect(await outcome(id)).toBe('failed');
     // Asked for again with what was seen then: the row has an outcome, and nothing is done twice.
-    await settle(chom, row, 'terminated');
+    await settle(chom, row, death);
     expect(made.takenBack).toEqual(['hold']);
   });
 });

@@ -7,7 +7,7 @@ import { findProgram } from '../../src/client/program.js';
 import { temporalCli } from '../../src/client/programs/temporal.js';
 import { deathOf, settle, settleOperation, settlingId } from '../../src/client/settle.js';
 import { submit } from '../../src/client/submit.js';
-import { settleDead } from '../../src/client/sweep.js';
+import { settleDead, type Failed } from '../../src/client/sweep.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
@@ -182,6 +182,27 @@ test('one that was terminated before its first act is settled, by the sweep and 
   expect(chom.silenced).toEqual([]);
   expect(await places.list(chom.inventory.db, { server })).toEqual([]);
   expect(await settleDead(chom)).toEqual([]);
+});
+
+test('one that Temporal refuses to be asked after stops nothing for the others', async () => {
+  const [odd, died] = [await submit(chom, request([])), await submit(chom, request([]))];
+  await chom.inventory.transaction(async (trx) => {
+    await trx.updateTable('operations').set({ run: 'no run id of its' }).where('id', '=', odd).execute();
+  });
+  await handle(died).terminate();
+  const failures: Failed[] = [];
+  expect(await settleDead(chom, failures)).toEqual([died]);
+  expect(failures).toEqual([{ what: `Settle ${odd}`, error: expect.any(Error) }]);
+  await chom.inventory.transaction(async (trx) => {
+    await trx.updateTable('operations').set({ run: null }).where('id', '=', odd).execute();
+  });
+  await chom.withWorker(
+    world(chom, () => null),
+    async () => {
+      expect(await outcome(died)).toBe('failed');
+      expect(await outcome(odd)).toBe('succeeded');
+    },
+  );
 });
 
 /** As `temporal workflow reset` does: ends the run and has another one go on from its first task. */

@@ -11,6 +11,7 @@ import { settleDead, type Failed } from '../../src/client/sweep.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
+import { failure } from '../../src/workflows/failures.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
 import { until } from './following.js';
 import type { Script } from './scripted.js';
@@ -31,10 +32,11 @@ const handle = (id: string) => chom.temporal.workflow.getHandle(id);
 const outcome = async (id: string) => await until(`the outcome of ${id}`, async () => (await byId(id)).outcome);
 const emitted = async (id: string) => (await events.list(chom.inventory.db, { operation: id })).map(({ type }) => type);
 
-/** Steps of which the one called `hold` waits until it is let go, and tells that it was reached. */
-function held(): World & { letGo: () => void; reached: Promise<void> } {
+/** Steps of which the one called `hold` waits until it is let go, and tells that it was reached; `stuck` cannot be undone. */
+function held(): World & { letGo: () => void; reached: Promise<void>; stuck: Set<string> } {
   const made = world(chom, () => null);
-  const { act } = made;
+  const { act, takeBack } = made;
+  const stuck = new Set<string>();
   let letGo = () => {};
   let arrive = () => {};
   const gate = new Promise<void>((resolve) => (letGo = resolve));
@@ -43,6 +45,11 @@ function held(): World & { letGo: () => void; reached: Promise<void> } {
     ...made,
     letGo,
     reached,
+    stuck,
+    async takeBack(step, name) {
+      if (stuck.has(name)) throw failure('HostConfigurationBroken', `${name} is stuck`);
+      await takeBack(step, name);
+    },
     async act(step, name) {
       if (name !== 'hold') return await act(step, name);
       arrive();
@@ -121,9 +128,7 @@ test('one whose settling is terminated is settled by another one', async () => {
 test('one whose server is away keeps its place, until somebody abandons it', async () => {
   await standing([plain('one'), plain('hold')], async (id, made) => {
     chom.servers.away = 'Unreachable';
-    made.takeBack = async () => {
-      throw new Error('nobody is there');
-    };
+    made.stuck.add('one');
     const client: Chom = { ...chom, tenant: 'default', temporal: async () => chom.temporal, close: async () => {} };
     await expect(settleOperation(client, id)).rejects.toMatchObject({ type: 'Conflict' });
     await handle(id).terminate();
@@ -132,7 +137,16 @@ test('one whose server is away keeps its place, until somebody abandons it', asy
     expect(await places.find(chom.inventory.db, id)).toMatchObject({ state: 'running', epoch: 2 });
     await settleOperation(client, id, { abandon: true });
     expect(await outcome(id)).toBe('failed');
+    expect(await byId(id)).toMatchObject({
+      reason:
+        'Its workflow was terminated; 1 of 2 steps could not be taken back, and something of it may still run on the server',
+      details: { next: `chom op show ${id}` },
+      warnings: ['Not stopped on the server: The server is away', 'Not undone: one: one is stuck'],
+    });
+    expect(made.takenBack).toEqual(['hold']);
     expect(await places.find(chom.inventory.db, id)).toBeNull();
+    await handle(settlingId(id)).result();
+    await chom.replayed(settlingId(id));
     await expect(settleOperation(client, id)).rejects.toMatchObject({ type: 'Conflict' });
   });
 });
@@ -171,7 +185,8 @@ test('one that was terminated before its first act is settled, by the sweep and 
   await chom.withWorker(made, async () => {
     for (const id of [holds, waits]) {
       expect(await outcome(id)).toBe('failed');
-      expect(await byId(id)).toMatchObject({ failureType: 'Interrupted', warnings: [] });
+      const reason = 'Its workflow was terminated; there was nothing to take back';
+      expect(await byId(id)).toMatchObject({ failureType: 'Interrupted', warnings: [], reason });
       await handle(settlingId(id)).result();
       await chom.replayed(settlingId(id));
     }

@@ -3,6 +3,7 @@ import * as operations from '../inventory/operations.js';
 import type { Operation } from '../inventory/operations.js';
 import { failure } from '../workflows/failures.js';
 import type { Lost } from '../workflows/settle-operation.js';
+import type { TemporalAddress } from './connection.js';
 import type { Chom } from './open.js';
 import type { Submitter } from './submit.js';
 
@@ -85,14 +86,18 @@ export async function settleOperation(chom: Chom, id: string, { abandon = false 
   if (outcome !== null) throw refused(id, `has ended already: ${outcome}`, `chom op show ${id}`);
   if (parent !== null) throw refused(id, `is a step of ${root} and settled with it`, `chom op settle ${root}`);
   const temporal = await chom.temporal();
-  if (row.cluster !== temporal.address || row.namespace !== temporal.namespace) {
-    throw refused(id, `was started on another Temporal: ${row.cluster}, namespace ${row.namespace}`, 'chom op show');
-  }
+  refuseElsewhere(row, temporal);
   const submitter = { ...chom, temporal };
   const death = await deathOf(submitter, row);
   if (death) return await settle(submitter, row, death, abandon);
   const why = run === null ? 'has not begun: there is nothing to settle' : 'is at work: its workflow runs';
   throw refused(id, why, `chom op cancel ${id}`);
+}
+
+/** What this Temporal says of an operation counts only where it was started on it. @throws Conflict it was not */
+export function refuseElsewhere({ id, cluster, namespace }: Operation, temporal: TemporalAddress): void {
+  if (cluster === temporal.address && namespace === temporal.namespace) return;
+  throw refused(id, `was started on another Temporal: ${cluster}, namespace ${namespace}`, `chom op show ${id}`);
 }
 
 function refused(id: string, why: string, next: string) {

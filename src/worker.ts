@@ -76,7 +76,8 @@ async function main(): Promise<void> {
 async function keepSweeping(chom: Submitter, log: pino.Logger, end: AbortSignal): Promise<void> {
   while (!end.aborted) {
     try {
-      const found = await sweep(chom);
+      const { failures, ...found } = await sweep(chom);
+      for (const { what, error } of failures) log.warn({ err: error }, `the sweep failed: ${what}`);
       if (Object.values(found).some((ids) => ids.length > 0)) log.info(found, 'took up what was left behind');
     } catch (error) {
       log.warn({ err: error }, 'the sweep failed');

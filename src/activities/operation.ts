@@ -1,3 +1,4 @@
+import { failureEvents } from '../inventory/failure-events.js';
 import * as operations from '../inventory/operations.js';
 import type { Begun } from '../inventory/operations.js';
 import type { Trx } from '../inventory/database.js';
@@ -10,13 +11,10 @@ import type { OperationKind, StepContext } from '../workflows/step.js';
 import type { Deps } from './deps.js';
 import { fence } from './workplace.js';
 
-/** What a failed operation leaves behind in the inventory; what a successful one does, its final step has written. */
-const FAILURES: Record<OperationKind, { event: string; siteStatus?: SiteStatus; serverStatus?: ServerStatus }> = {
-  'enrol-server': { event: 'ServerEnrolmentFailed', serverStatus: 'failed' },
-  'remove-server': { event: 'ServerRemovalFailed' },
-  'provision-site': { event: 'SiteProvisioningFailed', siteStatus: 'failed' },
-  'issue-certificate': { event: 'CertificateFailed' },
-  'adopt-server': { event: 'ServerAdoptionFailed' },
+/** In what state a failed operation leaves what it worked on; after a successful one, its final step has written that. */
+const STATUSES: Partial<Record<OperationKind, { siteStatus?: SiteStatus; serverStatus?: ServerStatus }>> = {
+  'enrol-server': { serverStatus: 'failed' },
+  'provision-site': { siteStatus: 'failed' },
 };
 
 /** How an operation ended, as the workflow tells it. */
@@ -79,7 +77,6 @@ export function operationActivities(deps: Deps) {
     /** Outcome, events, statuses and the end of the place, in one transaction, once. */
     async concludeOperation(step: StepContext, conclusion: Conclusion): Promise<void> {
       const { cause, outcome } = conclusion;
-      const { event, ...statuses } = FAILURES[step.kind];
       const unsuccessful = outcome !== 'succeeded';
       const concluded = await inventory.transaction(
         async (trx) =>
@@ -90,9 +87,9 @@ export function operationActivities(deps: Deps) {
             details: cause?.details ?? null,
             warnings: conclusion.warnings,
             steps: conclusion.steps,
-            events: eventsOf(step, conclusion, event),
+            events: eventsOf(step, conclusion),
             ...(conclusion.owed && { obligations: [conclusion.owed] }),
-            ...(unsuccessful && statuses),
+            ...(unsuccessful && STATUSES[step.kind]),
           }),
       );
       await wake(concluded.granted);
@@ -102,17 +99,12 @@ export function operationActivities(deps: Deps) {
   };
 }
 
-function eventsOf(step: StepContext, conclusion: Conclusion, failed: string) {
-  const { outcome, cause, warnings, overdue } = conclusion;
-  const events: { type: string; data: Record<string, unknown> }[] = [];
-  if (overdue) events.push({ type: 'OperationOverdue', data: { kind: step.kind } });
-  if (outcome !== 'failed') return events;
-  if (conclusion.owed) {
-    const { name, due } = conclusion.owed;
-    return [...events, { type: 'OperationDeferred', data: { kind: step.kind, name, due, reason: cause?.message } }];
+function eventsOf({ kind }: StepContext, { outcome, cause, warnings, overdue, owed }: Conclusion) {
+  const late = overdue ? [{ type: 'OperationOverdue', data: { kind } }] : [];
+  if (outcome !== 'failed') return late;
+  if (owed) {
+    const { name, due } = owed;
+    return [...late, { type: 'OperationDeferred', data: { kind, name, due, reason: cause?.message } }];
   }
-  const data = { kind: step.kind, type: cause?.type, reason: cause?.message, ...cause?.details, warnings };
-  events.push({ type: failed, data });
-  events.push({ type: 'Alert', data: { severity: 'error', about: failed, reason: cause?.message } });
-  return events;
+  return [...late, ...failureEvents(kind, { ...cause, reason: cause?.message, warnings })];
 }

@@ -3,7 +3,7 @@ import type { Db } from '../inventory/database.js';
 import * as obligations from '../inventory/obligations.js';
 import * as operations from '../inventory/operations.js';
 import type { Operation, OperationFilter } from '../inventory/operations.js';
-import { whereabouts } from '../inventory/whereabouts.js';
+import { whereabouts, type Whereabouts } from '../inventory/whereabouts.js';
 import { describeLine } from '../workflows/line.js';
 import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
@@ -81,27 +81,35 @@ async function list(session: Session, options: ListOptions): Promise<void> {
   if (options.kind !== undefined) filter.kind = options.kind;
   if (options.failed) filter.outcome = 'failed';
   const found = (await matching(inventory.db, filter, domain, options.running === true)).slice(0, limit);
+  const { db } = inventory;
+  const listed = await Promise.all(
+    found.map(async (one) => ({ one, line: one.outcome === null ? await whereabouts(db, one.root) : null })),
+  );
   const rows = await Promise.all(
-    found.map(async (one) => [
-      one.id,
-      await standing(inventory.db, one),
-      await targetOf(inventory.db, one),
-      one.askedAt,
-      tookOf(one),
+    listed.map(async ({ one, line }) => [
+      ...[one.id, await standing(db, one, line), await targetOf(db, one)],
+      ...[one.askedAt, tookOf(one), waitsFor(line)],
     ]),
   );
   if (found.length === 0) session.output.say('No operations');
-  const text = found.length === 0 ? '' : table(['OPERATION', 'STATUS', 'TARGET', 'ASKED', 'TOOK'], rows);
-  session.output.data({ operations: found.map(operationDocument) }, text);
+  const text = found.length === 0 ? '' : table(['OPERATION', 'STATUS', 'TARGET', 'ASKED', 'TOOK', 'WAITS FOR'], rows);
+  session.output.data({ operations: listed.map(({ one, line }) => ({ ...operationDocument(one), line })) }, text);
 }
 
 /** Its status; of one in line, which place it has, of one that was deferred, when it is tried again. */
-async function standing(db: Db, operation: Operation): Promise<string> {
-  const where = operation.outcome === null ? await whereabouts(db, operation.root) : null;
-  if (where) return `waiting, ${where.position} of ${where.waiting}`;
+async function standing(db: Db, operation: Operation, line: Whereabouts | null): Promise<string> {
+  if (line) return `waiting, ${line.position} of ${line.waiting}`;
   const status = statusOf(operation);
   const [owed] = status === 'deferred' ? await obligations.stillOpen(db, { operation: operation.id }) : [];
   return owed ? `${status} until ${owed.due}` : status;
+}
+
+/** Who is in the way of one in line, and since when it waits. */
+function waitsFor(line: Whereabouts | null): string {
+  if (!line) return '';
+  const [first, ...more] = line.inTheWay;
+  const also = more.length > 0 ? ` (+${more.length})` : '';
+  return `${first ? `${first.operation}${also}` : 'its turn'} since ${line.since}`;
 }
 
 /** A domain may have had several sites, and what has not ended has one of several states. */

@@ -200,6 +200,7 @@ async function tell({ inventory }: Chom, server: Server): Promise<Told> {
   const line = await places.list(inventory.db, { server: server.id });
   const inState = (state: 'running' | 'waiting') =>
     line.filter((place) => place.state === state).map(({ root }) => root);
+  const [atWork, inLine] = [inState('running'), inState('waiting')];
   const text = facts([
     ['server', server.name],
     ['id', server.id],
@@ -213,10 +214,10 @@ async function tell({ inventory }: Chom, server: Server): Promise<Told> {
     ['smtp relay', server.smtpRelay ?? 'none'],
     ['protection', protectionOf(server)],
     ['sites', hosted.join(', ')],
-    ['at work', inState('running').join(', ')],
-    ['in line', inState('waiting').join(', ')],
+    ['at work', atWork.join(', ')],
+    ['in line', inLine.join(', ')],
   ]);
-  return { document: { server: { ...serverDocument(server), sites: hosted } }, text };
+  return { document: { server: { ...serverDocument(server), sites: hosted, atWork, inLine } }, text };
 }
 
 function serverDocument(server: Server): object {

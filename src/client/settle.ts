@@ -3,39 +3,53 @@ import * as operations from '../inventory/operations.js';
 import type { Operation } from '../inventory/operations.js';
 import { failure } from '../workflows/failures.js';
 import type { Lost } from '../workflows/settle-operation.js';
+import type { TemporalAddress } from './connection.js';
 import type { Chom } from './open.js';
 import type { Submitter } from './submit.js';
 
 const LIMIT_MS = 10_000;
 
-/** How the run of an operation was closed without an outcome; null where it runs, or has an outcome meanwhile. */
-export async function isDead(chom: Submitter, { id, run }: Operation): Promise<string | null> {
+/** A run that was closed without an outcome, and how: `terminated`, `lost` … */
+export interface Death {
+  run: string;
+  how: string;
+}
+
+/**
+ * How the run of an operation was closed without an outcome; null where it runs, has an outcome meanwhile, or was never
+ * started. Of one that no run has begun, it is the latest run that was closed before it could write that it had.
+ */
+export async function deathOf(chom: Submitter, { id, run }: Operation): Promise<Death | null> {
   const { temporal, inventory } = chom;
-  if (run === null) return null;
-  let how: string;
+  let death: Death;
   try {
-    const describe = async () => await temporal.workflow.getHandle(id, run).describe();
-    const { status } = await temporal.withDeadline(Date.now() + LIMIT_MS, describe);
+    const describe = async () => await temporal.workflow.getHandle(id, run ?? undefined).describe();
+    const { status, runId } = await temporal.withDeadline(Date.now() + LIMIT_MS, describe);
     if (status.name === 'RUNNING') return null;
-    how = status.name.toLowerCase();
+    death = { run: runId, how: status.name.toLowerCase() };
   } catch (error) {
-    // A settling that died leaves its own run in the row, which is none of the operation's.
     if (!(error instanceof WorkflowNotFoundError)) throw error;
-    how = 'lost';
+    if (run === null) return null;
+    // A settling that died leaves its own run in the row, which is none of the operation's.
+    death = { run, how: 'lost' };
   }
   // The outcome is written before the workflow closes, so by now it can be read if there is one.
   const now = await operations.byId(inventory.db, id);
-  return now.outcome === null && now.run === run ? how : null;
+  return now.outcome === null && now.run === run ? death : null;
 }
 
 /**
  * Has an operation settled whose run died: stopped on its server, taken back or finished, recorded, its place freed.
  * Asking twice is asking once. `abandon`: what cannot be reached is recorded and left.
  */
-export async function settle(chom: Submitter, dead: Operation, how: string, abandon = false): Promise<void> {
-  const { temporal, config } = chom;
-  const { id: operation, kind, run, epoch, tenant } = dead;
-  const lost: Lost = { operation, kind, run: run ?? '', epoch, how };
+export async function settle(chom: Submitter, dead: Operation, { run, how }: Death, abandon = false): Promise<void> {
+  const { temporal, config, inventory } = chom;
+  const { id: operation, kind, epoch, tenant } = dead;
+  // Somebody else was faster where this changes nothing, and then the taking over is refused.
+  if (dead.run === null) {
+    await inventory.transaction(async (trx) => await operations.noteClosedRun(trx, operation, run));
+  }
+  const lost: Lost = { operation, kind, run, epoch, how };
   const options = {
     workflowId: settlingId(operation),
     taskQueue: config.taskQueue,
@@ -71,15 +85,19 @@ export async function settleOperation(chom: Chom, id: string, { abandon = false 
   const { outcome, parent, root, run } = row;
   if (outcome !== null) throw refused(id, `has ended already: ${outcome}`, `chom op show ${id}`);
   if (parent !== null) throw refused(id, `is a step of ${root} and settled with it`, `chom op settle ${root}`);
-  if (run === null) throw refused(id, 'has not begun: there is nothing to settle', `chom op cancel ${id}`);
   const temporal = await chom.temporal();
-  if (row.cluster !== temporal.address || row.namespace !== temporal.namespace) {
-    throw refused(id, `was started on another Temporal: ${row.cluster}, namespace ${row.namespace}`, 'chom op show');
-  }
+  refuseElsewhere(row, temporal);
   const submitter = { ...chom, temporal };
-  const how = await isDead(submitter, row);
-  if (how === null) throw refused(id, 'is at work: its workflow runs', `chom op cancel ${id}`);
-  await settle(submitter, row, how, abandon);
+  const death = await deathOf(submitter, row);
+  if (death) return await settle(submitter, row, death, abandon);
+  const why = run === null ? 'has not begun: there is nothing to settle' : 'is at work: its workflow runs';
+  throw refused(id, why, `chom op cancel ${id}`);
+}
+
+/** What this Temporal says of an operation counts only where it was started on it. @throws Conflict it was not */
+export function refuseElsewhere({ id, cluster, namespace }: Operation, temporal: TemporalAddress): void {
+  if (cluster === temporal.address && namespace === temporal.namespace) return;
+  throw refused(id, `was started on another Temporal: ${cluster}, namespace ${namespace}`, `chom op show ${id}`);
 }
 
 function refused(id: string, why: string, next: string) {

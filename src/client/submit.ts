@@ -101,8 +101,11 @@ function refuseOversized({ kind, input }: Request): void {
   });
 }
 
-/** Starts the workflow of an operation whose row is written. Starting it twice is starting it once. */
-export async function startOperation(chom: Submitter, operation: Request & { id: string }): Promise<void> {
+/**
+ * Starts the workflow of an operation whose row is written. Starting it twice is starting it once: false where it was
+ * started already, whatever has become of it.
+ */
+export async function startOperation(chom: Submitter, operation: Request & { id: string }): Promise<boolean> {
   const { tenant, serverName, domain, kind, id } = operation;
   const { temporal } = chom;
   const start = async () =>
@@ -122,7 +125,9 @@ export async function startOperation(chom: Submitter, operation: Request & { id:
     });
   try {
     await temporal.withDeadline(Date.now() + START_MS, start);
+    return true;
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    return false;
   }
 }

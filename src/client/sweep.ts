@@ -1,10 +1,11 @@
+import { isGrpcServiceError, ServiceError } from '@temporalio/client';
 import type { Operation } from '../inventory/operations.js';
 import * as operations from '../inventory/operations.js';
 import * as secrets from '../inventory/secrets.js';
 import * as places from '../inventory/places.js';
 import * as servers from '../inventory/servers.js';
 import * as uploads from '../inventory/uploads.js';
-import { isDead, settle } from './settle.js';
+import { deathOf, settle } from './settle.js';
 import { startOperation, type Submitter } from './submit.js';
 import { tryOwed } from './tries.js';
 import { wakeOperations } from './wake.js';
@@ -16,6 +17,9 @@ const ABANDONED_AFTER_MILLISECONDS = 3_600_000;
 /** So many workflows are asked after at once. */
 const AT_ONCE = 10;
 
+/** gRPC statuses of a Temporal that is away (CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE): the next row would fare no better. */
+const AWAY = new Set([1, 4, 14]);
+
 /** What a sweep has taken up, by operation id. */
 export interface Swept {
   /** Asked for, and never started. */
@@ -26,63 +30,106 @@ export interface Swept {
   settling: string[];
   /** Tries of what operations owe, and whose time has come. */
   tried: string[];
+  /** What it could not do, for one operation or server or at all; it went on with the rest. */
+  failures: Failed[];
 }
 
-/** Takes up what others left behind: clients that died, messages that were lost, workflows that were terminated. */
+/** One thing that a sweep could not do. */
+export interface Failed {
+  what: string;
+  error: unknown;
+}
+
+/**
+ * Takes up what others left behind: clients that died, messages that were lost, workflows that were terminated. What
+ * cannot be done for one operation stops nothing for the others.
+ */
 export async function sweep(chom: Submitter, now = Date.now()): Promise<Swept> {
-  const started = await startLost(chom, now);
-  const settling = await settleDead(chom);
-  const woken = await wakeForgotten(chom);
-  const tried = await tryOwed(chom, now);
-  const before = new Date(now - ABANDONED_AFTER_MILLISECONDS).toISOString();
-  await chom.inventory.transaction(async (trx) => {
-    await uploads.sweep(trx, before);
-    await secrets.sweep(trx, before);
+  const failures: Failed[] = [];
+  const part = async (what: string, act: () => Promise<string[]>) =>
+    await act().catch((error: unknown) => {
+      failures.push({ what, error });
+      return [];
+    });
+  const started = await part('Start what was asked for', async () => await startLost(chom, now, failures));
+  const settling = await part('Settle what died', async () => await settleDead(chom, failures));
+  const woken = await part('Wake who has a place', async () => await wakeForgotten(chom, failures));
+  const tried = await part('Try what is owed', async () => await tryOwed(chom, now, failures));
+  await part('Remove what nobody needs', async () => {
+    const before = new Date(now - ABANDONED_AFTER_MILLISECONDS).toISOString();
+    await chom.inventory.transaction(async (trx) => {
+      await uploads.sweep(trx, before);
+      await secrets.sweep(trx, before);
+    });
+    return [];
   });
-  return { started, woken, settling, tried };
+  return { started, woken, settling, tried, failures };
 }
 
 /**
  * Starts the operations that somebody asked for and then died before starting: rows that no run has begun for a minute,
- * on this cluster and namespace, under the same id. Starting one that runs already changes nothing.
- * Returns the ids that were started.
+ * on this cluster and namespace, under the same id. Starting one whose workflow is there already changes nothing.
+ * Returns the ids that were started; those that cannot be are added to `failures`.
  */
-export async function startLost(chom: Submitter, now = Date.now()): Promise<string[]> {
+export async function startLost(chom: Submitter, now = Date.now(), failures: Failed[] = []): Promise<string[]> {
   const before = new Date(now - LOST_AFTER_MILLISECONDS).toISOString();
   const started: string[] = [];
   for (const row of await operations.lost(chom.inventory.db, before)) {
     if (!isHere(chom, row) || row.parent !== null) continue;
-    await startOperation(chom, await requestOf(chom, row));
-    started.push(row.id);
+    try {
+      if (await startOperation(chom, await requestOf(chom, row))) started.push(row.id);
+    } catch (error) {
+      failures.push({ what: `Start ${row.id}`, error });
+      if (isAway(error)) break;
+    }
   }
   return started;
 }
 
 /** Gives free places to those whose turn it is, and tells everybody who has one and may not know. */
-export async function wakeForgotten(chom: Submitter): Promise<string[]> {
+export async function wakeForgotten(chom: Submitter, failures: Failed[] = []): Promise<string[]> {
   const { inventory, temporal } = chom;
   for (const server of await places.serversWaitedFor(inventory.db)) {
-    await inventory.transaction(async (trx) => await places.serve(trx, server));
+    try {
+      await inventory.transaction(async (trx) => await places.serve(trx, server));
+    } catch (error) {
+      failures.push({ what: `Give places on ${server}`, error });
+    }
   }
   const woken = await places.unacknowledged(inventory.db);
   if (woken.length > 0) await wakeOperations(temporal, woken);
   return woken;
 }
 
-/** Settles every operation whose run is closed and has no outcome, on this cluster and namespace. */
-export async function settleDead(chom: Submitter): Promise<string[]> {
+/**
+ * Settles every operation whose run is closed and has no outcome, on this cluster and namespace; also where it was closed
+ * before its first act. Those that cannot be are added to `failures`.
+ */
+export async function settleDead(chom: Submitter, failures: Failed[] = []): Promise<string[]> {
   const settling: string[] = [];
-  const rows = (await operations.begun(chom.inventory.db)).filter((row) => isHere(chom, row));
+  const rows = (await operations.unended(chom.inventory.db)).filter((row) => isHere(chom, row));
   for (let n = 0; n < rows.length; n += AT_ONCE) {
+    let away = false;
     const some = rows.slice(n, n + AT_ONCE).map(async (row) => {
-      const how = await isDead(chom, row);
-      if (how === null) return;
-      await settle(chom, row, how);
-      settling.push(row.id);
+      try {
+        const death = await deathOf(chom, row);
+        if (death === null) return;
+        await settle(chom, row, death);
+        settling.push(row.id);
+      } catch (error) {
+        failures.push({ what: `Settle ${row.id}`, error });
+        away ||= isAway(error);
+      }
     });
     await Promise.all(some);
+    if (away) break;
   }
   return settling;
+}
+
+function isAway(error: unknown): boolean {
+  const { cause } = error instanceof ServiceError ? error : {};
+  return isGrpcServiceError(cause) && AWAY.has(cause.code);
 }
 
 /** Another Temporal may well know what this one does not. */

@@ -6,22 +6,28 @@ import * as sites from '../inventory/sites.js';
 import * as tries from '../inventory/tries.js';
 import { CERTIFICATE, certificatePlan } from '../workflows/plans.js';
 import { submit, type Request, type Submitter } from './submit.js';
+import type { Failed } from './sweep.js';
 
 /**
  * Asks for an operation for each obligation that is due and that no try is at work on, on the cluster and namespace of the
- * operation that owes it. However many do so at once, a try is asked for once. Returns the ids of the tries.
+ * operation that owes it. However many do so at once, a try is asked for once. Returns the ids of the tries; what cannot be
+ * tried is added to `failures`.
  */
-export async function tryOwed(chom: Submitter, now = Date.now()): Promise<string[]> {
+export async function tryOwed(chom: Submitter, now = Date.now(), failures: Failed[] = []): Promise<string[]> {
   const { inventory, temporal } = chom;
   const at = new Date(now).toISOString();
   const tried: string[] = [];
   for (const owed of await obligations.due(inventory.db, at)) {
-    const { cluster, namespace } = await operations.byId(inventory.db, owed.operation);
-    if (cluster !== temporal.address || namespace !== temporal.namespace) continue;
-    const request = await requestOf(chom, owed);
-    if (request === null) continue;
-    const id = await inventory.transaction(async (trx) => await tries.next(trx, owed, at));
-    if (id !== null) tried.push(await submit(chom, request, id));
+    try {
+      const { cluster, namespace } = await operations.byId(inventory.db, owed.operation);
+      if (cluster !== temporal.address || namespace !== temporal.namespace) continue;
+      const request = await requestOf(chom, owed);
+      if (request === null) continue;
+      const id = await inventory.transaction(async (trx) => await tries.next(trx, owed, at));
+      if (id !== null) tried.push(await submit(chom, request, id));
+    } catch (error) {
+      failures.push({ what: `Try ${owed.name} of ${owed.operation}`, error });
+    }
   }
   return tried;
 }

@@ -1,13 +1,17 @@
+import type { OperationKind } from '../workflows/step.js';
 import { now } from './clock.js';
 import type { Trx } from './database.js';
+import * as events from './events.js';
+import { failureEvents } from './failure-events.js';
 import * as places from './places.js';
+import * as secrets from './secrets.js';
 import * as sites from './sites.js';
 import * as uploads from './uploads.js';
 
 /**
  * Ends, in the inventory alone, what a server that no longer exists still has: operations without an outcome (their runs
- * find themselves superseded), what they could not take back, their places, and its sites. Returns what that was, a
- * sentence each.
+ * find themselves superseded), with events and warnings as at every end, what they could not take back, their places, and
+ * its sites. Returns what that was, a sentence each.
  */
 export async function abandonServer(
   trx: Trx,
@@ -16,35 +20,42 @@ export async function abandonServer(
   const said: string[] = [];
   const open = await trx
     .selectFrom('operations')
-    .select(['id', 'kind', 'committed'])
+    .select(['id', 'kind', 'committed', 'tenant', 'site'])
     .where('server', '=', server)
     .where('outcome', 'is', null)
     .where('id', '<>', except)
     .orderBy('id')
     .execute();
-  for (const { id, kind, committed } of open) {
-    const reason = `Server ${name}, which it worked on, is gone`;
-    const undone = await trx
-      .updateTable('undos')
-      .set({ state: 'failed', reason, at: now() })
-      .where('operation', '=', id)
-      .where('state', '=', 'journalled')
-      .executeTakeFirst();
-    await uploads.remove(trx, id);
-    const steps = Number(undone.numUpdatedRows);
+  const reason = `Server ${name}, which it worked on, is gone`;
+  for (const { id, kind, committed, tenant, site } of open) {
+    // What took effect, did; its journal is closed.
+    const left = committed ? [] : await leaveUndone(trx, id, reason);
+    const warnings = committed
+      ? [`${reason}: what followed after it had taken effect was not done`]
+      : left.map((one) => `Not undone: ${one.label}: ${one.reason}`);
+    const details = { server: name, cause: 'The server was removed with --gone', next: 'ask for it on another server' };
     await trx
       .updateTable('operations')
       .set({
         state: 'ended',
-        // What took effect, did.
         outcome: committed ? 'succeeded' : 'failed',
         failureType: committed ? null : 'Unreachable',
-        reason,
+        reason: committed ? null : reason,
+        details: committed ? null : JSON.stringify(details),
+        warnings: JSON.stringify(warnings),
         endedAt: now(),
       })
       .where('id', '=', id)
       .execute();
-    said.push(`${kind} (${id}) was ended${steps > 0 ? `, and ${steps} of its steps were not undone` : ''}`);
+    const failed = { type: 'Unreachable', reason, details, warnings } as const;
+    for (const event of committed ? [] : failureEvents(kind as OperationKind, failed)) {
+      await events.emit(trx, { operation: id, tenant, server, site, ...event });
+    }
+    await uploads.remove(trx, id);
+    // Of a success they wait until they were shown.
+    if (!committed) await secrets.remove(trx, id);
+    const also = left.length > 0 ? `, and ${left.length} of its steps were not undone` : '';
+    said.push(`${kind} (${id}) was ended${also}`);
   }
   await places.clear(trx, server);
   for (const site of await sites.list(trx, { server })) {
@@ -52,4 +63,14 @@ export async function abandonServer(
     if (site.status !== 'failed') said.push(`Site ${site.domain} went with it`);
   }
   return said;
+}
+
+/** Records that what is left in the journal stays as it is. Returns those steps, newest first, and why. */
+async function leaveUndone(trx: Trx, operation: string, reason: string): Promise<{ label: string; reason: string }[]> {
+  const journalled = trx.updateTable('undos').set({ state: 'failed', reason, at: now() });
+  await journalled.where('operation', '=', operation).where('state', '=', 'journalled').execute();
+  const failed = trx.selectFrom('undos').select(['label', 'reason']).where('operation', '=', operation);
+  const left = await failed.where('state', '=', 'failed').orderBy('step', 'desc').execute();
+  // One that had failed before keeps its own reason.
+  return left.map((one) => ({ label: one.label, reason: one.reason ?? reason }));
 }

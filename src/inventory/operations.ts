@@ -13,7 +13,7 @@ import * as uploads from './uploads.js';
 
 export { conclude } from './conclusion.js';
 export { begin, commitOperation, enterStep, leave, markUndone, turnBack, type Begun } from './lifecycle.js';
-export { takeOver, takeOverChild, type Member, type Taken } from './settling.js';
+export { noteClosedRun, takeOver, takeOverChild, type Member, type Taken } from './settling.js';
 
 type Parsed = 'kind' | 'committed' | 'undoing' | 'details' | 'warnings' | 'steps';
 
@@ -158,9 +158,9 @@ export async function lost(db: Db, olderThan: string): Promise<Operation[]> {
   return (await asked.execute()).map(fromRow);
 }
 
-/** Root operations that a run has begun and that have no outcome, oldest first. */
-export async function begun(db: Db): Promise<Operation[]> {
-  return (await open(db).where('run', 'is not', null).where('parent', 'is', null).execute()).map(fromRow);
+/** Root operations that have no outcome, oldest first. */
+export async function unended(db: Db): Promise<Operation[]> {
+  return (await open(db).where('parent', 'is', null).execute()).map(fromRow);
 }
 
 function open(db: Db) {

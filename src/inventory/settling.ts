@@ -20,10 +20,25 @@ export interface Taken {
   epoch: number;
   server: string | null;
   site: string | null;
-  /** It had its place, so that something of it may be at work on the server, or lie there. */
+  /** It began to work in its place, so that something of it may be at work on the server, or lie there. */
   worked: boolean;
   /** Empty: it has an outcome, and there is nothing to do. */
   members: Member[];
+}
+
+/**
+ * Notes the run of an operation that was closed before it could do so itself; nobody else would ever settle what has no
+ * run, nor free its place. Nothing where it has begun, or ended, meanwhile.
+ */
+export async function noteClosedRun(trx: Trx, operation: string, run: string): Promise<void> {
+  const state = (await places.find(trx, operation))?.state ?? 'running';
+  await trx
+    .updateTable('operations')
+    .set({ run, state })
+    .where('id', '=', operation)
+    .where('run', 'is', null)
+    .where('outcome', 'is', null)
+    .execute();
 }
 
 /**
@@ -45,10 +60,10 @@ export async function takeOver(
       .forUpdate()
       .executeTakeFirst();
     if (!row) throw failure('NotFound', `There is no operation ${operation}`, { next: 'chom op list' });
-    const { root, server, site } = row;
+    const { root, server, site, startedAt } = row;
     if (root !== operation) throw failure('Conflict', `Operation ${operation} is a step of ${root}`, { holder: root });
     const place = await places.find(trx, operation);
-    const taken = { root, server, site, worked: place?.state === 'running' };
+    const taken = { root, server, site, worked: place?.state === 'running' && startedAt !== null };
     if (row.outcome !== null) return { ...taken, epoch: row.epoch, members: [] };
     let { epoch } = row;
     if (row.run !== run) {

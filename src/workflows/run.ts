@@ -212,8 +212,8 @@ export class Run<Input> implements Operation {
     if (!member) return;
     const { root, epoch } = this;
     const settlement = { root, epoch, how: 'terminated', abandoned: () => true };
-    await silence(settlement, { ...member, kind });
-    await settleMember(settlement, { ...member, kind });
+    const loud = await silence(settlement, { ...member, kind });
+    await settleMember(settlement, { ...member, kind }, loud);
   }
 
   private async begin(): Promise<void> {

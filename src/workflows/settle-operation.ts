@@ -40,7 +40,9 @@ export async function settleOperation(lost: Lost): Promise<void> {
     const taken = await insist(settling.takeOverOperation, context, [{ run, epoch }]);
     const settlement = { root: taken.root, epoch: taken.epoch, how, abandoned: () => abandoned };
     const [newest] = taken.members;
-    if (newest && taken.worked) await silence(settlement, newest);
-    for (const member of taken.members) await settleMember(settlement, member);
+    const loud = newest && taken.worked ? await silence(settlement, newest) : null;
+    for (const member of taken.members) {
+      await settleMember(settlement, member, member.operation === taken.root ? loud : null);
+    }
   });
 }

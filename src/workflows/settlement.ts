@@ -26,12 +26,15 @@ export interface Settlement {
   abandoned: () => boolean;
 }
 
-/** Sees to it that nothing of the operation is at work on its server any more, nor will be. Waits for the server. */
-export async function silence(settlement: Settlement, member: Member): Promise<void> {
+/**
+ * Sees to it that nothing of the operation is at work on its server any more, nor will be. Waits for the server. Returns
+ * why that could not be, where it was abandoned.
+ */
+export async function silence(settlement: Settlement, member: Member): Promise<Cause | null> {
   const context = contextOf(settlement, member, 0, 'Stop what it left running');
   // Whatever is wrong there: as long as something may run, nothing is taken back. A later holder has stopped it already.
   const stands = ({ type }: Cause) => type !== 'StaleClaim';
-  await reached(settlement, context, stands, async () => {
+  const problem = await reached(settlement, context, stands, async () => {
     try {
       await schedule(settling.silenceServer, context, [], 'host');
       return null;
@@ -39,11 +42,15 @@ export async function silence(settlement: Settlement, member: Member): Promise<v
       return refusal(error);
     }
   });
+  return problem && stands(problem) ? problem : null;
 }
 
-/** Takes an operation back, or says of a committed one what was not done, and records its end. */
-export async function settleMember(settlement: Settlement, member: Member): Promise<void> {
-  const warnings: string[] = [];
+/**
+ * Takes an operation back, or says of a committed one what was not done, and records its end. `loud`: why what it left
+ * running on its server could not be stopped.
+ */
+export async function settleMember(settlement: Settlement, member: Member, loud: Cause | null): Promise<void> {
+  const warnings = loud ? [`Not stopped on the server: ${loud.message}`] : [];
   const done: StepProgress[] = [];
   for (const { step, label, undo } of member.undos) {
     const context = { ...contextOf(settlement, member, step, label), undoes: step };
@@ -64,7 +71,7 @@ export async function settleMember(settlement: Settlement, member: Member): Prom
   await insist(lifecycle.concludeOperation, context, [
     {
       outcome: committed ? 'succeeded' : 'failed',
-      cause: committed ? null : interrupted(settlement),
+      cause: committed ? null : interrupted(settlement, member, { stopped: loud === null, done }),
       warnings,
       steps: done,
       overdue: false,
@@ -102,10 +109,22 @@ function contextOf(
   return { operation, root, kind, epoch, index, label, attempt: 1 };
 }
 
-function interrupted({ how }: Settlement): Cause {
+function interrupted(
+  { how }: Settlement,
+  { operation }: Member,
+  { stopped, done }: { stopped: boolean; done: readonly StepProgress[] },
+): Cause {
+  const left = done.filter(({ state }) => state !== 'undone').length;
+  const undone =
+    left > 0 ? `${left} of ${done.length} steps could not be taken back` : 'what it had done was taken back';
+  // An operation that has no undos, or whose own run had taken everything back; one that only waited.
+  const back = done.length === 0 ? 'there was nothing to take back' : undone;
   return {
     type: 'Interrupted',
-    message: `Its workflow was ${how}; what it had done was taken back`,
-    details: { cause: 'Somebody terminated or reset it in Temporal, or Temporal lost it', next: 'ask for it again' },
+    message: `Its workflow was ${how}; ${back}${stopped ? '' : ', and something of it may still run on the server'}`,
+    details: {
+      cause: 'Somebody terminated or reset it in Temporal, or Temporal lost it',
+      next: stopped && left === 0 ? 'ask for it again' : `chom op show ${operation}`,
+    },
   };
 }

@@ -181,7 +181,20 @@ describe('with a worker', () => {
     const { db } = following.chom.inventory;
     const { id: waiter } = await until('it waits', async () => (await operations.list(db, { state: 'waiting' }))[0]);
     const listed = await following.run('op', 'list', '--running');
-    expect(listed.stdout).toMatch(new RegExp(`^${waiter} +waiting, 1 of 1 +busy.example`, 'm'));
+    const since = (await places.find(db, waiter))?.since;
+    const row = `^${waiter} +waiting, 1 of 1 +busy\\.example on web1 .* ${operation} since ${since}$`;
+    expect(listed.stdout).toMatch(new RegExp(row, 'm'));
+    expect(listed.stdout).toMatch(/^OPERATION .* WAITS FOR$/m);
+    const inTheWay = [{ operation, kind: 'issue-certificate', since: expect.any(String) }];
+    expect(JSON.parse((await following.run('op', 'list', '--running', '--json')).stdout)).toMatchObject({
+      operations: [
+        { operation: waiter, status: 'waiting', line: { position: 1, waiting: 1, since, inTheWay } },
+        { operation, status: 'running', line: null },
+      ],
+    });
+    expect(JSON.parse((await following.run('server', 'show', 'web1', '--json')).stdout)).toMatchObject({
+      server: { name: 'web1', atWork: [operation], inLine: [waiter] },
+    });
     expect((await following.run('op', 'show', waiter)).stdout).toContain(
       `next in line; issue-certificate (${operation})`,
     );

@@ -2,15 +2,17 @@ import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
+import { cancelOperation } from '../../src/client/cancel.js';
 import type { Chom } from '../../src/client/open.js';
 import { findProgram } from '../../src/client/program.js';
 import { temporalCli } from '../../src/client/programs/temporal.js';
-import { isDead, settle, settleOperation, settlingId } from '../../src/client/settle.js';
+import { deathOf, settle, settleOperation, settlingId } from '../../src/client/settle.js';
 import { submit } from '../../src/client/submit.js';
-import { settleDead } from '../../src/client/sweep.js';
+import { settleDead, type Failed } from '../../src/client/sweep.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
+import { failure } from '../../src/workflows/failures.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
 import { until } from './following.js';
 import type { Script } from './scripted.js';
@@ -31,10 +33,11 @@ const handle = (id: string) => chom.temporal.workflow.getHandle(id);
 const outcome = async (id: string) => await until(`the outcome of ${id}`, async () => (await byId(id)).outcome);
 const emitted = async (id: string) => (await events.list(chom.inventory.db, { operation: id })).map(({ type }) => type);
 
-/** Steps of which the one called `hold` waits until it is let go, and tells that it was reached. */
-function held(): World & { letGo: () => void; reached: Promise<void> } {
+/** Steps of which the one called `hold` waits until it is let go, and tells that it was reached; `stuck` cannot be undone. */
+function held(): World & { letGo: () => void; reached: Promise<void>; stuck: Set<string> } {
   const made = world(chom, () => null);
-  const { act } = made;
+  const { act, takeBack } = made;
+  const stuck = new Set<string>();
   let letGo = () => {};
   let arrive = () => {};
   const gate = new Promise<void>((resolve) => (letGo = resolve));
@@ -43,6 +46,11 @@ function held(): World & { letGo: () => void; reached: Promise<void> } {
     ...made,
     letGo,
     reached,
+    stuck,
+    async takeBack(step, name) {
+      if (stuck.has(name)) throw failure('HostConfigurationBroken', `${name} is stuck`);
+      await takeBack(step, name);
+    },
     async act(step, name) {
       if (name !== 'hold') return await act(step, name);
       arrive();
@@ -61,8 +69,8 @@ async function standing(
   await chom.withWorker(made, async () => {
     const id = await submit(chom, { ...request(steps), site: `s${randomUUID().slice(0, 8)}` });
     await made.reached;
-    await then(id, made);
-    made.letGo();
+    // A step that is held when the test fails would keep the worker, and the failure to itself.
+    await then(id, made).finally(() => made.letGo());
   });
 }
 
@@ -121,18 +129,27 @@ test('one whose settling is terminated is settled by another one', async () => {
 test('one whose server is away keeps its place, until somebody abandons it', async () => {
   await standing([plain('one'), plain('hold')], async (id, made) => {
     chom.servers.away = 'Unreachable';
-    made.takeBack = async () => {
-      throw new Error('nobody is there');
-    };
+    made.stuck.add('one');
     const client: Chom = { ...chom, tenant: 'default', temporal: async () => chom.temporal, close: async () => {} };
     await expect(settleOperation(client, id)).rejects.toMatchObject({ type: 'Conflict' });
     await handle(id).terminate();
+    const next = { type: 'Conflict', details: [expect.objectContaining({ next: `chom op settle ${id}` })] };
+    await expect(cancelOperation(client, id)).rejects.toMatchObject(next);
     await settleOperation(client, id);
     await until('its alert', async () => (await emitted(id)).includes('OperationUnsettled'));
     expect(await places.find(chom.inventory.db, id)).toMatchObject({ state: 'running', epoch: 2 });
     await settleOperation(client, id, { abandon: true });
     expect(await outcome(id)).toBe('failed');
+    expect(await byId(id)).toMatchObject({
+      reason:
+        'Its workflow was terminated; 1 of 2 steps could not be taken back, and something of it may still run on the server',
+      details: { next: `chom op show ${id}` },
+      warnings: ['Not stopped on the server: The server is away', 'Not undone: one: one is stuck'],
+    });
+    expect(made.takenBack).toEqual(['hold']);
     expect(await places.find(chom.inventory.db, id)).toBeNull();
+    await handle(settlingId(id)).result();
+    await chom.replayed(settlingId(id));
     await expect(settleOperation(client, id)).rejects.toMatchObject({ type: 'Conflict' });
   });
 });
@@ -149,6 +166,61 @@ test('one that only waited is recorded without anybody touching its server', asy
     made.letGo();
     expect(await outcome(id)).toBe('succeeded');
   });
+});
+
+test('one that was terminated before its first act is settled, by the sweep and on request, and holds nobody up', async () => {
+  const site = `s${randomUUID().slice(0, 8)}`;
+  const { server } = request([]);
+  const ask = async (name: string) => await submit(chom, { ...request([plain(name)]), server, site });
+  // Nobody serves their workflows yet: the first has the place, the others stand in line.
+  const [holds, waits, next] = [await ask('holds'), await ask('waits'), await ask('next')];
+  const client: Chom = { ...chom, tenant: 'default', temporal: async () => chom.temporal, close: async () => {} };
+  const unbegun = { type: 'Conflict', message: expect.stringContaining('has not begun') };
+  await expect(settleOperation(client, waits)).rejects.toMatchObject(unbegun);
+  expect(await settleDead(chom)).toEqual([]);
+  await handle(holds).terminate();
+  await handle(waits).terminate();
+  await settleOperation(client, waits);
+  expect(await byId(waits)).toMatchObject({ state: 'waiting', run: (await handle(waits).describe()).runId });
+  expect((await settleDead(chom)).toSorted()).toEqual([holds, waits].toSorted());
+  expect(await byId(holds)).toMatchObject({ state: 'running', startedAt: null });
+  const made = world(chom, () => null);
+  await chom.withWorker(made, async () => {
+    for (const id of [holds, waits]) {
+      expect(await outcome(id)).toBe('failed');
+      const reason = 'Its workflow was terminated; there was nothing to take back';
+      expect(await byId(id)).toMatchObject({ failureType: 'Interrupted', warnings: [], reason });
+      await handle(settlingId(id)).result();
+      await chom.replayed(settlingId(id));
+    }
+    await handle(next).result();
+  });
+  expect(made).toMatchObject({ done: ['next'], takenBack: [] });
+  // Nothing of theirs can have reached the server.
+  expect(chom.silenced).toEqual([]);
+  expect(await places.list(chom.inventory.db, { server })).toEqual([]);
+  expect(await settleDead(chom)).toEqual([]);
+});
+
+test('one that Temporal refuses to be asked after stops nothing for the others', async () => {
+  const [odd, died] = [await submit(chom, request([])), await submit(chom, request([]))];
+  await chom.inventory.transaction(async (trx) => {
+    await trx.updateTable('operations').set({ run: 'no run id of its' }).where('id', '=', odd).execute();
+  });
+  await handle(died).terminate();
+  const failures: Failed[] = [];
+  expect(await settleDead(chom, failures)).toEqual([died]);
+  expect(failures).toEqual([{ what: `Settle ${odd}`, error: expect.any(Error) }]);
+  await chom.inventory.transaction(async (trx) => {
+    await trx.updateTable('operations').set({ run: null }).where('id', '=', odd).execute();
+  });
+  await chom.withWorker(
+    world(chom, () => null),
+    async () => {
+      expect(await outcome(died)).toBe('failed');
+      expect(await outcome(odd)).toBe('succeeded');
+    },
+  );
 });
 
 /** As `temporal workflow reset` does: ends the run and has another one go on from its first task. */
@@ -183,15 +255,16 @@ test('of two that saw the same run dead one settles; what belongs to another Tem
   await standing([plain('hold')], async (id, made) => {
     const row = await byId(id);
     await handle(id).terminate();
-    expect(await isDead(chom, row)).toBe('terminated');
+    const death = { run: row.run ?? '', how: 'terminated' };
+    expect(await deathOf(chom, row)).toEqual(death);
     await chom.inventory.transaction(async (trx) => {
       await trx.updateTable('operations').set({ cluster: 'elsewhere:7233' }).where('id', '=', id).execute();
     });
     expect(await settleDead(chom)).toEqual([]);
-    await Promise.all([settle(chom, row, 'terminated'), settle(chom, row, 'terminated')]);
+    await Promise.all([settle(chom, row, death), settle(chom, row, death)]);
     expect(await outcome(id)).toBe('failed');
     // Asked for again with what was seen then: the row has an outcome, and nothing is done twice.
-    await settle(chom, row, 'terminated');
+    await settle(chom, row, death);
     expect(made.takenBack).toEqual(['hold']);
   });
 });

@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { newOperationId } from '../../src/client/submit.js';
-import { startLost } from '../../src/client/sweep.js';
+import { settlingId } from '../../src/client/settle.js';
+import { startLost, sweep } from '../../src/client/sweep.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as servers from '../../src/inventory/servers.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
@@ -17,10 +19,10 @@ beforeAll(async () => {
 afterAll(async () => await chom.close());
 
 /** Writes the row and dies before the workflow is started. */
-async function askOnly(cluster = 'test'): Promise<string> {
+async function askOnly(cluster = 'test', server = 'srv-a'): Promise<string> {
   const id = newOperationId('provision-site');
   const { kind, input, tenant } = request([plain('one')]);
-  const where = { cluster, namespace: 'default', tenant, server: 'srv-a', site: null };
+  const where = { cluster, namespace: 'default', tenant, server, site: null };
   await chom.inventory.transaction(async (trx) => {
     await operations.ask(trx, chom.keyring, { id, kind, input, ...where });
   });
@@ -33,7 +35,7 @@ test('starts what was asked for by somebody who died before starting it, once', 
   const id = await askOnly();
   expect(await startLost(chom)).toEqual([]);
   expect(await startLost(chom, inTwoMinutes())).toEqual([id]);
-  expect(await startLost(chom, inTwoMinutes())).toEqual([id]);
+  expect(await startLost(chom, inTwoMinutes())).toEqual([]);
   const made = world(chom, () => null);
   await chom.withWorker(made, async () => await chom.temporal.workflow.getHandle(id).result());
   expect(made.done).toEqual(['one']);
@@ -45,4 +47,27 @@ test('starts what was asked for by somebody who died before starting it, once', 
 test('leaves alone what belongs to another Temporal', async () => {
   await askOnly('temporal.elsewhere:7233');
   expect(await startLost(chom, inTwoMinutes())).toEqual([]);
+});
+
+test('one that cannot be opened, or whose server is unknown, stops nothing for the others', async () => {
+  const { inventory, temporal } = chom;
+  const unknown = await askOnly('test', 'srv-nowhere');
+  const [sealed, died, startable] = [await askOnly(), await askOnly(), await askOnly()];
+  const set = async (id: string, values: { input: string } | { run: string; state: 'running' }) => {
+    await inventory.transaction(async (trx) => {
+      await trx.updateTable('operations').set(values).where('id', '=', id).execute();
+    });
+  };
+  // As restored from a copy: it names another operation.
+  await set(sealed, { input: (await operations.byId(inventory.db, startable)).input });
+  await set(died, { run: randomUUID(), state: 'running' });
+  const { failures, started, settling } = await sweep(chom, inTwoMinutes());
+  expect(started).toEqual([startable]);
+  expect(settling).toEqual([died]);
+  const failed = Object.fromEntries(failures.map(({ what, error }) => [what, error]));
+  expect(failed).toEqual({
+    [`Start ${unknown}`]: expect.objectContaining({ type: 'NotFound' }),
+    [`Start ${sealed}`]: expect.objectContaining({ type: 'Forbidden' }),
+  });
+  for (const id of [startable, settlingId(died)]) await temporal.workflow.getHandle(id).terminate();
 });

@@ -1,0 +1,29 @@
+import type { FailureDetails, FailureType } from '../workflows/failures.js';
+import type { OperationKind } from '../workflows/step.js';
+
+/** What the failure of an operation is called to the outside. */
+const TYPES: Record<OperationKind, string> = {
+  'enrol-server': 'ServerEnrolmentFailed',
+  'remove-server': 'ServerRemovalFailed',
+  'provision-site': 'SiteProvisioningFailed',
+  'issue-certificate': 'CertificateFailed',
+  'adopt-server': 'ServerAdoptionFailed',
+};
+
+/** Why an operation failed. */
+export interface Failure {
+  type?: FailureType | undefined;
+  reason?: string | undefined;
+  details?: FailureDetails | undefined;
+  warnings: readonly string[];
+}
+
+/** What every operation emits that fails, however it ends: that it did, and an alert. */
+export function failureEvents(kind: OperationKind, failed: Failure): { type: string; data: Record<string, unknown> }[] {
+  const { type, reason, details, warnings } = failed;
+  const about = TYPES[kind];
+  return [
+    { type: about, data: { kind, type, reason, ...details, warnings } },
+    { type: 'Alert', data: { severity: 'error', about, reason } },
+  ];
+}

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -5,12 +6,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/index.js';
 import { poll } from '../../lab/poll.js';
 import { serveWordpress, type WordpressServer } from '../../lab/wordpress.js';
+import { settlingId } from '../../src/client/settle.js';
 import { placeOf } from '../../src/host/job-unit.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
 import * as sites from '../../src/inventory/sites.js';
 import type { StepProgress } from '../../src/workflows/progress.js';
+import type { OperationKind } from '../../src/workflows/step.js';
 import { holdPublishing } from './held.js';
 import { hostTree } from './host-tree.js';
 import { startRig, type Rig } from './rig.js';
@@ -221,7 +224,7 @@ test('one that is terminated, or cancelled, between its activation and the end o
   }
 }, 480_000);
 
-test('one that dies while its server is away keeps its place, and is settled when the server is back', async () => {
+test('one that dies while its server is away, as its settling does, is settled when the server is back', async () => {
   const before = await hostTree(web1);
   const { id } = await holdPublishing(web1, async () => {
     const made = await publishing('away.lab.test');
@@ -231,10 +234,67 @@ test('one that dies while its server is away keeps its place, and is settled whe
   });
   expect((await rig.chom('op', 'settle', id, '--timeout', '20', '--json')).exit).toBe(124);
   expect(await places.find(rig.inventory.db, id)).toMatchObject({ state: 'running' });
+  // In the middle: it has taken the operation over, and waits for the server. The sweep starts another one.
+  await poll('it has taken over', 60_000, async () => (await byId(id)).epoch === 2);
+  await terminate(settlingId(id));
   await web1.mend();
   expect((await rig.chom('op', 'watch', id, '--json')).json).toMatchObject({ status: 'failed' });
+  expect(await byId(id)).toMatchObject({ epoch: 3, failureType: 'Interrupted', warnings: [] });
+  await rig.replayed(settlingId(id));
   expect(await hostTree(web1)).toEqual(before);
+  expect(await places.find(rig.inventory.db, id)).toBeNull();
 }, 480_000);
+
+test('cancelled while it waits, cancelled when it is just granted, or reset at work, one leaves the server as it was', async () => {
+  const before = await hostTree(web1);
+  const idOf = async (kind: OperationKind) => {
+    const waiting = async () => (await operations.list(rig.inventory.db, { kind, state: 'waiting' }))[0]?.id;
+    return await poll(`${kind} waits`, 60_000, waiting);
+  };
+  const ids = await holdPublishing(web1, async () => {
+    const { id: works, running } = await publishing('reset.lab.test');
+    const login = ['--host', web1.address, '--key', web1.keyFile, '--host-key', web1.hostKey];
+    const alone = rig.chom.start('server', 'add', 'web1', ...login, '--json');
+    const first = await idOf('enrol-server');
+    // Behind the one that wants the server for itself.
+    const granted = rig.chom.start(...create('granted.lab.test', '--no-tls', '--json'));
+    const second = await idOf('provision-site');
+    await rig.chom.must('op', 'cancel', first);
+    const place = async () => (await places.find(rig.inventory.db, second))?.state === 'running';
+    await poll('the next one has its place', 60_000, place);
+    await rig.temporal.workflow.getHandle(second).cancel();
+    await Promise.all([alone.ended, granted.ended]);
+    await reset(works);
+    const again = rig.temporal.workflow.getHandle(works).result();
+    await expect(again).rejects.toMatchObject({ cause: { type: 'Superseded' } });
+    await rig.chom('op', 'settle', works);
+    expect((await running.ended).exit).toBe(1);
+    return [first, second, works];
+  });
+  const outcomes = await Promise.all(ids.map(async (id) => (await byId(id)).outcome));
+  expect(outcomes).toEqual(['cancelled', 'cancelled', 'failed']);
+  for (const id of [...ids.slice(0, 2), settlingId(ids[2] ?? '')]) await rig.replayed(id);
+  expect(await hostTree(web1)).toEqual(before);
+  // Nobody is left in line.
+  await rig.chom.must(...create('reset.lab.test', '--no-tls'));
+  expect(await visit('reset.lab.test')).toBe(200);
+}, 480_000);
+
+/** As `temporal workflow reset` does: ends the run, and has another one go on from its first task. */
+async function reset(id: string): Promise<void> {
+  const { workflowService, workflow } = rig.temporal;
+  const { run } = await byId(id);
+  const { events: recorded } = await workflow.getHandle(id, run ?? '').fetchHistory();
+  const done = recorded?.find((event) => event.workflowTaskCompletedEventAttributes)?.eventId;
+  if (!run || !done) throw new Error(`${id} has not begun`);
+  await workflowService.resetWorkflowExecution({
+    namespace: rig.temporal.namespace,
+    workflowExecution: { workflowId: id, runId: run },
+    workflowTaskFinishEventId: done,
+    reason: 'a test',
+    requestId: randomUUID(),
+  });
+}
 
 test('an installation that works on an old copy of the inventory is refused, until it adopts the server', async () => {
   const copy = join(rig.home, '..', `${rig.home.split('/').at(-1)}-copy`);

@@ -1,5 +1,6 @@
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { Client, Connection } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import type { Deps } from '../../src/activities/deps.js';
@@ -15,7 +16,8 @@ import { world } from './world.js';
 
 /**
  * A worker of scripted operations in a process of its own, to be killed. Every fifth message that an operation has its
- * place is lost; what the product's sweep does every minute it does every two seconds.
+ * place is lost; what the product's sweep does every minute it does every two seconds. It tells its parent when it finds the
+ * inventory away.
  */
 const [address = '', bundle = ''] = process.argv.slice(2);
 Runtime.install({
@@ -46,13 +48,24 @@ const worker = await Worker.create({
   connection,
   taskQueue: config.taskQueue,
   workflowBundle: { codePath: bundle },
-  activities: Object.fromEntries(all.map(([name, act]) => [name, stepActivity(deps, act as Activity)])),
+  activities: Object.fromEntries(all.map(([name, act]) => [name, telling(stepActivity(deps, act as Activity))])),
   dataConverter,
   maxCachedWorkflows: 50,
 });
 void sweeping();
 process.send?.('started');
 await worker.run();
+
+function telling<Args extends unknown[], Result>(act: (...args: Args) => Promise<Result>) {
+  return async (...args: Args): Promise<Result> => {
+    try {
+      return await act(...args);
+    } catch (error) {
+      if (error instanceof ApplicationFailure && error.type === 'InventoryUnavailable') process.send?.('away');
+      throw error;
+    }
+  };
+}
 
 async function sweeping(): Promise<void> {
   for (;;) {

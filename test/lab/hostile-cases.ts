@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { createDatabase, dropDatabase } from '../../src/host/database.js';
 import { prepareLaravel } from '../../src/host/laravel.js';
 import { publishSite, unpublishSite } from '../../src/host/nginx-site.js';
 import { startPhp, stopPhp } from '../../src/host/php-fpm.js';
@@ -54,11 +55,11 @@ export function hostileCases(web: () => ReadyHost): void {
 
   it("[SE-06] a site's programs log in to no database but the site's own", async () => {
     const { host } = web();
+    await ask(host, sh`systemctl -q is-active mariadb || systemctl start mariadb`);
     for (const { site } of [FIRST, SECOND]) {
-      // As CHOM makes them: named like the site, logged in to by the socket.
-      const statements = `CREATE DATABASE ${site}; CREATE TABLE ${site}.t (v text); INSERT INTO ${site}.t VALUES ('row of ${site}');
-CREATE USER '${site}'@'localhost' IDENTIFIED VIA unix_socket; GRANT ALL ON ${site}.* TO '${site}'@'localhost'`;
-      await ask(host, sh`systemctl -q is-active mariadb || systemctl start mariadb; mariadb -e ${statements}`);
+      await make(host, createDatabase(site));
+      const filled = `CREATE TABLE ${site}.t (v text); INSERT INTO ${site}.t VALUES ('row of ${site}')`;
+      await ask(host, sh`mariadb -e ${filled}`);
     }
     const { inPhp, asUser } = hostile(host, SECOND.site, SECOND.domain);
     const own = `mariadb ${SECOND.site} -Ne 'SELECT v FROM t'`;
@@ -75,9 +76,7 @@ CREATE USER '${site}'@'localhost' IDENTIFIED VIA unix_socket; GRANT ALL ON ${sit
       expect(await inPhp(`mariadb ${words}`), words).not.toMatch(/row of sfirst|the secret|^sfirst/m);
       expect((await asUser(`mariadb ${words}`)).stdout, words).not.toMatch(/row of sfirst|the secret|^sfirst/m);
     }
-    for (const { site } of [FIRST, SECOND]) {
-      await ask(host, sh`mariadb -e ${`DROP DATABASE ${site}; DROP USER '${site}'@'localhost'`}`);
-    }
+    for (const { site } of [FIRST, SECOND]) await make(host, dropDatabase(site));
   });
 
   it('root changes nothing outside of a site whose code swaps links under its hands', async () => {

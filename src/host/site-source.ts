@@ -19,10 +19,24 @@ const LIMITS = { bytes: 4 * 1024 ** 3, entries: 250_000 };
 /** Hidden, so that nginx does not serve it, and inside `app`, so that its group is right. */
 const ASIDE = '.chom-install';
 
-/** What a job of a site sees: of /srv its own site alone, and its code no process but the site's. */
+/**
+ * What a job of a site sees: of /srv its own site alone, and its code no process but the site's. Its code writes nowhere
+ * else, not where all users may, /run among them: what it left there would outlive the site. Root's part writes
+ * down what was installed, and takes an archive away.
+ */
 export function siteBox(site: string): string[] {
-  const memory = `TemporaryFileSystem=/srv:ro ${OWN_MEMORY}`;
-  return [memory, `BindPaths=${paths.root(site)}`, 'PrivateTmp=yes', 'PrivateIPC=yes', 'ProtectProc=invisible'];
+  return [
+    `TemporaryFileSystem=/srv:ro ${OWN_MEMORY}`,
+    `BindPaths=${paths.root(site)}`,
+    'ProtectSystem=strict',
+    `ReadWritePaths=${paths.sites} -${paths.staging}`,
+    'ReadOnlyPaths=/run',
+    'ProtectHome=yes',
+    'PrivateTmp=yes',
+    'PrivateDevices=yes',
+    'PrivateIPC=yes',
+    'ProtectProc=invisible',
+  ];
 }
 
 /** Where it is noted that the application of a site is installed. */

@@ -1,12 +1,17 @@
 import { expect, it } from 'vitest';
-import { prepareLaravel } from '../../src/host/laravel.js';
+import { startBackground, stopBackground } from '../../src/host/background.js';
+import { discardPair, installPair, makeRequest } from '../../src/host/certificate.js';
+import { createDatabase, dropDatabase } from '../../src/host/database.js';
+import { laravelBackground, migrateLaravel, prepareLaravel } from '../../src/host/laravel.js';
 import { publishSite, unpublishSite } from '../../src/host/nginx-site.js';
 import { startPhp, stopPhp } from '../../src/host/php-fpm.js';
 import { sh } from '../../src/host/shell.js';
+import { examineSite } from '../../src/host/site-examination.js';
 import { forgetSource, installSource } from '../../src/host/site-source.js';
 import { createUser, removeUser } from '../../src/host/user.js';
-import { hostile, SECRETS, swapLoop, WAYS_OUT } from './hostile.js';
-import { ask, make, run, type ReadyHost } from './on-host.js';
+import { forgetApplication, installWordpress } from '../../src/host/wordpress.js';
+import { APPLICATIONS, hostile, SECRETS, swapLoop, WAYS_OUT } from './hostile.js';
+import { ask, make, preparations, run, type ReadyHost } from './on-host.js';
 
 export const FIRST = {
   ...{ site: 'sfirstaaaa', uid: 20_001, domain: 'first.example.org', aliases: [], type: 'php' as const },
@@ -54,11 +59,11 @@ export function hostileCases(web: () => ReadyHost): void {
 
   it("[SE-06] a site's programs log in to no database but the site's own", async () => {
     const { host } = web();
+    await ask(host, sh`systemctl -q is-active mariadb || systemctl start mariadb`);
     for (const { site } of [FIRST, SECOND]) {
-      // As CHOM makes them: named like the site, logged in to by the socket.
-      const statements = `CREATE DATABASE ${site}; CREATE TABLE ${site}.t (v text); INSERT INTO ${site}.t VALUES ('row of ${site}');
-CREATE USER '${site}'@'localhost' IDENTIFIED VIA unix_socket; GRANT ALL ON ${site}.* TO '${site}'@'localhost'`;
-      await ask(host, sh`systemctl -q is-active mariadb || systemctl start mariadb; mariadb -e ${statements}`);
+      await make(host, createDatabase(site));
+      const filled = `CREATE TABLE ${site}.t (v text); INSERT INTO ${site}.t VALUES ('row of ${site}')`;
+      await ask(host, sh`mariadb -e ${filled}`);
     }
     const { inPhp, asUser } = hostile(host, SECOND.site, SECOND.domain);
     const own = `mariadb ${SECOND.site} -Ne 'SELECT v FROM t'`;
@@ -75,15 +80,16 @@ CREATE USER '${site}'@'localhost' IDENTIFIED VIA unix_socket; GRANT ALL ON ${sit
       expect(await inPhp(`mariadb ${words}`), words).not.toMatch(/row of sfirst|the secret|^sfirst/m);
       expect((await asUser(`mariadb ${words}`)).stdout, words).not.toMatch(/row of sfirst|the secret|^sfirst/m);
     }
-    for (const { site } of [FIRST, SECOND]) {
-      await ask(host, sh`mariadb -e ${`DROP DATABASE ${site}; DROP USER '${site}'@'localhost'`}`);
-    }
+    for (const { site } of [FIRST, SECOND]) await make(host, dropDatabase(site));
   });
 
   it('root changes nothing outside of a site whose code swaps links under its hands', async () => {
     const { host, php: version, facts } = web();
     const attacker = { ...SECOND, site: 'sattackaaa', uid: 20_070, domain: 'attack.example.org' };
     const bystander = { ...SECOND, site: 'sbystandaa', uid: 20_071, domain: 'bystander.example.org' };
+    const attacked = { ...attacker, tls: false, version };
+    const pair = { site: attacker.site, candidate: 'one' };
+    const app = `/srv/chom/${attacker.site}/app`;
     const victims = ['/root/victim', '/srv/chom/sfirstaaaa/app', '/etc/passwd', '/root/victim/file'];
     await ask(
       host,
@@ -110,9 +116,12 @@ CREATE USER '${site}'@'localhost' IDENTIFIED VIA unix_socket; GRANT ALL ON ${sit
       '.env',
       '.chom-env',
       'storage',
+      'wp-config.php',
+      '.chom-config',
+      'bootstrap',
     ];
     await ask(host, swapLoop(attacker.site, names, victims));
-    const attacked: [string, () => Promise<unknown>][] = [
+    const acts: [string, () => Promise<unknown>][] = [
       ['its user', async () => await run(host, createUser(attacker).act)],
       [
         'its archive',
@@ -126,24 +135,58 @@ CREATE USER '${site}'@'localhost' IDENTIFIED VIA unix_socket; GRANT ALL ON ${sit
       [
         'its application',
         async () => {
-          const made = `cd /srv/chom/${attacker.site}/app && touch artisan && mkdir -p public && touch public/index.php`;
-          await hostile(host, attacker.site, attacker.domain).asUser(made);
-          await run(host, prepareLaravel({ ...attacker, tls: false, version }).act);
+          await hostile(host, attacker.site, attacker.domain).asUser(`cd ${app} && ${APPLICATIONS}`);
+          await run(host, prepareLaravel(attacked).act);
         },
       ],
+      ['its database', async () => await ask(host, createDatabase(attacker.site).act)],
+      // Its own code is root's to start, and may do as it likes meanwhile.
+      ['its migrations', async () => await ask(host, migrateLaravel(attacked).act)],
+      [
+        'its WordPress',
+        async () => {
+          const wordpress = { ...attacked, title: 'A', adminUser: 'anna', adminEmail: 'anna@example.org' };
+          const { act } = installWordpress(wordpress);
+          const installing = sh`export CREDENTIALS_DIRECTORY=/run/chom-credentials
+install -d -m 700 "$CREDENTIALS_DIRECTORY"; echo password >"$CREDENTIALS_DIRECTORY"/admin-password; ${act}`;
+          // Where its configuration is to lie is a directory, or a link, about as often as not.
+          for (let tries = 1; (await run(host, installing)).exit !== 0 && tries < 5; tries += 1);
+        },
+      ],
+      ['its jobs', async () => await ask(host, startBackground(attacker.site, laravelBackground(attacked)).act)],
+      ['its examination', async () => await ask(host, examineSite(attacker))],
+      ['the end of its jobs', async () => await ask(host, stopBackground(attacker.site).act)],
+      ['the end of its application', async () => await ask(host, forgetApplication(attacker.site).act)],
+      ['the end of its database', async () => await ask(host, dropDatabase(attacker.site).act)],
       ['its PHP', async () => await run(host, startPhp({ ...attacker, version }).act)],
       ['its publication', async () => await run(host, publishSite({ ...attacker, certificate: false }, facts).act)],
+      [
+        'its certificate',
+        async () => {
+          await ask(host, makeRequest(pair, [attacker.domain]).act);
+          const signed = sh`cd /var/lib/chom/tls/sattackaaa/next/one && openssl req -x509 -key key.pem -subj / -days 9`;
+          await ask(host, installPair(pair, await ask(host, signed)).act);
+          await ask(host, publishSite({ ...attacker, certificate: true }, facts).act);
+        },
+      ],
+      [
+        'another enrolment',
+        async () => {
+          for (const { act } of await preparations(host, facts)) await ask(host, act);
+        },
+      ],
       ['its logs', async () => await run(host, sh`logrotate -f /etc/logrotate.d/chom`)],
       ['another site', async () => await make(host, createUser(bystander))],
       ['the end of another', async () => await make(host, removeUser(bystander))],
       ['its withdrawal', async () => await run(host, unpublishSite(attacker).act)],
+      ['the end of its certificate', async () => await ask(host, discardPair(pair))],
       ['the end of its PHP', async () => await run(host, stopPhp({ ...attacker, version }).act)],
       ['its files', async () => await run(host, forgetSource(attacker, archive).act)],
     ];
     // The swaps bite: root that goes by a path below the site's directories is led to the victim.
     const naive = sh`for n in $(seq 2000); do cat /srv/chom/sattackaaa/app/nginx/file; done 2>/dev/null | sort -u`;
     expect((await run(host, naive)).stdout).toBe('the secret of root\n');
-    for (const [what, act] of attacked) {
+    for (const [what, act] of acts) {
       await act();
       expect((await run(host, sh`systemctl is-active swap-sattackaaa`)).stdout, what).toBe('active\n');
       expect(await untouched(), what).toBe(before);

@@ -58,6 +58,24 @@ export const WAYS_OUT = [
   'kill -9 1',
 ];
 
+const WORDPRESS = `<?php
+define('ABSPATH', __DIR__ . '/');
+class WP_Error {}
+function wp_install() { return ['user_id' => 1]; }
+function get_user_by() { return true; }
+function user_can() { return true; }
+function is_blog_installed() { return true; }
+function is_wp_error() { return false; }
+function add_filter() {}
+function update_option() {}
+`;
+
+/** Makes a directory look like a Laravel application and like a WordPress, as far as CHOM looks, to be installed as either. */
+export const APPLICATIONS = `mkdir -p public wp-includes wp-admin/includes &&
+touch artisan public/index.php wp-includes/version.php wp-cron.php wp-admin/includes/upgrade.php &&
+cat >wp-load.php <<'END'
+${WORDPRESS}END`;
+
 /**
  * A program that exchanges, atomically and as fast as it can, what root might work on in a site's directories for links
  * to what is not the site's; until it is killed. renameat2(2) with RENAME_EXCHANGE.

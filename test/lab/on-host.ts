@@ -47,12 +47,15 @@ export interface ReadyHost {
 export async function ready(host: LabHost): Promise<ReadyHost> {
   const support = supportOf(parseInspection(await ask(host, inspect())).release);
   if (!support) throw new Error(`${host.name} runs an unknown release`);
-  await make(host, stateDirectories());
   const facts = parseNginxFacts(await ask(host, askNginxFacts()));
-  await make(host, bootstrapNginx(parseForeign(await ask(host, askForeign())), facts));
-  await make(host, rotateLogs());
-  await make(host, bootstrapPhp());
+  for (const change of await preparations(host, facts)) await make(host, change);
   return { host, facts, php: support.php };
+}
+
+/** What enrolling changes on a host that has all packages. */
+export async function preparations(host: LabHost, facts: NginxFacts): Promise<{ check: Script; act: Script }[]> {
+  const foreign = parseForeign(await ask(host, askForeign()));
+  return [stateDirectories(), bootstrapNginx(foreign, facts), rotateLogs(), bootstrapPhp()];
 }
 
 /** Everything that a change could leave behind: files by content, users, units, processes but PHP's idle ones; not the records of jobs. */

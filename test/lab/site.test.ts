@@ -23,6 +23,9 @@ const PHP = { new: '8.4', old: '8.2' } as const;
 
 const LARAVEL = fileURLToPath(new URL('../../lab/laravel', import.meta.url));
 
+/** Where any user of a Debian may write. */
+const SHARED = ['/tmp', '/var/tmp', '/dev/shm', '/dev/mqueue', '/run/lock', '/var/lib/php/sessions'];
+
 let rig: Rig;
 let files: string;
 let wordpress: WordpressServer;
@@ -283,12 +286,20 @@ describe('what cannot become a site is refused, and the host is as it was', () =
   test('a Laravel application whose migrations fail, and one that is none', async () => {
     const broken = join(files, 'broken');
     await cp(LARAVEL, broken, { recursive: true });
+    // First it leaves something wherever any user may write, which no undo would find.
+    const leave = `foreach (['${SHARED.join("', '")}'] as $place) @file_put_contents("$place/left", 'x');`;
     await writeFile(
       join(broken, 'database/migrations/2026_02_broken.php'),
-      "<?php return ['CREATE TABLE visits (n INT)'];",
+      `<?php ${leave} return ['CREATE TABLE visits (n INT)'];`,
     );
     const failed = await refused('laravel', ['--from', broken]);
     expect(failed).toMatchObject({ type: 'SourceRejected', message: expect.stringContaining('migrat') as string });
+    const host = rig.lab.host('new');
+    // There they are, and open to a site's user: that nothing lies in them is no accident.
+    expect((await host.exec(`stat -c %A ${SHARED.join(' ')}`)).stdout.match(/wt$/gm)).toHaveLength(SHARED.length);
+    const { uid } = await sites.byDomain(rig.inventory.db, 'refused-laravel.example');
+    const left = `find / -path /proc -prune -o -path /sys -prune -o -uid ${uid} -print`;
+    expect((await host.exec(left)).stdout).toBe('');
     const none = await refused('laravel', ['--from', join(files, 'static')]);
     expect(none?.message).toContain('no Laravel application');
   });

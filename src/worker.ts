@@ -48,7 +48,11 @@ async function main(): Promise<void> {
     shutdownForceTime: '30 seconds',
   });
   // Our parent is gone: nobody would end us.
-  process.once('disconnect', () => worker.getState() === 'RUNNING' && worker.shutdown());
+  process.once('disconnect', () => {
+    if (worker.getState() === 'INITIALIZED') process.exit(1);
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+  });
+  if (process.send && !process.connected) process.exit(1);
   log.info({ taskQueue: config.taskQueue, namespace, address: connectionOptions.address }, 'worker started');
   process.send?.('started');
   const sweeping = new AbortController();

@@ -34,7 +34,12 @@ export async function releaseContent(
       await rm(part, { force: true });
     }
   }
-  return createReadStream(file);
+  return reading(file);
+}
+
+/** Opens the file when the first of it is asked for: often nobody does. */
+async function* reading(file: string): AsyncGenerator<Uint8Array> {
+  yield* createReadStream(file) as AsyncIterable<Uint8Array>;
 }
 
 async function fetchTo(path: string, { url, sha256 }: Release, signal: AbortSignal): Promise<void> {

@@ -37,8 +37,9 @@ export function settlingActivities(deps: Deps) {
       try {
         await (await hosts.for(server)).silence(claim, { signal });
       } catch (error) {
-        // A server whose key nobody has confirmed has never been logged in to.
-        if (error instanceof ApplicationFailure && error.type === 'HostKeyUnconfirmed') return;
+        // A server whose key nobody has confirmed has never been logged in to; one that was removed cannot be any more.
+        if (error instanceof ApplicationFailure && ['HostKeyUnconfirmed', 'NotFound'].includes(error.type ?? ''))
+          return;
         throw error;
       }
     },

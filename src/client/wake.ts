@@ -5,6 +5,7 @@ import type { Client } from '@temporalio/client';
  * look for themselves, and one whose workflow has not been started finds its place when it begins.
  */
 export async function wakeOperations(temporal: Client, ids: readonly string[]): Promise<void> {
-  const told = ids.map(async (id) => await temporal.workflow.getHandle(id).signal('granted'));
-  await temporal.withDeadline(Date.now() + 5000, async () => await Promise.allSettled(told));
+  const tell = async (id: string) => await temporal.workflow.getHandle(id).signal('granted');
+  // Only what is sent in there has the deadline.
+  await temporal.withDeadline(Date.now() + 5000, async () => await Promise.allSettled(ids.map(tell)));
 }

@@ -78,7 +78,7 @@ for round in 1 2 3; do
   if [ -e ${record}/started ]; then
     ${job.check === undefined ? sh`finish interrupted $rest` : sh`mode=check`}
   fi
-  prepare || finish unwritable
+  prepare || { rm -rf ${place.secrets}; finish unwritable; }
   if ! start_unit; then
     rm -rf ${place.secrets}
     finish unstarted

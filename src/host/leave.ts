@@ -90,7 +90,8 @@ function removeKey(user: string, line: string): Script {
 setpriv --reuid=${user} --regid="$(id -g ${user})" --init-groups sh -c ${
     sh`umask 077
 cd "$1/.ssh" 2>/dev/null && [ -e authorized_keys ] || exit 0
-grep -vxF -e ${line} authorized_keys >.authorized_keys.chom
+# 1: no other key is there. Anything else would leave a file that is cut short.
+grep -vxF -e ${line} authorized_keys >.authorized_keys.chom || [ $? -eq 1 ] || exit 1
 chmod --reference=authorized_keys .authorized_keys.chom && sync .authorized_keys.chom &&
   mv -fT .authorized_keys.chom authorized_keys && sync .`.script
   } sh "$home"`;

@@ -44,6 +44,7 @@ export function createLoginGate(): LoginGate {
       return result;
     } catch (error) {
       const pause = pauseAfter(error, endpoint.failed);
+      if (pause === 0) endpoint.failed = 0;
       // Logins that were under way together count as one.
       if (pause > 0 && endpoint.notBefore <= Date.now()) {
         endpoint.failed += 1;
@@ -61,8 +62,8 @@ export function createLoginGate(): LoginGate {
     endpoint.probe = probing.then(
       () => undefined,
       (error: unknown) => {
-        // The prober's own cancellation is nobody else's failure.
-        if (signal?.aborted !== true) throw error;
+        // The prober's own cancellation is nobody else's failure, nor is the refusal of its key.
+        if (signal?.aborted !== true && pauseAfter(error, 0) > 0) throw error;
       },
     );
     endpoint.probe.catch(() => undefined);

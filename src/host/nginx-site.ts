@@ -35,13 +35,13 @@ ${logDirectory(site.site)}`,
 
 /** Takes a site's nginx file away, with its logs. Succeeds when there was none. */
 export function unpublishSite(site: Pick<SitePlan, 'site' | 'domain'>): { check: Script; act: Script } {
-  const file = `${paths.nginx}/${path(site.site)}`;
   const { check, act } = publish({
     ...nginx([]),
     changes: [{ path: path(site.site), text: null }],
-    // The version is what tells this site's answer from that of whoever else gets to answer for the name.
-    before: sh`old=$(grep -o 'return 200 "[0-9a-f]*' ${file} 2>/dev/null | head -n 1 | cut -d '"' -f 2)`,
-    served: sh`case "$old" in
+    // The version is what tells this site's answer from that of whoever else gets to answer for the name. It is read from
+    // the copy that lies there until it is done, also where the file was removed by an attempt that died.
+    served: sh`old=$(grep -o 'return 200 "[0-9a-f]*' ${`${paths.previous}/nginx/pending/files/${path(site.site)}`} 2>/dev/null | head -n 1 | cut -d '"' -f 2)
+case "$old" in
   '') true ;;
   *) ${asked(site.domain, 'http')} != "$old" ] ;;
 esac`,

@@ -76,13 +76,16 @@ if [ -d "$published" ]; then find "$published" -depth -mindepth 1 -type d -empty
     ...changes.map(({ text }, n) =>
       text === null ? NOTHING : sh`printf %s ${text} >"$work/"new.${n} || cannot_write`,
     ),
+    // What a job left that was killed before it renamed.
+    ...[...new Set(changes.map((change) => dirname(change.path)))].map((place) => sh`rm -f "$tree"/${place}/.chom.*`),
     sh`if [ -d "$pending" ]; then
   if [ "$(cat "$pending/for")" = ${name} ] && already; then
     keep
     note
+    ${publication.after ?? NOTHING}
     exit 0
   fi
-  restore
+  restore || exit 1
 fi`,
     publication.before ?? NOTHING,
     sh`cp -a "$tree" "$work/candidate" || cannot_write`,
@@ -137,14 +140,19 @@ const NOTHING = sh`:`;
 
 const FUNCTIONS = sh`# Puts back what the pending directory holds, by rename.
 restore() {
-  ( cd "$pending/files" && find . -mindepth 1 ! -type d ) | while read -r path; do
+  bad=$( ( cd "$pending/files" && find . -mindepth 1 ! -type d ) | while read -r path; do
     spare="$tree/$(dirname "$path")/.chom.$$"
-    cp -a "$pending/files/$path" "$spare" && mv -fT "$spare" "$tree/$path" && sync "$(dirname "$tree/$path")"
-  done
+    cp -a "$pending/files/$path" "$spare" && mv -fT "$spare" "$tree/$path" && sync "$(dirname "$tree/$path")" || echo "$path"
+  done )
   ( cd "$pending/absent" && find . -type f ) | while read -r path; do
     rm -f "$tree/$path" && sync "$(dirname "$tree/$path")"
   done
   try >/dev/null 2>&1 && apply
+  # It is the only copy: the next publication tries again.
+  if [ -n "$bad" ]; then
+    echo "could not be put back below $tree: $bad" >&2
+    return 1
+  fi
   rm -rf "$pending"
 }
 keep() {

@@ -75,8 +75,8 @@ if [ "$code" -ne 0 ]; then
   exit "$code"
 fi
 ${asSite(site, place(site, source.kind === 'upload'), 'www-data')} || exit 1
-${writeFile({ path: mark(site), content: JSON.stringify(plan.source), mode: '0600' })} || exit 1
-${source.kind === 'upload' ? sh`rm -f ${source.archive}` : sh`:`}`,
+${source.kind === 'upload' ? sh`rm -f ${source.archive}` : sh`:`}
+${writeFile({ path: mark(site), content: JSON.stringify(plan.source), mode: '0600' })} || exit 1`,
     properties: siteBox(site),
   };
 }

@@ -25,6 +25,8 @@ export async function abandonServer(
     .where('outcome', 'is', null)
     .where('id', '<>', except)
     .orderBy('id')
+    // Whoever records an outcome at this moment is waited for, and then has one.
+    .forUpdate()
     .execute();
   const reason = `Server ${name}, which it worked on, is gone`;
   for (const { id, kind, committed, tenant, site } of open) {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/index.js';
+import { poll } from '../../lab/poll.js';
 import * as credentials from '../../src/inventory/credentials.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
@@ -113,9 +114,16 @@ sed -i '1i echo hello from the first line' /home/admin/.bashrc; cp /home/admin/.
 echo 'Maintenance on Sunday' >/etc/motd; printf 'echo hello from the shell of root\\n' >>/root/.bashrc`,
     );
     const served = await rig.fetch('foreign.example', { address: host.address, https: false });
-    const { json } = await rig.chom.must(
-      ...['server', 'add', 'used', ...login(host), '--user', 'admin', '--host-key', host.hostKey, '--json'],
-    );
+    // Somebody at a terminal compares the host key.
+    const words = ['server', 'add', 'used', ...login(host), '--user', 'admin'];
+    const before = await logins(host);
+    const running = rig.chom.startOnTerminal(...words);
+    await poll('it asks', 60_000, async () => running.said().stdout.includes('host key of used? [yes/no]'));
+    expect(running.said().stdout).toContain(host.hostKey);
+    expect(await logins(host)).toBe(before);
+    running.process.stdin?.write('yes\r');
+    expect((await running.ended).exit).toBe(0);
+    const { json } = await rig.chom.must('server', 'show', 'used', '--json');
     expect(json).toMatchObject({ server: { status: 'active', user: 'admin' } });
     const still = await rig.fetch('foreign.example', { address: host.address, https: false });
     expect([still.status, still.body]).toEqual([200, served.body]);

@@ -294,7 +294,9 @@ describe('the scripts', () => {
 
   it('take the welcome site away first, and let nginx read ours last', () => {
     const { act } = bootstrapNginx({ stockSite: true, defaultPorts: [], settings: [] }, debian13);
-    const swaps = [...act.script.toString().matchAll(/(?:rm -f "\$tree"\/|mv -fT "\$spare" "\$tree"\/)'([^']+)'(?!\/)/g)];
+    const swaps = [
+      ...act.script.toString().matchAll(/(?:rm -f "\$tree"\/|mv -fT "\$spare" "\$tree"\/)'([^']+)'(?!\/)/g),
+    ];
     expect(swaps.map(([, path]) => path)).toEqual([
       'sites-enabled/default',
       'chom.d/headers.inc',

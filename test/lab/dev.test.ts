@@ -1,11 +1,15 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Lab, startLab } from '../../lab/index.js';
 import { poll } from '../../lab/poll.js';
 import { freePort } from '../../lab/ports.js';
+import { openChom } from '../../src/client/open.js';
 import { cacheDirectory } from '../../src/client/programs/cache.js';
 import { chomCommand, type Chom, type Running } from './rig-command.js';
 import { plainEnvironment } from './rig.js';
@@ -55,6 +59,10 @@ test('[QC-01] one command on an unconfigured machine is enough to serve a site',
   await here.must('site', 'create', 'dev.example', '--server', 'web1', '--no-tls');
   expect((await visit('dev.example', { address })).status).toBe(200);
 
+  const environment = { CHOM_HOME: join(home, '.local', 'share', 'chom'), TEMPORAL_ADDRESS: `127.0.0.1:${port}` };
+  await madeByAProgram(environment, address);
+  await shownInTemporal(environment);
+
   const ended = await dev.stop('SIGINT');
   expect(ended.exit).toBe(0);
   for (const each of [port, uiPort, codecPort]) expect(await listens(each)).toBe(false);
@@ -65,6 +73,58 @@ test('[QC-01] one command on an unconfigured machine is enough to serve a site',
   const { json } = await chom('site', 'show', 'dev.example', '--json');
   expect(json).toMatchObject({ site: { status: 'active' } });
 });
+
+/** What a program does that has CHOM among its dependencies. */
+const PROGRAM = `
+import { createSite, openChom, watch } from 'chom';
+const chom = await openChom();
+try {
+  const { operation } = await createSite(chom, { domain: 'program.example', server: 'web1', tls: false });
+  const { operation: ended, steps } = await watch(chom, operation);
+  console.log(JSON.stringify({ operation, outcome: ended.outcome, last: steps.at(-1).label }));
+} finally {
+  await chom.close();
+}`;
+
+async function madeByAProgram(environment: NodeJS.ProcessEnv, address: string): Promise<void> {
+  // A package finds itself by its name and its exports, as whoever depends on it does.
+  const cwd = fileURLToPath(new URL('../..', import.meta.url));
+  const words = ['--input-type=module', '--eval', PROGRAM];
+  const options = { cwd, env: { ...plainEnvironment(), ...environment } };
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, words, options);
+  expect(stderr).toBe('');
+  const operation = expect.stringMatching(/^provision-site-/) as string;
+  expect(JSON.parse(stdout)).toEqual({ operation, outcome: 'succeeded', last: 'Activate' });
+  expect((await visit('program.example', { address })).status).toBe(200);
+}
+
+/** What a person sees and searches for in Temporal's UI. */
+async function shownInTemporal(environment: Record<string, string>): Promise<void> {
+  const opened = await openChom(environment);
+  try {
+    const { workflow, workflowService } = await opened.temporal();
+    const attributes = { Tenant: 'default', Server: 'web1', Site: 'program.example', Operation: 'provision-site' };
+    const query = Object.entries(attributes).map(([name, value]) => `${name} = '${value}'`);
+    // Temporal writes what is searched a little later than what happens.
+    const id = await poll('the operation is found', 60_000, async () => {
+      for await (const { workflowId } of workflow.list({ query: query.join(' AND ') })) return workflowId;
+      return undefined;
+    });
+    const handle = workflow.getHandle(id);
+    const described = await handle.describe();
+    expect(
+      Object.fromEntries(described.typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value])),
+    ).toEqual(expect.objectContaining(attributes));
+    expect(await described.staticSummary()).toBe('Provision program.example on web1');
+    const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
+    expect(currentDetails).toMatch(/^- ✔ Check the request \([\d.]+ s\)$/m);
+    expect(currentDetails).toMatch(/^- ✔ Activate \([\d.]+ s\)$/m);
+    const { config } = await workflowService.describeNamespace({ namespace: 'default' });
+    expect(Number(config?.workflowExecutionRetentionTtl?.seconds)).toBe(30 * 24 * 3600);
+  } finally {
+    await opened.close();
+  }
+}
 
 async function listens(port: number): Promise<boolean> {
   return await new Promise((resolve) => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/index.js';
+import { poll } from '../../lab/poll.js';
 import * as credentials from '../../src/inventory/credentials.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
@@ -116,9 +117,16 @@ echo 'Maintenance on Sunday' >/etc/motd; printf 'echo hello from the shell of ro
     const foreignSite = async () => await rig.fetch('foreign.example', { address: host.address, https: false });
     // A reload takes effect a little later.
     await expect.poll(async () => (await foreignSite()).body).toBe('foreign');
-    const { json } = await rig.chom.must(
-      ...['server', 'add', 'used', ...login(host), '--user', 'admin', '--host-key', host.hostKey, '--json'],
-    );
+    // Somebody at a terminal compares the host key.
+    const words = ['server', 'add', 'used', ...login(host), '--user', 'admin'];
+    const before = await logins(host);
+    const running = rig.chom.startOnTerminal(...words);
+    await poll('it asks', 60_000, async () => running.said().stdout.includes('host key of used? [yes/no]'));
+    expect(running.said().stdout).toContain(host.hostKey);
+    expect(await logins(host)).toBe(before);
+    running.process.stdin?.write('yes\r');
+    expect((await running.ended).exit).toBe(0);
+    const { json } = await rig.chom.must('server', 'show', 'used', '--json');
     expect(json).toMatchObject({ server: { status: 'active', user: 'admin' } });
     expect(await foreignSite()).toMatchObject({ status: 200, body: 'foreign' });
     const query = `mariadb -N -u shop -pshop -e 'select n from foreign_shop.orders'`;

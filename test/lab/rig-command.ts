@@ -39,22 +39,31 @@ export interface Chom {
   /** The same; throws with what it said unless it succeeds. */
   must(...words: string[]): Promise<Ran>;
   start(...words: string[]): Running;
+  /** On a terminal of its own, whose input is the process's standard input; all that it says is in `stdout`. */
+  startOnTerminal(...words: string[]): Running;
   /** The same with more of an environment; undefined takes a variable away. */
   within(more: NodeJS.ProcessEnv): Chom;
 }
 
 /** `started` is told of each process, so that whoever owns the rig can end it. */
 export function chomCommand(environment: NodeJS.ProcessEnv, started: (running: Running) => void): Chom {
-  const start = (...words: string[]): Running => {
-    const running = follow(
-      spawn(process.execPath, [PRODUCT.chom, ...words], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] }),
-    );
+  const known = (child: ChildProcess): Running => {
+    const running = follow(child);
     started(running);
     return running;
+  };
+  const start = (...words: string[]): Running => {
+    const stdio = ['ignore', 'pipe', 'pipe'] as const;
+    return known(spawn(process.execPath, [PRODUCT.chom, ...words], { env: environment, stdio: [...stdio] }));
+  };
+  const startOnTerminal = (...words: string[]): Running => {
+    const command = [process.execPath, PRODUCT.chom, ...words].map((word) => `'${word}'`).join(' ');
+    return known(spawn('script', ['-qec', command, '/dev/null'], { env: { ...environment, TERM: 'xterm' } }));
   };
   const call = async (...words: string[]): Promise<Ran> => await start(...words).ended;
   return Object.assign(call, {
     start,
+    startOnTerminal,
     async must(...words: string[]) {
       const ran = await call(...words);
       if (ran.exit !== 0) throw new Error(`chom ${words.join(' ')} ended with ${ran.exit}:\n${ran.stderr}`);

@@ -1,9 +1,11 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { run } from '../../lab/command.js';
 import { serveWordpress, type WordpressServer } from '../../lab/wordpress.js';
 import * as credentials from '../../src/inventory/credentials.js';
+import { startSshRepository } from './git-ssh.js';
 import { rawHistories, readable, unsealed } from './histories.js';
 import type { Document, Running } from './rig-command.js';
 import { type Rig, startRig } from './rig.js';
@@ -11,6 +13,9 @@ import { type Rig, startRig } from './rig.js';
 let rig: Rig;
 let wordpress: WordpressServer;
 let password: string;
+let recoveryKey: string;
+let deployKey: string;
+let deployKeyDirectory = '';
 /** Everything that the command line has said. */
 const said: string[] = [];
 /** What process lists and units showed meanwhile, on this machine and on the host. */
@@ -19,13 +24,17 @@ const shown: string[] = [];
 beforeAll(async () => {
   wordpress = await serveWordpress();
   const { url: CHOM_WORDPRESS_URL, sha256: CHOM_WORDPRESS_SHA256 } = wordpress;
-  const environment = { CHOM_WORDPRESS_URL, CHOM_WORDPRESS_SHA256 };
+  const environment = { CHOM_WORDPRESS_URL, CHOM_WORDPRESS_SHA256, CHOM_ALLOW_PRIVATE_GIT: 'true' };
   rig = await startRig({ hosts: [{ name: 'web1' }], acme: true, environment });
   const host = rig.lab.host('web1');
   await rig.startWorker();
   await rig.lab.acme.setAddress('secret.lab.test', { a: [host.address] });
   const login = ['--host', host.address, '--key', host.keyFile, '--host-key', host.hostKey];
   await watched(rig.chom.start('server', 'add', 'web1', ...login));
+  // It too was shown, once.
+  recoveryKey = /CHOM-RECOVERY-PRIVATE-\S+/.exec(said.join('\n'))?.[0] ?? '';
+  const shows = said.findIndex((text) => text.includes(recoveryKey));
+  said[shows] = said[shows]?.replace(recoveryKey, '') ?? '';
   await watched(rig.chom.start('site', 'create', 'secret.lab.test', '--server', 'web1', '--json'));
   await rig.lab.acme.setAddress('secret.lab.test', {});
   await watched(rig.chom.start('certificate', 'issue', 'secret.lab.test', '--json'));
@@ -35,11 +44,19 @@ beforeAll(async () => {
   // It was shown, once, to whoever asked for the site.
   said.splice(said.lastIndexOf(`${JSON.stringify(made)}\n`), 1);
   await watched(rig.chom.start('op', 'watch', made.operation ?? '', '--json'));
+  const { url, privateKey } = await startSshRepository(host, 'git.lab.test');
+  deployKey = privateKey;
+  const keyFile = join(await mkdtemp(join(tmpdir(), 'chom-deploy-')), 'key');
+  deployKeyDirectory = dirname(keyFile);
+  await writeFile(keyFile, deployKey, { mode: 0o600 });
+  const fetched = ['site', 'create', 'git.lab.test', '--server', 'web1', '--no-tls', '--from', `${url}#main`];
+  await watched(rig.chom.start(...fetched, '--deploy-key', keyFile, '--json'));
   await watched(rig.chom.start('op', 'list', '--json'));
 });
 afterAll(async () => {
   await rig?.down();
   await wordpress?.close();
+  await rm(deployKeyDirectory, { recursive: true, force: true });
 });
 
 /** Runs a command to its end, looking at all processes meanwhile again and again. */
@@ -69,6 +86,9 @@ async function secrets(): Promise<Record<string, string[]>> {
     'wordpress-keys': keys.stdout.split('\n').filter(Boolean),
     bootstrap: tellTales(host.privateKey),
     certificate: tellTales(stdout),
+    'deploy-key': tellTales(deployKey),
+    // Its first half, 32 bytes, is private; the second is public and lies in the keyring.
+    'recovery-key': [recoveryKey.slice('CHOM-RECOVERY-PRIVATE-'.length).slice(0, 43)].filter(Boolean),
     keyring: file.keys.map(({ key }) => key),
   };
 }
@@ -88,7 +108,9 @@ test('[SE-02] no secret is in any history, log, output, error, process list, or 
     'admin-password',
     'bootstrap',
     'certificate',
+    'deploy-key',
     'keyring',
+    'recovery-key',
     'server-key',
     'wordpress-keys',
   ];
@@ -112,6 +134,9 @@ test('[SE-02] no secret is in any history, log, output, error, process list, or 
   // What was looked through is what it should be.
   expect(places['histories when they are opened']).toContain('secret.lab.test');
   expect(places['process lists and units']).toContain('/var/lib/chom/jobs');
+  expect((await rig.fetch('git.lab.test', { address: rig.lab.host('web1').address, https: false })).body).toBe(
+    'over ssh\n',
+  );
   const leaks = Object.entries(places).flatMap(([place, text]) =>
     Object.entries(found).flatMap(([kind, parts]) =>
       parts.some((part) => text.includes(part)) ? [`${kind} in ${place}`] : [],

@@ -13,6 +13,7 @@ import { operationActivities } from '../../src/activities/operation.js';
 import { settlingActivities } from '../../src/activities/settling.js';
 import { stepActivity } from '../../src/activities/step.js';
 import { sealedDataConverter } from '../../src/client/connection.js';
+import type { Stores } from '../../src/client/open.js';
 import type { Submitter } from '../../src/client/submit.js';
 import { wakeOperations } from '../../src/client/wake.js';
 import { findProgram } from '../../src/client/program.js';
@@ -43,22 +44,23 @@ export interface WorkflowEnvironment extends Submitter {
   close(): Promise<void>;
 }
 
-/** `time`: `skipped`, where a backoff is waited out in no time; `real`, the server that operators have. */
+/**
+ * `time`: `skipped`, where a backoff is waited out in no time; `real`, the server that operators have. `beside`: another
+ * Temporal, called `other`, on that environment's inventory.
+ */
 export async function startEnvironment(
   workflowBundle: string,
   time: 'skipped' | 'real' = 'skipped',
+  beside?: Stores,
 ): Promise<WorkflowEnvironment> {
-  quiet();
-  const home = await mkdtemp(join(tmpdir(), 'chom-test-'));
-  const taskQueue = `test-${randomUUID()}`;
-  const config = readConfig({ CHOM_HOME: home, CHOM_TASK_QUEUE: taskQueue });
-  const keyring = await openKeyring(home);
-  const inventory = await openInventory({ file: join(home, 'inventory.db') });
+  if (!beside) quiet();
+  const { config, keyring, inventory } = beside ?? (await openStores());
+  const { taskQueue, home } = config;
   const dataConverter = sealedDataConverter(keyring);
   const environment = await (time === 'skipped' ? skippingServer(dataConverter) : realServer(dataConverter));
   const names = Object.values(SEARCH_ATTRIBUTES).map(({ name }) => name);
   await addSearchAttributes(environment.connection, 'default', names);
-  const temporal = Object.assign(environment.client, { address: 'test', namespace: 'default' });
+  const temporal = Object.assign(environment.client, { address: beside ? 'other' : 'test', namespace: 'default' });
   const log = pino({ level: 'silent' });
   const silenced: Claim[] = [];
   const servers: { away: FailureType | null } = { away: null };
@@ -96,10 +98,18 @@ export async function startEnvironment(
     },
     async close() {
       await environment.teardown();
+      if (beside) return;
       await inventory.close();
       await rm(home, { recursive: true, force: true });
     },
   };
+}
+
+async function openStores(): Promise<Stores> {
+  const home = await mkdtemp(join(tmpdir(), 'chom-test-'));
+  const config = readConfig({ CHOM_HOME: home, CHOM_TASK_QUEUE: `test-${randomUUID()}` });
+  const keyring = await openKeyring(home);
+  return { config, keyring, inventory: await openInventory({ file: join(home, 'inventory.db') }) };
 }
 
 async function skippingServer(dataConverter: DataConverter): Promise<TestWorkflowEnvironment> {

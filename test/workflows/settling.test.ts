@@ -2,13 +2,14 @@ import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
+import { operationActivities } from '../../src/activities/operation.js';
 import { cancelOperation } from '../../src/client/cancel.js';
 import type { Chom } from '../../src/client/open.js';
 import { findProgram } from '../../src/client/program.js';
 import { temporalCli } from '../../src/client/programs/temporal.js';
 import { deathOf, settle, settleOperation, settlingId } from '../../src/client/settle.js';
 import { submit } from '../../src/client/submit.js';
-import { settleDead, type Failed } from '../../src/client/sweep.js';
+import { settleDead, sweep, type Failed } from '../../src/client/sweep.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
@@ -64,10 +65,11 @@ function held(): World & { letGo: () => void; reached: Promise<void>; stuck: Set
 async function standing(
   steps: Script['steps'],
   then: (id: string, made: ReturnType<typeof held>) => Promise<void>,
+  on = chom,
 ): Promise<void> {
   const made = held();
-  await chom.withWorker(made, async () => {
-    const id = await submit(chom, { ...request(steps), site: `s${randomUUID().slice(0, 8)}` });
+  await on.withWorker(made, async () => {
+    const id = await submit(on, { ...request(steps), site: `s${randomUUID().slice(0, 8)}` });
     await made.reached;
     // A step that is held when the test fails would keep the worker, and the failure to itself.
     await then(id, made).finally(() => made.letGo());
@@ -267,4 +269,71 @@ test('of two that saw the same run dead one settles; what belongs to another Tem
     await settle(chom, row, death);
     expect(made.takenBack).toEqual(['hold']);
   });
+});
+
+test('two Temporals on one inventory: neither settles what was started on the other', async () => {
+  const other = await startEnvironment(inject('scriptedBundle'), 'real', chom);
+  const client: Chom = { ...chom, tenant: 'default', temporal: async () => chom.temporal, close: async () => {} };
+  try {
+    await standing([plain('one'), plain('hold')], async (here) => {
+      const there = async (id: string, made: ReturnType<typeof held>) => {
+        expect([(await byId(here)).cluster, (await byId(id)).cluster]).toEqual(['test', 'other']);
+        // To each Temporal the other one's workflow is unknown.
+        for (const one of [chom, other]) expect(await settleDead(one)).toEqual([]);
+        const elsewhere = { type: 'Conflict', message: expect.stringContaining('another Temporal: other') };
+        await expect(settleOperation(client, id)).rejects.toMatchObject(elsewhere);
+        await expect(cancelOperation(client, id)).rejects.toMatchObject(elsewhere);
+        await handle(here).terminate();
+        expect(await settleDead(other)).toEqual([]);
+        expect(await settleDead(chom)).toEqual([here]);
+        expect(await outcome(here)).toBe('failed');
+        expect(await byId(id)).toMatchObject({ state: 'running', epoch: 1 });
+        made.letGo();
+        expect(await outcome(id)).toBe('succeeded');
+        await other.temporal.workflow.getHandle(id).result();
+        await other.replayed(id);
+        expect(made.takenBack).toEqual([]);
+      };
+      await standing([plain('one'), plain('hold')], there, other);
+    });
+  } finally {
+    await other.close();
+  }
+});
+
+test('one that is terminated between its outcome and its end stays as it ended', async () => {
+  const made = world(chom, () => null);
+  const product = operationActivities(chom.deps);
+  let letGo = () => {};
+  let arrive = () => {};
+  const gate = new Promise<void>((resolve) => (letGo = resolve));
+  const written = new Promise<void>((resolve) => (arrive = resolve));
+  const concludeOperation: typeof product.concludeOperation = async (step, conclusion) => {
+    await product.concludeOperation(step, conclusion);
+    arrive();
+    await gate;
+  };
+  await chom.withWorker({ ...made, concludeOperation }, async () => {
+    const id = await submit(chom, request([plain('one'), plain('commit', { final: true })]));
+    try {
+      await written;
+      const row = await byId(id);
+      expect(row).toMatchObject({ outcome: 'succeeded', epoch: 1, warnings: [] });
+      expect((await handle(id).describe()).status.name).toBe('RUNNING');
+      await handle(id).terminate();
+      expect(await sweep(chom)).toEqual({ started: [], woken: [], settling: [], failures: [] });
+      await expect(handle(settlingId(id)).describe()).rejects.toThrow();
+      const { run } = row;
+      // Nor by somebody who saw it dead before there was an outcome.
+      await settle(chom, row, { run: run ?? '', how: 'terminated' });
+      await handle(settlingId(id)).result();
+      await chom.replayed(settlingId(id));
+      expect(await byId(id)).toEqual(row);
+      expect(await emitted(id)).toEqual([]);
+      expect(await places.find(chom.inventory.db, id)).toBeNull();
+    } finally {
+      letGo();
+    }
+  });
+  expect(made).toMatchObject({ done: ['one', 'commit'], takenBack: [] });
 });

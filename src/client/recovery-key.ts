@@ -16,12 +16,17 @@ export async function makeRecoveryKey({ config, keyring }: Stores, say: (text: s
   if (keyring.recovery !== undefined) return;
   const { publicKey, privateKey } = createRecoveryKey();
   try {
-    await setRecoveryKey(config.home, publicKey);
+    // Shown before its public half is written: whoever stops in between has a key too many, and makes another one next
+    // time. The other way round all copies would be sealed to a key that nobody has.
+    await setRecoveryKey(config.home, publicKey, () => show(privateKey, say));
   } catch (error) {
     // Somebody else shows theirs; ours was never used.
     if (isConflict(error) && (await madeByAnother(config.home))) return;
     throw error;
   }
+}
+
+function show(privateKey: string, say: (text: string) => void): void {
   say(
     [
       '',

@@ -33,16 +33,18 @@ export async function readKeyring(directory: string): Promise<Keyring | null> {
 }
 
 /**
- * Keeps the public half of the recovery key. Its private half is printed once, so that a second one is refused.
+ * Keeps the public half of the recovery key. Its private half is printed once, so that a second one is refused;
+ * `first` does so, when nothing is in the way any more and nothing is written yet.
  * @throws Conflict when there is one already, or another process is changing the keyring; `NotFound` no keyring
  */
-export async function setRecoveryKey(directory: string, publicKey: string): Promise<Keyring> {
+export async function setRecoveryKey(directory: string, publicKey: string, first = () => {}): Promise<Keyring> {
   const file = keyringFile(directory);
   return await alone(file, async () => {
     const held = await read(file);
     if (!held) throw failure('NotFound', `There is no keyring in ${directory}`);
     const object = Keyring.parse(held);
     if (object.recovery !== undefined) throw failure('Conflict', `The keyring ${file} has a recovery key already`);
+    first();
     await write(file, { ...object, recovery: publicKey }, 'replace');
     return Keyring.fromObject({ ...object, recovery: publicKey });
   });

@@ -23,7 +23,7 @@ import { Board } from './board.js';
 import { causeOf, failureOf, type Cause } from './causes.js';
 import type { Definition, Ending, Operation, OperationWorkflow, Order, StepOptions } from './definition.js';
 import { deferred, dueAfter, type Owed } from './deferral.js';
-import { RETRYABLE } from './failures.js';
+import { failure, RETRYABLE } from './failures.js';
 import { insist } from './insist.js';
 import { Journal } from './journal.js';
 import { describeLine, lookAfter, WAIT_LABEL } from './line.js';
@@ -194,8 +194,8 @@ export class Run<Input> implements Operation {
       });
       this.progress.warnings.push(...ending.warnings);
       this.board.update(shown, { state: 'done' });
-    } catch (error) {
-      await CancellationScope.nonCancellable(async () => await this.settleDead(error, id, workflow.kind));
+    } catch (thrown) {
+      const error = await CancellationScope.nonCancellable(() => this.settleDead(thrown, id, workflow.kind));
       this.board.update(shown, { state: 'failed', message: causeOf(error).message });
       // Whether we are cancelled is asked of the scope: the child may have been cancelled alone.
       if (options.failureIs !== 'warning' || this.cancelled()) throw error;
@@ -205,15 +205,24 @@ export class Run<Input> implements Operation {
     }
   }
 
-  /** A child that was terminated has recorded nothing: its parent, in whose place it worked, does it. */
-  private async settleDead(error: unknown, child: string, kind: OperationKind): Promise<void> {
-    if (!(error instanceof ChildWorkflowFailure) || !(error.cause instanceof TerminatedFailure)) return;
+  /**
+   * A child that was terminated, or reset, has recorded nothing: its parent, in whose place it worked, does it. Returns
+   * what the parent hears of the child's end.
+   */
+  private async settleDead(error: unknown, child: string, kind: OperationKind): Promise<unknown> {
+    const how = howItDied(error);
+    if (!how) return error;
     const member = await this.insist(settling.takeOverChild, [child]);
-    if (!member) return;
-    const { root, epoch } = this;
-    const settlement = { root, epoch, how: 'terminated', abandoned: () => true };
-    const loud = await silence(settlement, { ...member, kind });
-    await settleMember(settlement, { ...member, kind }, loud);
+    if (member) {
+      const { root, epoch } = this;
+      const settlement = { root, epoch, how, abandoned: () => true };
+      const loud = await silence(settlement, { ...member, kind });
+      await settleMember(settlement, { ...member, kind }, loud);
+    }
+    // That the child's run was superseded says nothing of this one, which has just been found to be the one that may act.
+    return how === 'reset'
+      ? failure('Interrupted', 'Its workflow was reset', { next: `chom op show ${child}` })
+      : error;
   }
 
   private async begin(): Promise<void> {
@@ -390,4 +399,14 @@ export class Run<Input> implements Operation {
   private ending(): Ending {
     return { operation: this.id, outcome: 'succeeded', warnings: this.progress.warnings };
   }
+}
+
+/**
+ * How the workflow of a child came to an end that it did not record itself, or null. Of one that was reset the server
+ * tells only the new run's end, which finds that it may not act.
+ */
+function howItDied(error: unknown): 'terminated' | 'reset' | null {
+  if (!(error instanceof ChildWorkflowFailure)) return null;
+  if (error.cause instanceof TerminatedFailure) return 'terminated';
+  return causeOf(error).type === 'Superseded' && patched('settle-reset-child') ? 'reset' : null;
 }

@@ -33,6 +33,19 @@ test('is shown once, and opens what was sealed to it', async () => {
   expect(openFromRecovery(shown, sealed).toString()).toBe('the key of a server');
 });
 
+test('is written only after it was shown: who stops before that has made none', async () => {
+  const stores = await openStores({ CHOM_HOME: home });
+  const stopped = makeRecoveryKey(stores, () => {
+    throw new Error('stopped while it is shown');
+  });
+  await expect(stopped).rejects.toThrow('stopped while it is shown');
+  await stores.inventory.close();
+  expect((await openKeyring(home)).recovery).toBeUndefined();
+  const said: string[] = [];
+  await make(said);
+  expect(said).toHaveLength(1);
+});
+
 test('is made by one of several who need it at once', async () => {
   const said: string[] = [];
   await Promise.all(Array.from({ length: 5 }, async () => await make(said)));

@@ -16,7 +16,13 @@ export { settleOperation } from '../../src/workflows/settle-operation.js';
 const scripted = steps<ScriptedActivities>();
 
 export const script = z.strictObject({
-  steps: z.array(z.strictObject({ name: z.string(), undo: z.boolean(), final: z.boolean(), when: z.boolean() })),
+  steps: z.array(
+    z.strictObject({
+      ...{ name: z.string(), undo: z.boolean(), final: z.boolean(), when: z.boolean() },
+      /** Not a step, but a child that has these. */
+      child: z.array(z.string()).optional(),
+    }),
+  ),
   /** Throw a plain error in workflow code before this step. */
   bugBefore: z.number().nullable(),
 });
@@ -38,9 +44,12 @@ export const issueCertificate = operation(
 );
 
 async function perform(op: Operation, input: Script): Promise<void> {
-  for (const [index, { name, undo, final, when }] of input.steps.entries()) {
+  for (const [index, { name, undo, final, when, child }] of input.steps.entries()) {
     if (input.bugBefore === index) throw new TypeError('a defect in workflow code');
-    if (final) await op.step(name, scripted.commit, [name], { final: true });
+    const own = { undo: true, final: false, when: true };
+    const inside = { steps: child?.map((inner) => ({ name: inner, ...own })) ?? [], bugBefore: null };
+    if (child) await op.child(issueCertificate, name, inside, { failureIs: 'warning' });
+    else if (final) await op.step(name, scripted.commit, [name], { final: true });
     else if (undo) await op.step(name, scripted.act, [name], { undo: [scripted.takeBack, [name]], when });
     else await op.step(name, scripted.act, [name], { when });
   }

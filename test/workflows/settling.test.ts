@@ -253,6 +253,24 @@ test('a run that was made by a reset never goes on: of a running, a waiting, and
   });
 });
 
+test('a child that was reset, or terminated, alone is settled by its parent, which goes on', async () => {
+  for (const how of ['reset', 'terminated'] as const) {
+    chom.silenced.length = 0;
+    await standing([plain('one'), plain('inside', { child: ['two', 'hold'] }), plain('after')], async (id, made) => {
+      const child = `${id}/inside`;
+      if (how === 'reset') await reset(child, (await byId(child)).run ?? '');
+      else await handle(child).terminate();
+      expect(await outcome(id)).toBe('succeeded');
+      expect(await byId(child)).toMatchObject({ outcome: 'failed', failureType: 'Interrupted' });
+      expect((await byId(child)).reason).toBe(`Its workflow was ${how}; what it had done was taken back`);
+      expect(made.takenBack).toEqual(['hold', 'two']);
+      expect(made.done).toContain('after');
+      expect((await byId(id)).warnings).toEqual([expect.stringContaining('issue-certificate failed')]);
+      await chom.replayed(id);
+    });
+  }
+});
+
 test('of two that saw the same run dead one settles; what belongs to another Temporal is left alone', async () => {
   await standing([plain('hold')], async (id, made) => {
     const row = await byId(id);

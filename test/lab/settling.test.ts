@@ -135,11 +135,15 @@ test('[CH-03/provision-site] a site is made though its server is cut off, and re
 }, 480_000);
 
 test('a step whose first attempt lost its server takes up what that has done meanwhile, or still does', async () => {
-  const reloads = async () => Number((await web1.exec('journalctl -u nginx -o cat | grep -c ^Reloaded')).stdout);
+  // At this level nginx notes each reload.
+  const log = '/var/log/nginx/reloads.log';
+  await web1.exec(`sed -i 's,^error_log .*,error_log ${log} notice;,' /etc/nginx/nginx.conf; systemctl reload nginx`);
+  await poll('nginx notes it', 60_000, async () => (await web1.exec(`grep 'start worker processes' ${log}`)).exit === 0);
+  const reloads = async () => Number((await web1.exec(`grep -c '(SIGHUP) received' ${log}`)).stdout);
   const before = await reloads();
   const [ended, lasting] = await holdPublishing(web1, async () => {
     await web1.exec('pkill -STOP -x mariadbd');
-    const one = await begun('ended.lab.test', 'Create the database', ...WORDPRESS);
+    const one = await begun('returned.lab.test', 'Create the database', ...WORDPRESS);
     await poll('its job asks MariaDB', 60_000, async () => (await web1.exec('pgrep -x mariadb')).exit === 0);
     const two = await publishing('lasting.lab.test');
     const first = await waiters();
@@ -160,7 +164,7 @@ test('a step whose first attempt lost its server takes up what that has done mea
     return [one, two];
   });
   for (const [domain, { id, running }] of [
-    ['ended.lab.test', ended] as const,
+    ['returned.lab.test', ended] as const,
     ['lasting.lab.test', lasting] as const,
   ]) {
     expect((await running.ended).exit).toBe(0);

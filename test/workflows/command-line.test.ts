@@ -1,12 +1,16 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
+import { openChom } from '../../src/client/open.js';
+import { startLost } from '../../src/client/sweep.js';
 import type { LogEntry } from '../../src/client/operation-log.js';
 import { failure } from '../../src/workflows/failures.js';
+import { startSilentProxy } from './silent-proxy.js';
 import { startFollowing, until, type Following } from './following.js';
 
 let following: Following;
@@ -351,6 +355,50 @@ describe('without a worker', () => {
     );
     await following.startWorker();
     expect(await watching.ended).toBe(0);
+  });
+
+  test('one whose client is killed between its row and its start is started by the sweep, once', async () => {
+    await following.stopWorker();
+    const { inventory, config } = following.chom;
+    const { home } = config;
+    const proxy = await startSilentProxy((await following.chom.temporal()).address);
+    const settings = { CHOM_HOME: home, TEMPORAL_ADDRESS: proxy.address, TEMPORAL_CONFIG_FILE: join(home, 'none') };
+    const sweeper = await openChom(settings);
+    try {
+      // It packs its files when it has reached Temporal and nothing is written yet: there it is held.
+      const [programs, source] = [join(home, 'programs'), join(home, 'killed')];
+      for (const directory of [programs, source]) await mkdir(directory);
+      await writeFile(join(source, 'index.html'), 'hello');
+      await promisify(execFile)('mkfifo', [join(home, 'gate')]);
+      const held = `#!/bin/sh\nPATH=\${PATH#*:}\ntouch '${home}/packing'\nread _ < '${home}/gate'\nexec tar "$@"\n`;
+      await writeFile(join(programs, 'tar'), held, { mode: 0o755 });
+      const path = { PATH: `${programs}:${process.env['PATH'] ?? ''}` };
+      const killed = following.startWith({ ...settings, ...path }, ...create('killed.example', '--from', source));
+      await until('it packs', async () => existsSync(join(home, 'packing')));
+      proxy.silence();
+      await writeFile(join(home, 'gate'), 'go\n');
+      const { id } = await until('its row', async () => {
+        const rows = await operations.list(inventory.db, { kind: 'provision-site', state: 'asked' });
+        return rows.find(({ cluster }) => cluster === proxy.address);
+      });
+      killed.process.kill('SIGKILL');
+      await killed.ended;
+      const chom = { ...sweeper, temporal: await sweeper.temporal() };
+      const workflow = chom.temporal.workflow.getHandle(id);
+      await expect(workflow.describe()).rejects.toMatchObject({ name: 'WorkflowNotFoundError' });
+      expect(await places.find(inventory.db, id)).toMatchObject({ state: 'running' });
+      const later = Date.now() + 120_000;
+      expect(await startLost(chom, later)).toEqual([id]);
+      expect(await startLost(chom, later)).toEqual([]);
+      await following.startWorker();
+      await workflow.result();
+      expect(await operations.byId(inventory.db, id)).toMatchObject({ outcome: 'succeeded', warnings: [] });
+      expect(await places.find(inventory.db, id)).toBeNull();
+      expect(await startLost(chom, later)).toEqual([]);
+    } finally {
+      await sweeper.close();
+      await proxy.close();
+    }
   });
 
   test('one that has not begun is cancelled at once and gives its place back', async () => {

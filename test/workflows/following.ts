@@ -40,6 +40,8 @@ export interface Running {
 export interface Following {
   chom: Chom;
   start(...words: string[]): Running;
+  /** The same with other settings than the test's own. */
+  startWith(environment: Record<string, string>, ...words: string[]): Running;
   /** The same on a terminal of its own, whose input is the process's standard input. */
   startOnTerminal(...words: string[]): Running;
   /** Without a process, which would cost most of the time. */
@@ -95,6 +97,7 @@ export async function startFollowing(): Promise<Following> {
   const self: Following = {
     ...{ chom, fails },
     start: (...words) => spawned(process.execPath, chomWords(words)),
+    startWith: (more, ...words) => spawned(process.execPath, chomWords(words), more),
     startOnTerminal(...words) {
       const command = [process.execPath, ...chomWords(words)].map((word) => `'${word}'`).join(' ');
       return spawned('script', ['-qec', command, '/dev/null'], { TERM: 'xterm' });

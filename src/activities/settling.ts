@@ -18,13 +18,12 @@ export function settlingActivities(deps: Deps) {
       return await operations.takeOver(inventory, keyring, { operation, seen, run });
     },
 
-    /** Takes over a child whose run died. Null when it has recorded its own end. */
-    async takeOverChild(step: StepContext, child: string): Promise<Member | null> {
-      const { run, epoch } = fence(step);
-      return await inventory.fenced(
-        fence(step),
-        async (trx) => await operations.takeOverChild(trx, keyring, { child, run, epoch }),
-      );
+    /**
+     * Takes over a child whose run died, at a raised epoch, which is this operation's from here on. Null when the child has
+     * recorded its own end.
+     */
+    async takeOverChild(step: StepContext, child: string): Promise<(Member & { epoch: number }) | null> {
+      return await operations.takeOverChild(inventory, keyring, { child, parent: fence(step) });
     },
 
     /** From here on the server refuses what the dead run still sends, and nothing of it runs there. */

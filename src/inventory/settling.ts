@@ -1,6 +1,6 @@
 import { failure } from '../workflows/failures.js';
 import type { OperationKind, Undo } from '../workflows/step.js';
-import { type Inventory, superseded, type Trx } from './database.js';
+import { type Fence, type Inventory, superseded, type Trx } from './database.js';
 import type { Keyring } from './keyring.js';
 import * as places from './places.js';
 import * as undos from './undos.js';
@@ -81,18 +81,37 @@ export async function takeOver(
 }
 
 /**
- * Inside `fenced` of its parent: takes over a child whose run died while its parent lives, in its parent's name.
- * Null when the child has an outcome.
+ * Takes over a child whose run died while its parent lives, in its parent's name (`parent`: who the parent's run is),
+ * at an epoch that no host has seen: what the dead run still sends is refused there, too. Parent and child have it from
+ * here on. Taken over again by the same run it changes nothing. Null when the child has an outcome.
+ * @throws Superseded the parent's run may not write any more
  */
 export async function takeOverChild(
-  trx: Trx,
+  inventory: Inventory,
   keyring: Keyring,
-  { child, run, epoch }: { child: string; run: string; epoch: number },
-): Promise<Member | null> {
-  const open = trx.updateTable('operations').set({ run, epoch }).where('id', '=', child).where('outcome', 'is', null);
-  if ((await open.executeTakeFirst()).numUpdatedRows === 0n) return null;
-  const row = await trx.selectFrom('operations').selectAll().where('id', '=', child).executeTakeFirstOrThrow();
-  return await member(trx, keyring, row);
+  { child, parent }: { child: string; parent: Fence },
+): Promise<(Member & { epoch: number }) | null> {
+  const { operation, run } = parent;
+  return await inventory.transaction(async (trx) => {
+    const own = await locked(trx, operation);
+    const row = await locked(trx, child);
+    if (!own || !row || own.run !== run || own.outcome !== null) throw superseded(parent, own);
+    const again = row.run === run && row.epoch === own.epoch;
+    if (own.epoch !== parent.epoch && !again) throw superseded(parent, own);
+    if (row.outcome !== null) return null;
+    let { epoch } = own;
+    if (!again) {
+      // The place is the root's: who is inside another one itself keeps the epoch that this one knows.
+      const place = own.root === operation ? await places.find(trx, operation) : null;
+      if (place?.state === 'running') epoch = await places.takeOver(trx, place);
+      await trx.updateTable('operations').set({ run, epoch }).where('id', 'in', [operation, child]).execute();
+    }
+    return { ...(await member(trx, keyring, row)), epoch };
+  });
+}
+
+async function locked(trx: Trx, id: string) {
+  return await trx.selectFrom('operations').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
 }
 
 async function members(trx: Trx, keyring: Keyring, root: string): Promise<Member[]> {

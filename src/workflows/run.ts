@@ -18,7 +18,7 @@ import type { Duration } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
 import type { operationActivities } from '../activities/operation.js';
 import type { Begun } from '../inventory/operations.js';
-import type { settlingActivities } from '../activities/settling.js';
+import type { Member, settlingActivities } from '../activities/settling.js';
 import { Board } from './board.js';
 import { causeOf, failureOf, type Cause } from './causes.js';
 import type { Definition, Ending, Operation, OperationWorkflow, Order, StepOptions } from './definition.js';
@@ -212,8 +212,10 @@ export class Run<Input> implements Operation {
   private async settleDead(error: unknown, child: string, kind: OperationKind): Promise<unknown> {
     const how = howItDied(error);
     if (!how) return error;
-    const member = await this.insist(settling.takeOverChild, [child]);
+    const member: (Member & { epoch?: number }) | null = await this.insist(settling.takeOverChild, [child]);
     if (member) {
+      // Histories of before say nothing of an epoch: then it was not raised.
+      this.epoch = member.epoch ?? this.epoch;
       const { root, epoch } = this;
       const settlement = { root, epoch, how, abandoned: () => true };
       const loud = await silence(settlement, { ...member, kind });

@@ -278,6 +278,8 @@ test('of two that saw the same run dead one settles; what belongs to another Tem
     const death = { run: row.run ?? '', how: 'terminated' };
     expect(await deathOf(chom, row)).toEqual(death);
     await chom.inventory.transaction(async (trx) => {
+      // What the child's dead run still sends is refused by the server, too.
+      expect(chom.silenced).toMatchObject([{ root: id, epoch: 2 }]);
       await trx.updateTable('operations').set({ cluster: 'elsewhere:7233' }).where('id', '=', id).execute();
     });
     expect(await settleDead(chom)).toEqual([]);

@@ -25,6 +25,8 @@ export interface Conclusion {
   steps: StepProgress[];
   /** It took more than twice the expected time. */
   overdue: boolean;
+  /** The server refused its claim when it was settled. */
+  refused?: boolean;
   /** What it owes, where it was deferred. */
   owed?: Owed;
 }
@@ -88,6 +90,7 @@ export function operationActivities(deps: Deps) {
             warnings: conclusion.warnings,
             steps: conclusion.steps,
             events: eventsOf(step, conclusion),
+            ...(conclusion.refused && { refused: true }),
             ...(conclusion.owed && { obligations: [conclusion.owed] }),
             ...(unsuccessful && STATUSES[step.kind]),
           }),

@@ -25,6 +25,8 @@ export interface Conclusion {
   /** In this order; a type that the operation has emitted already is not emitted again. */
   events?: readonly { type: string; data: Record<string, unknown> }[];
   obligations?: readonly Omit<obligations.NewObligation, 'operation'>[];
+  /** The server refused its claim, as it does where the failure is a StaleClaim. */
+  refused?: boolean;
   /** `failed` applies only to a site that this operation reserved and that never became active. */
   siteStatus?: SiteStatus;
   /** `failed` applies only to a server that is being enrolled for the first time. */
@@ -79,6 +81,8 @@ export async function conclude(
   await uploads.remove(trx, id);
   // Of a success they wait until they were shown.
   if (outcome !== 'succeeded') await secrets.remove(trx, id);
+  if (row.root === id && (conclusion.refused || conclusion.failureType === 'StaleClaim'))
+    await places.returnEpoch(trx, id);
   // A child works in its root's place, which is not its to give back.
   const granted = row.root === id ? await places.release(trx, { root: id, server }) : [];
   return { outcome, recorded: true, granted };

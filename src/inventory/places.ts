@@ -172,15 +172,32 @@ export async function learnEpoch(trx: Trx, scope: string, epoch: number): Promis
 }
 
 /** The next epoch of what the place is for. A host has seen 0 at most of what nobody has worked on yet. */
-async function raiseEpoch(trx: Trx, { site, server }: Pick<Place, 'site' | 'server'>): Promise<number> {
-  const scope = site !== null ? `site/${site}` : `server/${server ?? ''}`;
+async function raiseEpoch(trx: Trx, place: Pick<Place, 'site' | 'server'>): Promise<number> {
+  const scope = scopeOf(place);
   const known = await trx.selectFrom('epochs').select('epoch').where('scope', '=', scope).executeTakeFirst();
   const epoch = (known?.epoch ?? 0) + 1;
   await setEpoch(trx, scope, epoch);
   return epoch;
 }
 
+/**
+ * The host refused the epoch that a place has: it is not used up, and the next one gets no further. Otherwise one refused
+ * operation of an old copy after the other would come nearer to an epoch that the host accepts.
+ */
+export async function returnEpoch(trx: Trx, root: string): Promise<void> {
+  const place = await find(trx, root);
+  if (place?.state !== 'running') return;
+  await lockServer(trx, place.server);
+  const scope = scopeOf(place);
+  const query = trx.updateTable('epochs').set({ epoch: place.epoch - 1 });
+  await query.where('scope', '=', scope).where('epoch', '=', place.epoch).execute();
+}
+
 async function setEpoch(trx: Trx, scope: string, epoch: number): Promise<void> {
   const row = trx.insertInto('epochs').values({ scope, epoch });
   await row.onConflict((conflict) => conflict.column('scope').doUpdateSet({ epoch })).execute();
+}
+
+function scopeOf({ site, server }: Pick<Place, 'site' | 'server'>): string {
+  return site !== null ? `site/${site}` : `server/${server ?? ''}`;
 }

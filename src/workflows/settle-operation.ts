@@ -5,7 +5,7 @@ import { failure } from './failures.js';
 import { insist } from './insist.js';
 import { OPERATION_KINDS } from './step.js';
 import { steps } from './steps.js';
-import { settleMember, silence } from './settlement.js';
+import { settleMember, silence, type Settlement } from './settlement.js';
 
 const settling = steps<ReturnType<typeof settlingActivities>>();
 
@@ -38,7 +38,7 @@ export async function settleOperation(lost: Lost): Promise<void> {
   await CancellationScope.nonCancellable(async () => {
     const context = { operation, root: operation, kind, epoch, index: 0, label: 'Take it over', attempt: 1 };
     const taken = await insist(settling.takeOverOperation, context, [{ run, epoch }]);
-    const settlement = { root: taken.root, epoch: taken.epoch, how, abandoned: () => abandoned };
+    const settlement: Settlement = { root: taken.root, epoch: taken.epoch, how, abandoned: () => abandoned };
     const [newest] = taken.members;
     const loud = newest && taken.worked ? await silence(settlement, newest) : null;
     for (const member of taken.members) {

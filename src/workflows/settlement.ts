@@ -24,6 +24,8 @@ export interface Settlement {
   how: string;
   /** Whether what cannot be reached is to be left as it is. */
   abandoned: () => boolean;
+  /** The server refused its claim. */
+  refused?: boolean;
 }
 
 /**
@@ -42,7 +44,8 @@ export async function silence(settlement: Settlement, member: Member): Promise<C
       return refusal(error);
     }
   });
-  return problem && stands(problem) ? problem : null;
+  settlement.refused = problem !== null && !stands(problem);
+  return settlement.refused ? null : problem;
 }
 
 /**
@@ -75,6 +78,7 @@ export async function settleMember(settlement: Settlement, member: Member, loud:
       warnings,
       steps: done,
       overdue: false,
+      ...(settlement.refused && { refused: true }),
     },
   ]);
 }

@@ -152,4 +152,58 @@ onBothDatabases('A place in line', (database) => {
     // Whoever comes next has an epoch that the host has not seen.
     expect(await enter('p2', 'sone')).toMatchObject({ state: 'running', epoch: 4 });
   });
+
+  test('gives its epoch back where the server refuses it: an old copy comes no nearer to one that is accepted', async () => {
+    await write((trx) => activeServer(trx, 'web1'));
+    const conclude = async (operation: string, epoch: number, conclusion: Parameters<typeof operations.conclude>[2]) =>
+      await write((trx) => operations.conclude(trx, { operation, run: `run-${operation}`, epoch }, conclusion));
+    await enter('p0', 'sone');
+    await begin('p0');
+    await end('p0', 1);
+    // What waits meanwhile fares no better.
+    await enter('p1', 'sone');
+    await enter('p2', 'sone');
+    for (const id of ['p1', 'p2', 'p3']) {
+      await enter(id, 'sone');
+      expect(await begin(id)).toMatchObject({ granted: true, epoch: 2 });
+      await conclude(id, 2, { outcome: 'failed', failureType: 'StaleClaim' });
+    }
+    // One whose settling was refused, and one that failed otherwise: only the epoch of the second is used up.
+    await enter('p4', 'sone');
+    await begin('p4');
+    await conclude('p4', 2, { outcome: 'failed', failureType: 'Interrupted', refused: true });
+    await enter('p5', 'sone');
+    await begin('p5');
+    await conclude('p5', 2, { outcome: 'failed', failureType: 'CommandFailed' });
+    expect(await enter('p6', 'sone')).toMatchObject({ epoch: 3 });
+  });
+
+  test('is taken over for a child that died, with its parent, at an epoch that no host has seen', async () => {
+    await write((trx) => activeServer(trx, 'web1'));
+    const { inventory, keyring } = database;
+    await enter('p1', 'sone');
+    await begin('p1');
+    const child = provision('p1/c', { site: 'sone', parent: 'p1', kind: 'issue-certificate' });
+    await write((trx) => operations.ask(trx, keyring, child));
+    await operations.begin(inventory, { operation: 'p1/c', run: 'run-c' });
+    const parent = { operation: 'p1', run: 'run-p1', epoch: 1 };
+    const take = () => operations.takeOverChild(inventory, keyring, { child: 'p1/c', parent });
+    const taken = await take();
+    expect(taken).toMatchObject({ operation: 'p1/c', epoch: 2, undos: [] });
+    // Temporal gives it to another worker where the first one died after it had written.
+    expect(await take()).toEqual(taken);
+    expect(await places.find(inventory.db, 'p1')).toMatchObject({ epoch: 2 });
+    for (const stale of [parent, { operation: 'p1/c', run: 'run-c', epoch: 1 }]) {
+      expect(await failureOf(inventory.fenced(stale, async () => {}))).toMatchObject({ type: 'Superseded' });
+    }
+    const fence = { operation: 'p1/c', run: 'run-p1', epoch: 2 };
+    await write((trx) => operations.conclude(trx, fence, { outcome: 'failed', failureType: 'Interrupted' }));
+    expect(
+      await operations.takeOverChild(inventory, keyring, { child: 'p1/c', parent: { ...parent, epoch: 2 } }),
+    ).toBeNull();
+    const foreign = { operation: 'p1', run: 'another', epoch: 2 };
+    const refused = operations.takeOverChild(inventory, keyring, { child: 'p1/c', parent: foreign });
+    expect(await failureOf(refused)).toMatchObject({ type: 'Superseded' });
+    await end('p1', 2);
+  });
 });

@@ -156,6 +156,20 @@ test('one whose server is away keeps its place, until somebody abandons it', asy
   });
 });
 
+test('one whose server refuses its settling, as an old copy of the inventory is, uses up no epoch', async () => {
+  await standing([plain('one'), plain('hold')], async (id) => {
+    const { site, server } = await byId(id);
+    chom.servers.away = 'StaleClaim';
+    await handle(id).terminate();
+    await settleDead(chom);
+    expect(await outcome(id)).toBe('failed');
+    expect(await byId(id)).toMatchObject({ epoch: 2 });
+    const next = await submit(chom, { ...request([plain('next')]), server: server ?? '', site: site ?? '' });
+    expect(await outcome(next)).toBe('succeeded');
+    expect(await byId(next)).toMatchObject({ epoch: 2 });
+  });
+});
+
 test('one that only waited is recorded without anybody touching its server', async () => {
   await standing([plain('hold')], async (id, made) => {
     const { site, server } = await byId(id);
@@ -264,6 +278,8 @@ test('a child that was reset, or terminated, alone is settled by its parent, whi
       expect(await byId(child)).toMatchObject({ outcome: 'failed', failureType: 'Interrupted' });
       expect((await byId(child)).reason).toBe(`Its workflow was ${how}; what it had done was taken back`);
       expect(made.takenBack).toEqual(['hold', 'two']);
+      // What the child's dead run still sends is refused by the server, too.
+      expect(chom.silenced).toMatchObject([{ root: id, epoch: 2 }]);
       expect(made.done).toContain('after');
       expect((await byId(id)).warnings).toEqual([expect.stringContaining('issue-certificate failed')]);
       await chom.replayed(id);
@@ -278,8 +294,6 @@ test('of two that saw the same run dead one settles; what belongs to another Tem
     const death = { run: row.run ?? '', how: 'terminated' };
     expect(await deathOf(chom, row)).toEqual(death);
     await chom.inventory.transaction(async (trx) => {
-      // What the child's dead run still sends is refused by the server, too.
-      expect(chom.silenced).toMatchObject([{ root: id, epoch: 2 }]);
       await trx.updateTable('operations').set({ cluster: 'elsewhere:7233' }).where('id', '=', id).execute();
     });
     expect(await settleDead(chom)).toEqual([]);

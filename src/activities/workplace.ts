@@ -36,8 +36,12 @@ export async function workplace(deps: Deps, step: StepContext, server: string, s
   const stop = stopSignal();
   const claim = { controller: deps.controller, scope, root: step.root, epoch: step.epoch };
   const { run } = fence(step);
-  // What is taken back may still be at work, where its worker died or its time was up: nothing runs beside an undo.
-  if (step.undoes !== undefined) await host.stop(step.root, { signal });
+  // Of an undo it names the step, too: all undos count their attempts from the same number.
+  const undone = step.undoes === undefined ? '' : `${step.operation}/${step.index}/`;
+  const attempt = `${run}/${undone}${step.attempt}`;
+  // What is taken back may still be at work, where its worker died or its time was up: nothing runs beside an undo but
+  // what its own attempt began, before its worker died. That is followed.
+  if (step.undoes !== undefined) await host.stop(step.root, { signal, except: attempt });
   return {
     name: host.name,
     read: async (script, options) => await host.read(script, { ...options, signal }),
@@ -47,7 +51,7 @@ export async function workplace(deps: Deps, step: StepContext, server: string, s
           claim,
           operation: step.operation,
           step: `${step.index}/${part}`,
-          attempt: `${run}/${step.attempt}`,
+          attempt,
           limitSeconds: JOB_SECONDS,
           ...job,
         },

@@ -70,6 +70,9 @@ export interface Host {
    * nothing. Failures: those of a connection, Busy, CommandFailed.
    */
   adopt(controller: string, options?: { signal?: AbortSignal }): Promise<KnownClaim[]>;
-  /** Stops every unit of the operation's slice and waits until it is empty. */
-  stop(root: string, options?: { signal?: AbortSignal }): Promise<void>;
+  /**
+   * Stops every unit of the operation's slice and waits until no process of them is left. `except`: an attempt (as `Job`
+   * names it) whose jobs run on.
+   */
+  stop(root: string, options?: { signal?: AbortSignal; except?: string }): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import { claimFunctions } from './claim.js';
 import type { Job } from './host.js';
-import { runner, start, type JobPlace } from './job-unit.js';
+import { JOBS, runner, start, type JobPlace } from './job-unit.js';
 import { bytesTo, join, sh, type Script } from './shell.js';
 
 /** How long a follower gives another starter of the same job. */
@@ -107,6 +107,18 @@ export function stopSlice(slice: string): Script {
   return sh`${stopFunction()}
 systemctl stop ${slice} 2>/dev/null
 stop_all ${slice.replace(/\.slice$/, '')}`;
+}
+
+/** Stops all units of a slice but those that work for `attempt`; exit 0 once no process of them is left. */
+export function stopOthers(slice: string, attempt: string): Script {
+  return sh`${stopFunction()}
+listed=$(systemctl list-units --all --plain --no-legend 'chom-*.service') || exit 1
+for unit in $(printf '%s\n' "$listed" | sed 's/ .*//; s/[.]service$//; s/-act$//' | sort -u); do
+  systemctl show -P Slice "$unit.service" "$unit-act.service" | grep -qxF ${slice} || continue
+  now=
+  [ ! -s ${JOBS}/"$unit"/current ] || read -r now <${JOBS}/"$unit"/current
+  [ "$now" = ${attempt} ] || stop_all "$unit" || exit 1
+done`;
 }
 
 function functions({ record }: JobPlace): Script {

@@ -30,6 +30,11 @@ export function sliceOf(root: string): string {
   return `chom-${digest([root])}.slice`;
 }
 
+/** What an attempt's record is called. */
+export function attemptOf(attempt: string): string {
+  return digest([attempt]);
+}
+
 export function placeOf({
   claim,
   operation,
@@ -38,7 +43,7 @@ export function placeOf({
 }: Pick<Job, 'claim' | 'operation' | 'step' | 'attempt'>): JobPlace {
   const unit = `chom-${digest([claim.root, operation, step])}`;
   const directory = `${JOBS}/${unit}`;
-  const hash = digest([attempt]);
+  const hash = attemptOf(attempt);
   return {
     unit,
     slice: sliceOf(claim.root),

@@ -5,8 +5,8 @@ import { OUTPUT_BYTES } from './capture.js';
 import type { Connection } from './connection.js';
 import type { Job, Output } from './host.js';
 import { readEnd } from './job-end.js';
-import { startOrFollow, stopAttempt, stopSlice } from './job-start.js';
-import { placeOf, sliceOf } from './job-unit.js';
+import { startOrFollow, stopAttempt, stopOthers, stopSlice } from './job-start.js';
+import { attemptOf, placeOf, sliceOf } from './job-unit.js';
 import type { Script } from './shell.js';
 
 /** A lost connection is made again for so long: a network's hiccup, a restart of sshd, a quick reboot. */
@@ -48,9 +48,15 @@ export async function runJob(
   }
 }
 
-/** Stops every unit of a root operation and its children, and waits until no process of theirs is left. */
-export async function stopJobs(connection: Connection, root: string, signal?: AbortSignal): Promise<void> {
-  await stopped(connection, stopSlice(sliceOf(root)), `operation ${root}`, signal);
+/** Stops every unit of a root operation and its children, and waits until no process of theirs is left. See `Host.stop`. */
+export async function stopJobs(
+  connection: Connection,
+  root: string,
+  { signal, except }: { signal?: AbortSignal; except?: string } = {},
+): Promise<void> {
+  const slice = sliceOf(root);
+  const script = except === undefined ? stopSlice(slice) : stopOthers(slice, attemptOf(except));
+  await stopped(connection, script, `operation ${root}`, signal);
 }
 
 async function followed(connection: Connection, script: Script, limitSeconds: number, signal: AbortSignal) {

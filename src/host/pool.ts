@@ -87,6 +87,6 @@ function hostOver(connection: Connection): Host {
     upload: async (file, options) => await upload(connection, file, options?.signal),
     silence: async (claim, options) => await silence(connection, claim, options?.signal),
     adopt: async (controller, options) => await adopt(connection, controller, options?.signal),
-    stop: async (root, options) => await stopJobs(connection, root, options?.signal),
+    stop: async (root, options) => await stopJobs(connection, root, options),
   };
 }

@@ -143,6 +143,26 @@ describe.each(['new', 'old'])('a job on the %s host', (name) => {
   });
 });
 
+it('runs on while all else of its operation is stopped, where its own attempt asks for that', async () => {
+  const { machine, host } = await server();
+  const own = effects(machine, 'kept');
+  const boxed = effects(machine, 'kept-boxed');
+  const others = effects(machine, 'kept-not');
+  const job = jobOf({ act: own.act, attempt: 'run-1/3/1001' });
+  const beside = { ...job, step: '3/boxed', act: boxed.act, properties: ['PrivateTmp=yes'] };
+  const other = { ...beside, operation: `${job.operation}/child`, act: others.act, attempt: 'run-1/1' };
+  await abandon(host, job, own.begun);
+  await abandon(host, beside, boxed.begun);
+  await abandon(host, other, others.begun);
+  await host.stop(job.claim.root, { except: job.attempt });
+  expect([await own.lives(), await boxed.lives(), await others.lives()]).toEqual([true, true, false]);
+  await own.letGo();
+  await boxed.letGo();
+  for (const one of [job, beside]) expect(await host.job(one)).toMatchObject({ exit: 0, stdout: 'done\n' });
+  expect([await own.count(), await boxed.count()]).toEqual([1, 1]);
+  await host.stop('never-heard-of', { except: job.attempt });
+});
+
 it('starts one after the other of an operation, also while systemd lets its slice go', async () => {
   const { host } = await server();
   const { claim, operation } = jobOf();

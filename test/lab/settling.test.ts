@@ -138,7 +138,11 @@ test('a step whose first attempt lost its server takes up what that has done mea
   // At this level nginx notes each reload.
   const log = '/var/log/nginx/reloads.log';
   await web1.exec(`sed -i 's,^error_log .*,error_log ${log} notice;,' /etc/nginx/nginx.conf; systemctl reload nginx`);
-  await poll('nginx notes it', 60_000, async () => (await web1.exec(`grep 'start worker processes' ${log}`)).exit === 0);
+  await poll(
+    'nginx notes it',
+    60_000,
+    async () => (await web1.exec(`grep 'start worker processes' ${log}`)).exit === 0,
+  );
   const reloads = async () => Number((await web1.exec(`grep -c '(SIGHUP) received' ${log}`)).stdout);
   const before = await reloads();
   const [ended, lasting] = await holdPublishing(web1, async () => {

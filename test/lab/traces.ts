@@ -7,9 +7,7 @@ export function traces(lab: LabState): string[] {
   const own = `/${lab.name}/`;
   return [
     ...processes().filter((line) => line.includes(own) || line.includes(`"${lab.name}"`)),
-    ...readFileSync('/proc/self/mounts', 'utf8')
-      .split('\n')
-      .filter((line) => line.includes(own)),
+    ...mounts().filter((line) => line.includes(own)),
     ...output('losetup', '--list', '--noheadings').filter((line) => line.includes(own)),
     ...readdirSync('/sys/class/net').filter((name) => new RegExp(`^chom-${lab.subnet}(-|$)`).test(name)),
     ...output('ip', 'route').filter((line) => line.includes(`198.${18 + (lab.subnet >> 8)}.${lab.subnet & 255}.`)),
@@ -22,6 +20,19 @@ export function traces(lab: LabState): string[] {
 
 function output(program: string, ...arguments_: string[]): string[] {
   return execFileSync(program, arguments_, { encoding: 'utf8' }).split('\n').filter(Boolean);
+}
+
+/** Of every mount namespace: a lab's are in none of ours. */
+function mounts(): string[] {
+  const numbers = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  const lines = numbers.flatMap((number) => {
+    try {
+      return readFileSync(`/proc/${number}/mounts`, 'utf8').split('\n');
+    } catch {
+      return [];
+    }
+  });
+  return [...new Set(lines)];
 }
 
 function processes(): string[] {

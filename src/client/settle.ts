@@ -94,9 +94,15 @@ export async function settleOperation(chom: Chom, id: string, { abandon = false 
   throw refused(id, why, `chom op cancel ${id}`);
 }
 
-/** What this Temporal says of an operation counts only where it was started on it. @throws Conflict it was not */
-export function refuseElsewhere({ id, cluster, namespace }: Operation, temporal: TemporalAddress): void {
-  if (cluster === temporal.address && namespace === temporal.namespace) return;
+/** What a Temporal says of an operation counts only where it was started on it: another one may well know it. */
+export function isOn({ address, namespace }: TemporalAddress, operation: Operation): boolean {
+  return operation.cluster === address && operation.namespace === namespace;
+}
+
+/** @throws Conflict it was started on another Temporal */
+export function refuseElsewhere(operation: Operation, temporal: TemporalAddress): void {
+  if (isOn(temporal, operation)) return;
+  const { id, cluster, namespace } = operation;
   throw refused(id, `was started on another Temporal: ${cluster}, namespace ${namespace}`, `chom op show ${id}`);
 }
 

@@ -5,7 +5,7 @@ import * as secrets from '../inventory/secrets.js';
 import * as places from '../inventory/places.js';
 import * as servers from '../inventory/servers.js';
 import * as uploads from '../inventory/uploads.js';
-import { deathOf, settle } from './settle.js';
+import { deathOf, isOn, settle } from './settle.js';
 import { startOperation, type Submitter } from './submit.js';
 import { tryOwed } from './tries.js';
 import { wakeOperations } from './wake.js';
@@ -75,7 +75,7 @@ export async function startLost(chom: Submitter, now = Date.now(), failures: Fai
   const before = new Date(now - LOST_AFTER_MILLISECONDS).toISOString();
   const started: string[] = [];
   for (const row of await operations.lost(chom.inventory.db, before)) {
-    if (!isHere(chom, row) || row.parent !== null) continue;
+    if (!isOn(chom.temporal, row) || row.parent !== null) continue;
     try {
       if (await startOperation(chom, await requestOf(chom, row))) started.push(row.id);
     } catch (error) {
@@ -107,7 +107,7 @@ export async function wakeForgotten(chom: Submitter, failures: Failed[] = []): P
  */
 export async function settleDead(chom: Submitter, failures: Failed[] = []): Promise<string[]> {
   const settling: string[] = [];
-  const rows = (await operations.unended(chom.inventory.db)).filter((row) => isHere(chom, row));
+  const rows = (await operations.unended(chom.inventory.db)).filter((row) => isOn(chom.temporal, row));
   for (let n = 0; n < rows.length; n += AT_ONCE) {
     let away = false;
     const some = rows.slice(n, n + AT_ONCE).map(async (row) => {
@@ -130,11 +130,6 @@ export async function settleDead(chom: Submitter, failures: Failed[] = []): Prom
 function isAway(error: unknown): boolean {
   const { cause } = error instanceof ServiceError ? error : {};
   return isGrpcServiceError(cause) && AWAY.has(cause.code);
-}
-
-/** Another Temporal may well know what this one does not. */
-function isHere({ temporal }: Submitter, { cluster, namespace }: Operation): boolean {
-  return cluster === temporal.address && namespace === temporal.namespace;
 }
 
 async function requestOf(chom: Submitter, row: Operation) {

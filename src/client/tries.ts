@@ -5,6 +5,7 @@ import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import * as tries from '../inventory/tries.js';
 import { CERTIFICATE, certificatePlan } from '../workflows/plans.js';
+import { isOn } from './settle.js';
 import { submit, type Request, type Submitter } from './submit.js';
 import type { Failed } from './sweep.js';
 
@@ -19,8 +20,7 @@ export async function tryOwed(chom: Submitter, now = Date.now(), failures: Faile
   const tried: string[] = [];
   for (const owed of await obligations.due(inventory.db, at)) {
     try {
-      const { cluster, namespace } = await operations.byId(inventory.db, owed.operation);
-      if (cluster !== temporal.address || namespace !== temporal.namespace) continue;
+      if (!isOn(temporal, await operations.byId(inventory.db, owed.operation))) continue;
       const request = await requestOf(chom, owed);
       if (request === null) continue;
       const id = await inventory.transaction(async (trx) => await tries.next(trx, owed, at));

@@ -130,8 +130,14 @@ export async function markUndone(
   await undos.mark(trx, operation, step, reason);
 }
 
-async function locked(trx: Trx, operation: string) {
-  const row = await trx.selectFrom('operations').selectAll().where('id', '=', operation).forUpdate().executeTakeFirst();
+/** The row of an operation, locked until the transaction ends; undefined where there is none. */
+export async function lockedRow(trx: Trx, operation: string) {
+  return await trx.selectFrom('operations').selectAll().where('id', '=', operation).forUpdate().executeTakeFirst();
+}
+
+/** The same. @throws NotFound there is none */
+export async function locked(trx: Trx, operation: string) {
+  const row = await lockedRow(trx, operation);
   if (!row) throw failure('NotFound', `There is no operation ${operation}`, { next: 'chom op list' });
   return row;
 }

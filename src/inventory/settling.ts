@@ -2,6 +2,7 @@ import { failure } from '../workflows/failures.js';
 import type { OperationKind, Undo } from '../workflows/step.js';
 import { type Fence, type Inventory, superseded, type Trx } from './database.js';
 import type { Keyring } from './keyring.js';
+import { locked, lockedRow } from './lifecycle.js';
 import * as places from './places.js';
 import * as undos from './undos.js';
 
@@ -53,13 +54,7 @@ export async function takeOver(
   { operation, seen, run }: { operation: string; seen: { run: string; epoch: number }; run: string },
 ): Promise<Taken> {
   return await inventory.transaction(async (trx) => {
-    const row = await trx
-      .selectFrom('operations')
-      .selectAll()
-      .where('id', '=', operation)
-      .forUpdate()
-      .executeTakeFirst();
-    if (!row) throw failure('NotFound', `There is no operation ${operation}`, { next: 'chom op list' });
+    const row = await locked(trx, operation);
     const { root, server, site, startedAt } = row;
     if (root !== operation) throw failure('Conflict', `Operation ${operation} is a step of ${root}`, { holder: root });
     const place = await places.find(trx, operation);
@@ -93,8 +88,8 @@ export async function takeOverChild(
 ): Promise<(Member & { epoch: number }) | null> {
   const { operation, run } = parent;
   return await inventory.transaction(async (trx) => {
-    const own = await locked(trx, operation);
-    const row = await locked(trx, child);
+    const own = await lockedRow(trx, operation);
+    const row = await lockedRow(trx, child);
     if (!own || !row || own.run !== run || own.outcome !== null) throw superseded(parent, own);
     const again = row.run === run && row.epoch === own.epoch;
     if (own.epoch !== parent.epoch && !again) throw superseded(parent, own);
@@ -108,10 +103,6 @@ export async function takeOverChild(
     }
     return { ...(await member(trx, keyring, row)), epoch };
   });
-}
-
-async function locked(trx: Trx, id: string) {
-  return await trx.selectFrom('operations').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
 }
 
 async function members(trx: Trx, keyring: Keyring, root: string): Promise<Member[]> {

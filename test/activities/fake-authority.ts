@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { selfSigned } from './self-signed.js';
 
 type Endpoint = 'directory' | 'nonce' | 'account' | 'newOrder' | 'order' | 'authz' | 'challenge' | 'finalize' | 'cert';
 
@@ -185,6 +186,14 @@ export async function fakeAuthority() {
     /** Called before an order is told. */
     onOrder: (_order: { names: string[]; status: string }): void => undefined,
   };
+  return fake;
+}
+
+/** One that finds the domain valid at once, and has a certificate for it. */
+export async function willingAuthority(domain: string): Promise<FakeAuthority> {
+  const fake = await fakeAuthority();
+  fake.state.validation = 'valid';
+  fake.state.certificate = (await selfSigned([domain], 45)).cert;
   return fake;
 }
 

@@ -12,8 +12,7 @@ import * as sites from '../../src/inventory/sites.js';
 import * as tries from '../../src/inventory/tries.js';
 import { CERTIFICATE, type CertificatePlan } from '../../src/workflows/plans.js';
 import type { StepContext } from '../../src/workflows/step.js';
-import { type FakeAuthority, fakeAuthority, problem } from '../activities/fake-authority.js';
-import { selfSigned } from '../activities/self-signed.js';
+import { type FakeAuthority, problem, willingAuthority } from '../activities/fake-authority.js';
 import { activeServer, sitePlan } from '../inventory/records.js';
 import { certificateServer } from './certificate-server.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
@@ -32,11 +31,9 @@ beforeAll(async () => {
 });
 afterAll(async () => await chom?.close());
 beforeEach(async () => {
-  fake = await fakeAuthority();
-  fake.state.validation = 'valid';
   site = `s${randomId(9)}`;
   domain = `${site}.test`;
-  fake.state.certificate = (await selfSigned([domain], 45)).cert;
+  fake = await willingAuthority(domain);
   fake.next('newOrder', problem(429, 'rateLimited', 'too many orders', { 'retry-after': String(HALF_A_DAY) }));
 });
 afterEach(async () => await fake.close());

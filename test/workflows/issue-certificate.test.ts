@@ -9,8 +9,7 @@ import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
 import type { FailureType } from '../../src/workflows/failures.js';
 import type { CertificatePlan } from '../../src/workflows/plans.js';
-import { type FakeAuthority, fakeAuthority, problem } from '../activities/fake-authority.js';
-import { selfSigned } from '../activities/self-signed.js';
+import { type FakeAuthority, problem, willingAuthority } from '../activities/fake-authority.js';
 import { activeServer, sitePlan } from '../inventory/records.js';
 import { certificateServer } from './certificate-server.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
@@ -30,11 +29,9 @@ beforeAll(async () => {
 afterAll(async () => await chom?.close());
 
 beforeEach(async () => {
-  fake = await fakeAuthority();
-  fake.state.validation = 'valid';
   const site = `s${randomId(9)}`;
   const domain = `${site}.test`;
-  fake.state.certificate = (await selfSigned([domain], 45)).cert;
+  fake = await willingAuthority(domain);
   await chom.inventory.transaction(async (trx) => {
     await sites.reserve(trx, sitePlan(site, domain), 'provision-site');
     await sites.activate(trx, site);

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { installPackages } from '../lab/packages.js';
 import { issueCertificate } from '../src/client/new-certificate.js';
 import { createSite } from '../src/client/new-site.js';
-import { heading, skipped, tell } from './report.js';
+import { heading, missing, tell } from './report.js';
 import { takeTurns, type Contender } from './rounds.js';
 import { SERVER, type Setting } from './setting.js';
 
@@ -25,7 +25,7 @@ export async function compareCertificates(setting: Setting, rounds: number): Pro
     try {
       contenders.push(await make(setting, directory));
     } catch (error) {
-      skipped(make.name, error);
+      missing(make.name, error);
     }
   }
   try {

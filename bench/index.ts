@@ -5,6 +5,7 @@ import { startSetting } from './setting.js';
 import { compareCertificates } from './certificate.js';
 import { compareEngines } from './engine.js';
 import { measureMemory } from './memory.js';
+import { measureNeighbour } from './neighbour.js';
 import { measurePieces } from './pieces.js';
 import { profileSiteCreate } from './profile.js';
 import { compareStaticSites } from './static-site.js';
@@ -19,6 +20,7 @@ const COMPARISONS: Record<string, (setting: Setting, rounds: number) => Promise<
   certificate: compareCertificates,
   engine: compareEngines,
   memory: measureMemory,
+  neighbour: measureNeighbour,
   profile: profileSiteCreate,
   pieces: measurePieces,
 };

@@ -39,9 +39,11 @@ export function tell(timed: readonly Timed[], aims: readonly Aim[]): void {
   }
 }
 
-export function skipped(what: string, why: unknown): void {
+/** A contender that cannot be set up: the others are measured, and the run as a whole has failed. */
+export function missing(what: string, why: unknown): void {
   const text = why instanceof Error ? why.message : String(why);
-  say(`  skipped: ${what}: ${text.split('\n')[0]}`);
+  say(`  not measured: ${what}: ${text.split('\n')[0]}`);
+  process.exitCode = 1;
 }
 
 export function seconds(milliseconds: number): string {

@@ -1,6 +1,6 @@
 import { createSite } from '../src/client/new-site.js';
 import { ansible } from './ansible.js';
-import { heading, skipped, tell } from './report.js';
+import { heading, missing, tell } from './report.js';
 import { takeTurns, type Contender } from './rounds.js';
 import type { Setting } from './setting.js';
 import { SERVER } from './setting.js';
@@ -17,7 +17,7 @@ export async function compareStaticSites(setting: Setting, rounds: number): Prom
       contenders.push(contender);
       undo.push(end);
     } catch (error) {
-      skipped(make.name, error);
+      missing(make.name, error);
     }
   }
   try {

@@ -1,7 +1,7 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { examineServer, parseServerExamination } from '../host/server-examination.js';
 import { examineSite, parseSiteExamination } from '../host/site-examination.js';
-import { wantedPackages } from '../host/packages.js';
+import { optionalPackages, wantedPackages } from '../host/packages.js';
 import { supportOf } from '../host/os.js';
 import type { Script } from '../host/shell.js';
 import * as certificates from '../inventory/certificates.js';
@@ -52,7 +52,7 @@ export function inspectionActivities(deps: Deps) {
       const server = await servers.byId(inventory.db, id);
       const { name, user, os, osVersion, protection } = server;
       const support = supportOf({ id: os ?? '', version: osVersion ?? '' });
-      const packages = support ? wantedPackages({ ...support, more: morePackages(protection) }) : [];
+      const packages = support ? wantedPackages({ ...support, more: optionalPackages(protection ?? {}) }) : [];
       const seen = await examined(id, examineServer(packages));
       if ('finding' in seen) return { findings: [seen.finding] };
       const hosted = await sites.list(inventory.db, { server: id });
@@ -92,9 +92,4 @@ export function inspectionActivities(deps: Deps) {
       return { findings: [...inside, ...outside] };
     },
   };
-}
-
-function morePackages(protection: servers.Protection | null): ('nftables' | 'unattended-upgrades')[] {
-  const { firewall = false, updates = false } = protection ?? {};
-  return [...(firewall ? (['nftables'] as const) : []), ...(updates ? (['unattended-upgrades'] as const) : [])];
 }

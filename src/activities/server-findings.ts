@@ -183,6 +183,7 @@ function protection(seen: ServerExamination, { protection: wanted, name }: Expec
       ),
     );
   } else found.push(fine('updates', 'Security updates come by themselves'));
+  if (!wanted.logrotate) found.push(fine('logs', 'Rotating the logs of sites is not wanted'));
   const { needed, obstacle } = needsSwap(swap);
   if (wanted.swap && needed && obstacle === null)
     found.push(wrong('swap', 'Memory is short and there is no swap', add));

@@ -1,9 +1,9 @@
-import { rotateLogs } from '../host/logrotate.js';
+import { forgetRotation, rotateLogs } from '../host/logrotate.js';
 import { askMariadb, configureMariadb, parseMariadb } from '../host/mariadb.js';
 import { askForeign, bootstrapNginx, parseForeign } from '../host/nginx-bootstrap.js';
 import { askNginxFacts, parseNginxFacts } from '../host/nginx-site.js';
 import { askVersions, inspect, parseInspection, parseVersions, supportOf, type Inspection } from '../host/os.js';
-import { installPackages } from '../host/packages.js';
+import { installPackages, optionalPackages } from '../host/packages.js';
 import { bootstrapPhp } from '../host/php-fpm.js';
 import { stateDirectories } from '../host/state.js';
 import * as events from '../inventory/events.js';
@@ -58,7 +58,7 @@ export function serverSetupActivities(deps: Deps) {
         place,
         'packages',
         'Installing packages',
-        installPackages({ ...support, more: morePackages(plan) }),
+        installPackages({ ...support, more: optionalPackages(plan) }),
         PACKAGES_SECONDS,
       );
     },
@@ -69,7 +69,8 @@ export function serverSetupActivities(deps: Deps) {
       const facts = parseNginxFacts(await ask(place, 'Asking nginx for its version', askNginxFacts()));
       const foreign = parseForeign(await ask(place, 'Reading the configuration of nginx', askForeign()));
       await change(place, 'nginx', 'Configuring nginx', bootstrapNginx(foreign, facts));
-      await change(place, 'logs', 'Letting logrotate know the logs', rotateLogs());
+      if (plan.logrotate === false) await change(place, 'logs', 'Withdrawing from logrotate', forgetRotation());
+      else await change(place, 'logs', 'Letting logrotate know the logs', rotateLogs());
       return {
         warnings: foreign.defaultPorts.map(
           (port) => `Port ${port} has a default server that is not CHOM's: it is left, and answers for unknown names`,
@@ -103,22 +104,17 @@ export function serverSetupActivities(deps: Deps) {
       const place = await serverPlace(step, plan);
       const { release } = await inspected(place);
       const { ipv6: _, ...versions } = parseVersions(await ask(place, 'Asking for versions', askVersions()));
-      const { server, tenant, name, firewall, updates, swap } = plan;
+      const { server, tenant, name, firewall, updates = false, swap = false, logrotate = true } = plan;
       await inventory.fenced(fence(step), async (trx) => {
         await servers.recordFacts(trx, server, { os: release.id, osVersion: release.version, versions });
         await servers.setStatus(trx, server, 'active');
-        if (firewall !== undefined)
-          await servers.setProtection(trx, server, { firewall, updates: updates === true, swap: swap === true });
+        if (firewall !== undefined) await servers.setProtection(trx, server, { firewall, updates, swap, logrotate });
         await operations.commitOperation(trx, step.operation);
         const data = { name, os: release.name, versions };
         await events.emit(trx, { operation: step.operation, type: 'ServerEnrolled', tenant, server, site: null, data });
       });
     },
   };
-}
-
-function morePackages({ firewall, updates }: ServerPlan): ('nftables' | 'unattended-upgrades')[] {
-  return [...(firewall ? (['nftables'] as const) : []), ...(updates ? (['unattended-upgrades'] as const) : [])];
 }
 
 function refuseUnfit(server: string, { release, systemd, clock, freeMiB, portHolders }: Inspection): void {

@@ -99,7 +99,7 @@ export async function findEnrolled({ inventory, tenant }: Chom, wanted: Pick<New
   return null;
 }
 
-const ALL: Protection = { firewall: true, updates: true, swap: true };
+const ALL: Protection = { firewall: true, updates: true, swap: true, logrotate: true };
 
 function unknown(name: string) {
   return failure('InvalidInput', `Server ${name} is not enrolled: where is it, and with which key does CHOM get in?`, {

@@ -27,6 +27,7 @@ interface AddOptions {
   firewall?: boolean;
   updates?: boolean;
   swap?: boolean;
+  logrotate?: boolean;
   detach?: boolean;
   timeout?: string;
 }
@@ -55,6 +56,8 @@ export function serverCommand(program: Command, cli: Cli): void {
     .option('--no-updates', 'no security updates by themselves')
     .option('--swap', 'a swap file after all')
     .option('--no-swap', 'no swap file where there is less than 2 GB of memory')
+    .option('--logrotate', 'rotation of logs after all')
+    .option('--no-logrotate', 'no rule of CHOM that rotates the logs of sites')
     .option(...FOLLOW_OPTIONS.noWait)
     .option(...FOLLOW_OPTIONS.detach)
     .option(...FOLLOW_OPTIONS.timeout)
@@ -130,7 +133,7 @@ async function remove(session: Session, name: string, options: RemoveOptions): P
 }
 
 async function add(session: Session, name: string, options: AddOptions): Promise<number> {
-  const { host, user, hostKey, smtpRelay, key, firewall, updates, swap } = options;
+  const { host, user, hostKey, smtpRelay, key, firewall, updates, swap, logrotate } = options;
   parseTimeout(options.timeout);
   const { checkNewServer, enrolServer, findEnrolled } = await import('./new-server.js');
   const given = {
@@ -145,6 +148,7 @@ async function add(session: Session, name: string, options: AddOptions): Promise
       ...(firewall !== undefined && { firewall }),
       ...(updates !== undefined && { updates }),
       ...(swap !== undefined && { swap }),
+      ...(logrotate !== undefined && { logrotate }),
     },
   };
   checkNewServer(given);
@@ -240,8 +244,13 @@ function serverDocument(server: Server): object {
 }
 
 function protectionOf({ protection }: Server): string {
-  const { firewall, updates, swap } = protection ?? {};
-  const parts = [firewall && 'firewall', updates && 'security updates', swap && 'swap where memory is short'];
+  const { firewall, updates, swap, logrotate } = protection ?? {};
+  const parts = [
+    firewall && 'firewall',
+    updates && 'security updates',
+    swap && 'swap where memory is short',
+    logrotate && 'rotated logs',
+  ];
   return protection === null ? '' : parts.filter(Boolean).join(', ') || 'none of CHOM';
 }
 

@@ -8,7 +8,23 @@ export interface Packages {
   /** The distribution's PHP version. */
   php: string;
   /** Of what an operator may do without, what is wanted. */
-  more: readonly ('nftables' | 'unattended-upgrades')[];
+  more: readonly OptionalPackage[];
+}
+
+type OptionalPackage = 'nftables' | 'unattended-upgrades' | 'logrotate';
+
+/** What the protection that is wanted needs. Where nothing was ever said of it, logs are rotated, and no more. */
+export function optionalPackages(wanted: {
+  firewall?: boolean | undefined;
+  updates?: boolean | undefined;
+  logrotate?: boolean | undefined;
+}): OptionalPackage[] {
+  const { firewall = false, updates = false, logrotate = true } = wanted;
+  return [
+    ...(firewall ? (['nftables'] as const) : []),
+    ...(updates ? (['unattended-upgrades'] as const) : []),
+    ...(logrotate ? (['logrotate'] as const) : []),
+  ];
 }
 
 /** Installed where they are missing. sudo is not among them: who logs in is root or has it. */
@@ -18,7 +34,6 @@ export function wantedPackages({ php, more }: Packages): string[] {
     'curl',
     'git',
     'iproute2',
-    'logrotate',
     'mariadb-server',
     'msmtp',
     'openssl',

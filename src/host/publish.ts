@@ -131,6 +131,10 @@ note`,
   const check = join([
     sh`[ "$(cat ${`${previous}/pending/for`} 2>/dev/null)" != ${name} ] || exit 1`,
     ...changes.map((change) => isSo(tree, change, sh`-`, sh`printf %s ${change.text ?? ''} |`)),
+    // Taken away by somebody else it is still noted, and would be missed.
+    ...changes.flatMap(({ path, text }) =>
+      text === null ? [sh`[ ! -e ${`${previous}/published/${path}`} ] || exit 1`] : [],
+    ),
     so,
   ]);
   return { check, act };

@@ -18,13 +18,15 @@ export interface Versions {
   openssh?: string;
 }
 
-/** What of its protection is CHOM's affair, as the operator wants it. */
+/** What of its upkeep is CHOM's affair, as the operator wants it. */
 export interface Protection {
   firewall: boolean;
   /** Security updates by themselves. */
   updates: boolean;
   /** A swap file where there is little memory. */
   swap: boolean;
+  /** A rule of CHOM's that rotates the logs of sites. */
+  logrotate: boolean;
 }
 
 export interface Server extends Omit<Selectable<ServersTable>, 'versions' | 'protection'> {
@@ -187,6 +189,11 @@ function fromRow(row: Selectable<ServersTable>): Server {
   return {
     ...row,
     versions: JSON.parse(row.versions) as Versions,
-    protection: row.protection === null ? null : (JSON.parse(row.protection) as Protection),
+    protection: row.protection === null ? null : protectionOf(row.protection),
   };
+}
+
+/** What was written before one could do without rotation says nothing of it. */
+function protectionOf(text: string): Protection {
+  return { logrotate: true, ...(JSON.parse(text) as Omit<Protection, 'logrotate'>) };
 }

@@ -72,6 +72,8 @@ export const serverPlan = z.strictObject({
   firewall: z.boolean().optional(),
   updates: z.boolean().optional(),
   swap: z.boolean().optional(),
+  /** Missing, as in a plan of before 0.2: they are rotated. */
+  logrotate: z.boolean().optional(),
 });
 
 export const removalPlan = z.strictObject({

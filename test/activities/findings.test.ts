@@ -32,7 +32,7 @@ free=9000
 const expected: ExpectedServer = {
   name: 'web1',
   controller: 'me',
-  protection: { firewall: true, updates: true, swap: true },
+  protection: { firewall: true, updates: true, swap: true, logrotate: true },
   php: [{ site: 'sabcdefghi', domain: 'a.test' }],
   busy: false,
 };

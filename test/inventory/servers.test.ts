@@ -60,9 +60,14 @@ onBothDatabases('A server', (database) => {
 
   test('knows what of its protection is wanted, once it was said', async () => {
     expect(await add()).toMatchObject({ protection: null });
-    const wanted = { firewall: true, updates: false, swap: true };
+    const wanted = { firewall: true, updates: false, swap: true, logrotate: false };
     await write((trx) => servers.setProtection(trx, 'v1', wanted));
     expect(await servers.byId(database.inventory.db, 'v1')).toMatchObject({ protection: wanted });
+    // As it was written when nobody could do without rotation.
+    const before = JSON.stringify({ firewall: true, updates: false, swap: true });
+    await write((trx) => trx.updateTable('servers').set({ protection: before }).execute());
+    const { protection } = await servers.byId(database.inventory.db, 'v1');
+    expect(protection).toEqual({ ...wanted, logrotate: true });
   });
 
   test('keeps the host key that was pinned', async () => {

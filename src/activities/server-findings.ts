@@ -186,7 +186,11 @@ function protection(seen: ServerExamination, { protection: wanted, name }: Expec
   if (!wanted.logrotate) found.push(fine('logs', 'Rotating the logs of sites is not wanted'));
   const { needed, obstacle } = needsSwap(swap);
   if (wanted.swap && needed && obstacle === null)
-    found.push(wrong('swap', 'Memory is short and there is no swap', add));
+    found.push(
+      swap.on
+        ? wrong('swap', 'Swap is on, and will not be after the next boot', add)
+        : wrong('swap', 'Memory is short and there is no swap', add),
+    );
   else found.push(fine('swap', obstacle ?? (wanted.swap ? 'There is enough memory, or swap' : 'No swap is wanted')));
   return found;
 }

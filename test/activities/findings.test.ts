@@ -60,8 +60,20 @@ describe('a server', () => {
     ['stands=yes\n', '', 'firewall', 'chom server add web1'],
     ['every=1', 'every=0', 'updates', 'chom server add web1'],
     ['memory=4096', 'memory=900', 'swap', 'chom server add web1'],
+    ['memory=4096', 'memory=900\nswap=/var/lib/chom/swap', 'swap', 'chom server add web1'],
   ])('%j instead of %j is about %s', (is, becomes, check, next) => {
     expect(wrong(well.replace(is, becomes))).toMatchObject([{ name: check, next }]);
+  });
+
+  it('has swap that lasts', () => {
+    expect(wrong(well.replace('memory=4096', 'memory=900\nswap=/var/lib/chom/swap\nlasts=yes'))).toEqual([]);
+  });
+
+  it('is not told of a rotation that is not wanted', () => {
+    const protection = { ...expected.protection!, logrotate: false };
+    const all = serverFindings(parseServerExamination(well), { ...expected, protection }, 1_000_000);
+    expect(all.find(({ name }) => name === 'logs')).toMatchObject({ state: 'ok' });
+    expect(all.filter(({ state }) => state === 'wrong')).toEqual([]);
   });
 
   it('may do without protection, and be half-way while somebody is at work', () => {

@@ -9,7 +9,12 @@ describe('a swap file', () => {
     ['is for a server with less than 2 GB of memory and none', small, { needed: true, obstacle: null }],
     ['is not for a larger one', small.replace('964', '2048'), { needed: false, obstacle: null }],
     ['is not where there is swap', `${small}swap=/dev/vda2\n`, { needed: false, obstacle: null }],
-    ['is there once', `${small}swap=/var/lib/chom/swap\n`, { needed: false, obstacle: null }],
+    ['is there once', `${small}swap=/var/lib/chom/swap\nlasts=yes\n`, { needed: false, obstacle: null }],
+    [
+      'is not done before the next boot has it too',
+      `${small}swap=/var/lib/chom/swap\n`,
+      { needed: true, obstacle: null },
+    ],
     [
       'is impossible in a container',
       small.replace('none', 'lxc'),

@@ -26,9 +26,14 @@ export function serverAccessActivities(deps: Deps) {
   const { hosts, inventory, keyring } = deps;
 
   return {
-    /** @throws HostKeyMismatch it is not the one that was given, or that is pinned; Unreachable, Penalised */
+    /**
+     * @throws HostKeyMismatch it is not the one that was given, or that is pinned; Unreachable, Penalised
+     * @throws Conflict the server was given another address before this operation had its place
+     */
     async learnHostKey(_step: StepContext, plan: ServerPlan): Promise<OfferedHostKey> {
-      const { hostKeyFingerprint } = await servers.byId(inventory.db, plan.server);
+      const known = await servers.byId(inventory.db, plan.server);
+      refuseMoved(plan, known);
+      const { hostKeyFingerprint } = known;
       const signal = Context.current().cancellationSignal;
       const { key, fingerprint } = await hosts.offeredHostKey(plan.address, plan.port, signal);
       const expected = hostKeyFingerprint ?? plan.hostKey;
@@ -118,4 +123,16 @@ export function serverAccessActivities(deps: Deps) {
       });
     },
   };
+}
+
+/** Whoever asked at the same time may have said otherwise; once there is a place, nobody can (`servers.add`). */
+function refuseMoved(plan: ServerPlan, known: servers.Server): void {
+  const { address, port, user } = known;
+  if (plan.address === address && plan.port === port && plan.user === user) return;
+  const asked = `${plan.user}@${plan.address}:${plan.port}`;
+  throw failure('Conflict', `Server ${plan.name} is no longer to be enrolled as ${asked}`, {
+    server: plan.name,
+    cause: `Somebody has asked for it as ${user}@${address}:${port} since`,
+    next: `chom server show ${plan.name}`,
+  });
 }

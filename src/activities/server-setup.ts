@@ -6,7 +6,9 @@ import { askVersions, inspect, parseInspection, parseVersions, supportOf, type I
 import { installPackages, optionalPackages } from '../host/packages.js';
 import { bootstrapPhp } from '../host/php-fpm.js';
 import { stateDirectories } from '../host/state.js';
+import type { Trx } from '../inventory/database.js';
 import * as events from '../inventory/events.js';
+import * as machines from '../inventory/machines.js';
 import * as operations from '../inventory/operations.js';
 import * as servers from '../inventory/servers.js';
 import { failure } from '../workflows/failures.js';
@@ -39,10 +41,16 @@ export function serverSetupActivities(deps: Deps) {
   }
 
   return {
-    /** Changes nothing. @throws UnsupportedHost, DiskFull, Conflict (ports), LoginRefused */
+    /** Changes nothing there. @throws UnsupportedHost, DiskFull, Conflict (ports; another name of it), LoginRefused */
     async checkServer(step: StepContext, plan: ServerPlan): Promise<Noted> {
       const found = await inspected(await serverPlace(step, plan));
       refuseUnfit(plan.name, found);
+      const { machineId } = found;
+      if (machineId !== null) {
+        const identify = async (trx: Trx) => await machines.identify(trx, plan.server, machineId);
+        const twin = await inventory.fenced(fence(step), identify);
+        if (twin) throw knownAs(plan.name, twin);
+      }
       const untested = supportOf(found.release)?.tested === false;
       return { warnings: untested ? [`${found.release.name}: CHOM is not tested on this release`] : [] };
     },
@@ -145,6 +153,15 @@ function refuseUnfit(server: string, { release, systemd, clock, freeMiB, portHol
       next: `ss -ltnp (on ${server}); stop that program, or choose another server`,
     });
   }
+}
+
+function knownAs(server: string, { name, address, status, foreign }: machines.Twin) {
+  const as = foreign ? '' : `: it is ${name} (${address}), which is ${status}`;
+  return failure('Conflict', `The machine of ${server} is here already${as}`, {
+    server,
+    cause: 'Its host key and /etc/machine-id are the same; a copy of a disk has to get its own of both first',
+    next: foreign ? `ssh-keygen -A; systemd-machine-id-setup (on ${server})` : `chom server show ${name}`,
+  });
 }
 
 function unsupported(server: string, release: string) {

@@ -53,6 +53,8 @@ export interface Inspection {
   /** Seconds since the epoch by the server's clock. */
   clock: number;
   ipv6: boolean;
+  /** Of machine-id(5); null where it has none. */
+  machineId: string | null;
   /** Programs other than nginx that hold port 80 or 443, as `ss` names them. */
   portHolders: string[];
 }
@@ -63,6 +65,7 @@ export function inspect(): Script {
 echo "clock=$(date +%s)"
 if [ -d /run/systemd/system ]; then echo systemd=yes; fi
 if [ -e /proc/net/if_inet6 ]; then echo ipv6=yes; fi
+echo "machine=$(cat /etc/machine-id 2>/dev/null)"
 for place in /var /srv /etc; do
   echo "free=$(df -P -m "$place" | awk 'NR == 2 { print $4 }')"
 done
@@ -81,6 +84,7 @@ export function parseInspection(output: string): Inspection {
     release: parseRelease(release),
     systemd: values('systemd').includes('yes'),
     ipv6: values('ipv6').includes('yes'),
+    machineId: values('machine').find((id) => /^[0-9a-f]{32}$/.test(id)) ?? null,
     freeMiB: Math.min(...values('free').map(Number)),
     clock: Number(values('clock')[0]),
     portHolders: values('holder'),

@@ -7,6 +7,7 @@ import { siteTypes } from './migrations/0002-site-types.js';
 import { line } from './migrations/0003-line.js';
 import { protection } from './migrations/0004-protection.js';
 import { tries } from './migrations/0005-tries.js';
+import { machine } from './migrations/0006-machine.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {
@@ -24,7 +25,7 @@ export interface Migration {
 }
 
 /** In order; only ever appended to. Its length is the schema's version. */
-const MIGRATIONS: readonly Migration[] = [first, siteTypes, line, protection, tries];
+const MIGRATIONS: readonly Migration[] = [first, siteTypes, line, protection, tries, machine];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };
 const POSTGRES: Dialectal = {

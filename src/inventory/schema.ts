@@ -48,6 +48,8 @@ export interface ServersTable {
   hostKey: string | null;
   /** `SHA256:…` as ssh-keygen prints it. */
   hostKeyFingerprint: string | null;
+  /** Hash of its `/etc/machine-id`; null until enrolment has looked. */
+  machine: string | null;
   status: ServerStatus;
   os: string | null;
   osVersion: string | null;

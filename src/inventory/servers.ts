@@ -48,6 +48,7 @@ export interface NewServer {
  * Adds a server that is to be enrolled. Of a name that is known already, the known server is returned: unchanged, unless
  * its enrolment never came to an end, in which case it is taken up again with what is given now.
  * @throws Conflict when the name belongs to a server that is enrolled under another address, port or user
+ * @throws Busy when an operation is at work where the server is said to be, or waits for that
  */
 export async function add(trx: Trx, server: NewServer): Promise<Server> {
   const at = now();
@@ -63,6 +64,7 @@ export async function add(trx: Trx, server: NewServer): Promise<Server> {
       ...server,
       hostKey: null,
       hostKeyFingerprint: null,
+      machine: null,
       status: 'enrolling',
       os: null,
       osVersion: null,
@@ -75,25 +77,44 @@ export async function add(trx: Trx, server: NewServer): Promise<Server> {
     })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
-  const held = await named(trx, server.tenant, server.name);
+  const held = await named(trx, server.tenant, server.name, true);
   if (!held) throw failure('Conflict', `Server id ${server.id} is in use`);
   const { address, port, user } = server;
   const moved = held.address !== address || held.port !== port;
+  const same = !moved && held.user === user;
   if (held.status === 'active') {
-    if (!moved && held.user === user) return held;
+    if (same) return held;
     throw failure('Conflict', `Server ${held.name} is enrolled already, as ${held.user}@${held.address}:${held.port}`, {
       server: held.name,
       next: 'choose another name',
     });
   }
+  if (!same) await refuseAtWork(trx, held);
   await trx
     .updateTable('servers')
     .set({ address, port, user, status: 'enrolling', updatedAt: at })
     // A key is pinned for the machine behind an address, not for a name.
-    .$if(moved, (query) => query.set({ hostKey: null, hostKeyFingerprint: null }))
+    .$if(moved, (query) => query.set({ hostKey: null, hostKeyFingerprint: null, machine: null }))
     .where('id', '=', held.id)
     .execute();
   return await byId(trx, held.id);
+}
+
+/** An operation logs in where the row says: as long as one may, the row does not name another machine. */
+async function refuseAtWork(trx: Trx, { id, name, address, port, user }: Server): Promise<void> {
+  const ofServer = trx.selectFrom('places').select('root').where('server', '=', id);
+  const place = await ofServer.orderBy('state').orderBy('turn').executeTakeFirst();
+  if (!place) return;
+  throw failure(
+    'Busy',
+    `Server ${name} cannot be moved: an operation is at work there, as ${user}@${address}:${port}`,
+    {
+      server: name,
+      holder: place.root,
+      cause: 'It is being enrolled, or removed, at the address that was given before',
+      next: `chom op watch ${place.root}; or: chom op cancel ${place.root}`,
+    },
+  );
 }
 
 /** Pins the host key that was confirmed. @throws Conflict when another one is pinned */
@@ -159,18 +180,20 @@ export async function list(db: Db, filter: { tenant?: string } = {}): Promise<Se
   return rows.map(fromRow);
 }
 
-async function named(db: Db, tenant: string, name: string): Promise<Server | null> {
+/** `lock`: until the end of the transaction at hand. */
+async function named(db: Db, tenant: string, name: string, lock = false): Promise<Server | null> {
   const row = await db
     .selectFrom('servers')
     .selectAll()
     .where('tenant', '=', tenant)
     .where('name', '=', name)
     .where('status', '<>', 'removed')
+    .$if(lock, (query) => query.forUpdate())
     .executeTakeFirst();
   return row ? fromRow(row) : null;
 }
 
-type Change = Partial<Omit<Selectable<ServersTable>, 'id' | 'nextUid'>>;
+type Change = Partial<Omit<Selectable<ServersTable>, 'id' | 'nextUid' | 'machine'>>;
 
 async function update(trx: Trx, id: string, change: Change): Promise<void> {
   const { numUpdatedRows } = await trx

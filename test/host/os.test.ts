@@ -29,15 +29,20 @@ describe('a release', () => {
 
 describe('an inspection', () => {
   it('is read as it was printed', () => {
-    const said = `clock=1795474544\nsystemd=yes\nfree=3807\nfree=200\nfree=900\nholder=apache2\nrelease:\nID=debian\nVERSION_ID="13"\n`;
+    const said = `clock=1795474544\nsystemd=yes\nmachine=0123456789abcdef0123456789abcdef\nfree=3807\nfree=200\nfree=900\nholder=apache2\nrelease:\nID=debian\nVERSION_ID="13"\n`;
     expect(parseInspection(said)).toEqual({
       release: { id: 'debian', version: '13', name: 'debian 13' },
       systemd: true,
       ipv6: false,
+      machineId: '0123456789abcdef0123456789abcdef',
       freeMiB: 200,
       clock: 1795474544,
       portHolders: ['apache2'],
     });
+  });
+
+  it.each(['machine=uninitialized\n', 'machine=\n', ''])('knows no machine by %j', (said) => {
+    expect(parseInspection(`${said}release:\n`).machineId).toBeNull();
   });
 
   it('finds every PHP', () => {

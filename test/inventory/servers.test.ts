@@ -5,6 +5,8 @@ import type { Trx } from '../../src/inventory/database.js';
 import { Keyring } from '../../src/inventory/keyring.js';
 import { controllerId, refuseMissingKeys } from '../../src/inventory/keys.js';
 import { serverLogin } from '../../src/inventory/logins.js';
+import * as machines from '../../src/inventory/machines.js';
+import * as places from '../../src/inventory/places.js';
 import * as servers from '../../src/inventory/servers.js';
 import * as tenants from '../../src/inventory/tenants.js';
 import { failureOf, onBothDatabases } from './databases.js';
@@ -48,6 +50,72 @@ onBothDatabases('A server', (database) => {
       hostKeyFingerprint: 'SHA256:one',
     });
     expect(await add({ address: '198.18.0.3' })).toMatchObject({ address: '198.18.0.3', hostKey: null });
+  });
+
+  test('is not moved while an operation is at work on it, or waits to be', async () => {
+    const { inventory } = database;
+    await add();
+    const enrolling = { root: 'enrol-1', tenant: 'default', server: 'v1', site: null, priority: 'default' } as const;
+    await write((trx) => places.enter(trx, { ...enrolling, exclusive: true }));
+    await write((trx) => places.enter(trx, { ...enrolling, root: 'enrol-2', exclusive: true }));
+    for (const moved of [{ address: '198.18.0.9' }, { port: 2222 }, { user: 'admin' }]) {
+      expect(await failureOf(add(moved))).toMatchObject({
+        type: 'Busy',
+        message: expect.stringContaining('root@198.18.0.2:22'),
+        details: { holder: 'enrol-1', next: expect.stringContaining('chom op cancel enrol-1') },
+      });
+    }
+    expect(await servers.byId(inventory.db, 'v1')).toMatchObject(web1);
+    expect(await add()).toMatchObject({ id: 'v1' });
+    await write((trx) => places.release(trx, { root: 'enrol-1', server: 'v1' }));
+    expect(await failureOf(add({ user: 'admin' }))).toMatchObject({ type: 'Busy', details: { holder: 'enrol-2' } });
+    await write((trx) => places.release(trx, { root: 'enrol-2', server: 'v1' }));
+    expect(await add({ user: 'admin' })).toMatchObject({ id: 'v1', user: 'admin' });
+  });
+
+  test('is one machine under one name', async () => {
+    const [one, two] = ['0'.repeat(32), '1'.repeat(32)];
+    const { db } = database.inventory;
+    const key = { hostKey: 'ssh-ed25519 one', fingerprint: 'SHA256:one' };
+    const pinned = async (id: string, over: Partial<servers.NewServer> = {}) => {
+      const { id: known } = await add({ id, name: id, ...over });
+      await write((trx) => servers.pinHostKey(trx, known, key));
+    };
+    const identify = (id: string, machineId: string) => write((trx) => machines.identify(trx, id, machineId));
+    const status = (id: string, to: 'active' | 'failed' | 'removed') => write((trx) => servers.setStatus(trx, id, to));
+    await write((trx) => tenants.add(trx, { id: 't2', name: 'other' }));
+    await pinned('v1');
+    await pinned('v2', { address: '198.18.0.3' });
+    await pinned('v3', { tenant: 't2' });
+    expect(await identify('v1', one)).toBeNull();
+    expect(await identify('v1', one)).toBeNull();
+    // Nobody reads the machine's own id out of the inventory.
+    expect((await servers.byId(db, 'v1')).machine).toMatch(/^(?!0{32})[0-9a-f]{64}$/);
+    const twin = { name: 'v1', address: '198.18.0.2', status: 'enrolling', foreign: false };
+    expect(await identify('v2', one)).toEqual(twin);
+    // By the second name nobody gets in any more, also not after that.
+    expect(await servers.byId(db, 'v2')).toMatchObject({ hostKey: null, hostKeyFingerprint: null, machine: null });
+    expect(await failureOf(identify('v2', one))).toMatchObject({ type: 'HostKeyUnconfirmed' });
+    expect(await identify('v3', one)).toMatchObject({ foreign: true });
+    // Copies of an image: one has another id, the other another key.
+    await pinned('v2', { address: '198.18.0.3' });
+    expect(await identify('v2', two)).toBeNull();
+    await add({ id: 'v4', name: 'v4' });
+    await write((trx) => servers.pinHostKey(trx, 'v4', { hostKey: 'ssh-ed25519 four', fingerprint: 'SHA256:four' }));
+    expect(await identify('v4', one)).toBeNull();
+    // An enrolment that failed keeps no name from the machine; when it is taken up again it is the one that is refused.
+    await status('v1', 'failed');
+    await pinned('v3', { tenant: 't2' });
+    expect(await identify('v3', one)).toBeNull();
+    await status('v3', 'active');
+    await pinned('v1');
+    expect(await identify('v3', one)).toBeNull();
+    expect(await identify('v1', one)).toMatchObject({ foreign: true, status: 'active' });
+    await status('v3', 'removed');
+    await pinned('v1');
+    expect(await identify('v1', one)).toBeNull();
+    // A name that is given to another address is no longer this machine.
+    expect(await add({ id: 'v5', name: 'v1', address: '198.18.0.8' })).toMatchObject({ id: 'v1', machine: null });
   });
 
   test('that was removed and comes back gives no uid a second time', async () => {

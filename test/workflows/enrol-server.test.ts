@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import type { serverActivities } from '../../src/activities/server.js';
+import { serverActivities } from '../../src/activities/server.js';
 import { fence } from '../../src/activities/workplace.js';
 import { newOperationId, randomId, submit } from '../../src/client/submit.js';
 import * as credentials from '../../src/inventory/credentials.js';
@@ -112,4 +112,28 @@ test('a host key that is confirmed is pinned before anybody logs in, and the ser
   expect(done.slice(0, 3)).toEqual(['learnHostKey', 'pinHostKey', 'checkServer']);
   expect(done.at(-1)).toBe('activateServer');
   expect(known).toMatchObject({ hostKey: OFFERED.hostKey, hostKeyFingerprint: FINGERPRINT });
+});
+
+test('an enrolment that was overtaken by another address before it had its place connects to neither', async () => {
+  const { done, made } = steps();
+  const { learnHostKey } = serverActivities(chom.deps);
+  const [server, name] = [`srv-${randomId(9)}`, `web-${randomId(5)}`];
+  const login = { tenant: 'default', name, port: 22, user: 'root' };
+  const add = async (address: string) =>
+    await chom.inventory.transaction(async (trx) => void (await servers.add(trx, { id: server, address, ...login })));
+  await add('192.0.2.1');
+  const input = serverPlan.parse({ server, ...login, address: '192.0.2.1', hostKey: FINGERPRINT });
+  // Another `chom server add` of that name, in the moment between.
+  await add('192.0.2.2');
+  const id = newOperationId('enrol-server');
+  const asked = { kind: 'enrol-server', input, summary: 'enrol', tenant: 'default', server, serverName: name } as const;
+  await submit(chom, { ...asked, exclusive: true }, id);
+  await chom.withWorker({ ...made, learnHostKey }, async () => {
+    await expect(chom.temporal.workflow.getHandle(id).result()).rejects.toThrow();
+  });
+  await chom.replayed(id);
+  const row = await operations.byId(chom.inventory.db, id);
+  expect(row).toMatchObject({ outcome: 'failed', failureType: 'Conflict' });
+  expect(row.details).toMatchObject({ server: name, cause: expect.stringContaining('root@192.0.2.2:22') as string });
+  expect(done).toEqual([]);
 });

@@ -6,6 +6,7 @@ import { askVersions, inspect, parseInspection, parseVersions, supportOf, type I
 import { installPackages, optionalPackages } from '../host/packages.js';
 import { bootstrapPhp } from '../host/php-fpm.js';
 import { stateDirectories } from '../host/state.js';
+import { askNextUid } from '../host/uids.js';
 import type { Trx } from '../inventory/database.js';
 import * as events from '../inventory/events.js';
 import * as machines from '../inventory/machines.js';
@@ -112,9 +113,11 @@ export function serverSetupActivities(deps: Deps) {
       const place = await serverPlace(step, plan);
       const { release } = await inspected(place);
       const { ipv6: _, ...versions } = parseVersions(await ask(place, 'Asking for versions', askVersions()));
+      const nextUid = Number(await ask(place, 'Asking for uids', askNextUid()));
       const { server, tenant, name, firewall, updates = false, swap = false, logrotate = true } = plan;
       await inventory.fenced(fence(step), async (trx) => {
         await servers.recordFacts(trx, server, { os: release.id, osVersion: release.version, versions });
+        await servers.learnNextUid(trx, server, nextUid);
         await servers.setStatus(trx, server, 'active');
         if (firewall !== undefined) await servers.setProtection(trx, server, { firewall, updates, swap, logrotate });
         await operations.commitOperation(trx, step.operation);

@@ -44,12 +44,13 @@ export function siteActivities(deps: Deps) {
       });
     },
 
-    /** @throws Conflict a user, group, uid or directory that CHOM has not made for this site */
+    /** @throws Conflict a user, group, uid or directory that CHOM has not made for this site; a uid that was another's */
     async createUser(step: StepContext, plan: SitePlan): Promise<void> {
       const place = await siteServer(deps, step, plan);
       for (let tries = 1; ; tries += 1) {
         const { uid } = await sites.byId(inventory.db, plan.site);
         const output = await place.job(`create-user-${uid}`, createUser({ site: plan.site, uid }));
+        if (output.exit === EXIT.uidUsed) throw usedUid(place.name, uid, output.stderr);
         if (output.exit !== EXIT.uidTaken || tries === MOST_UIDS_TRIED) {
           expectOk(output, place, `Creating user ${plan.site}`, EXIT_TYPES);
           return;
@@ -163,6 +164,16 @@ export function siteActivities(deps: Deps) {
 function phpSite({ site, domain, type, php }: SitePlan): PhpSite {
   if (php === null) throw failure('Bug', `Site ${domain} runs no PHP`);
   return { site, domain, type, version: php };
+}
+
+/** The inventory gives each uid once: one that comes again is from a copy that has forgotten. */
+function usedUid(server: string, uid: number, said: string) {
+  const [last = ''] = said.trimEnd().split('\n').slice(-1);
+  return failure('Conflict', `Uid ${uid} on ${server} belonged to another site: ${last.slice(0, 300)}`, {
+    server,
+    cause: 'This inventory is an old copy: what it gives out next was given out before',
+    next: `chom server adopt ${server} --confirm ${server}`,
+  });
 }
 
 function noRelay(server: string): string {

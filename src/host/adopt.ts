@@ -2,6 +2,14 @@ import { failure } from '../workflows/failures.js';
 import { CLAIMS } from './claim.js';
 import type { Connection } from './connection.js';
 import { sh } from './shell.js';
+import { askNextUid } from './uids.js';
+
+/** What a server knows, and whoever takes it over has to. */
+export interface Known {
+  claims: KnownClaim[];
+  /** Below it a site may have had every uid. */
+  nextUid: number;
+}
 
 /** A claim as a server knows it. */
 export interface KnownClaim {
@@ -14,14 +22,15 @@ const LOCK_SECONDS = 30;
 const BUSY = 3;
 
 /** See `Host.adopt`. Under the server's lock, exclusively: no change of whoever held it so far is under way. */
-export async function adopt(connection: Connection, controller: string, signal?: AbortSignal): Promise<KnownClaim[]> {
+export async function adopt(connection: Connection, controller: string, signal?: AbortSignal): Promise<Known> {
   const server = connection.login.name;
   const script = sh`umask 077
-[ -d ${CLAIMS} ] || exit 0
+[ -d ${CLAIMS} ] || { ${askNextUid()}; exit 0; }
 cd ${CLAIMS}
 exec 7>>server.lock 6<.
 flock -x -w ${LOCK_SECONDS} 7 || exit ${BUSY}
 flock 6
+${askNextUid()} || exit 1
 for file in server site-*; do
   case $file in *.lock | *.new) continue ;; esac
   [ -f "$file" ] || continue
@@ -48,10 +57,11 @@ sync .`;
   return parse(stdout.toString());
 }
 
-function parse(text: string): KnownClaim[] {
-  const lines = text.split('\n').filter((line) => line !== '');
-  return lines.map((line) => {
+function parse(text: string): Known {
+  const [nextUid, ...lines] = text.split('\n').filter((line) => line !== '');
+  const claims = lines.map((line) => {
     const [file = '', epoch = ''] = line.split(' ');
     return { scope: file.replace('-', '/'), epoch: Number(epoch) };
   });
+  return { claims, nextUid: Number(nextUid) };
 }

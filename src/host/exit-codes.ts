@@ -22,6 +22,8 @@ export const EXIT = {
   packageManagerBusy: 89,
   /** The uid that the inventory gave is somebody else's on this server. */
   uidTaken: 90,
+  /** It belonged to another site here. */
+  uidUsed: 91,
 } as const;
 
 /** What they mean, for `expectOk`. */
@@ -37,4 +39,5 @@ export const EXIT_TYPES: Readonly<Record<(typeof EXIT)[keyof typeof EXIT], Failu
   [EXIT.sourceUnavailable]: 'SourceUnavailable',
   [EXIT.packageManagerBusy]: 'PackageManagerBusy',
   [EXIT.uidTaken]: 'Conflict',
+  [EXIT.uidUsed]: 'Conflict',
 };

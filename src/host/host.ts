@@ -1,4 +1,4 @@
-import type { KnownClaim } from './adopt.js';
+import type { Known } from './adopt.js';
 import type { Script } from './shell.js';
 
 /** Whom a change on a host is made for. The host refuses every change whose claim is stale (docs/operations.md). */
@@ -66,10 +66,10 @@ export interface Host {
    */
   silence(claim: Claim, options?: { signal?: AbortSignal }): Promise<void>;
   /**
-   * Makes `controller` the one whose claims the server accepts; returns all claims that it knows. Done again it changes
-   * nothing. Failures: those of a connection, Busy, CommandFailed.
+   * Makes `controller` the one whose claims the server accepts; returns all claims that it knows, and the first uid that
+   * it does not. Done again it changes nothing. Failures: those of a connection, Busy, CommandFailed.
    */
-  adopt(controller: string, options?: { signal?: AbortSignal }): Promise<KnownClaim[]>;
+  adopt(controller: string, options?: { signal?: AbortSignal }): Promise<Known>;
   /**
    * Stops every unit of the operation's slice and waits until no process of them is left. `except`: an attempt (as `Job`
    * names it) whose jobs run on.

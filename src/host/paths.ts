@@ -14,6 +14,8 @@ export const paths = {
   recovery: '/var/lib/chom/recovery',
   /** One file per site that CHOM made here, with its uid: what is not listed here is not ours to touch. */
   sites: '/var/lib/chom/sites',
+  /** Every uid that a site ever got here, see uids.ts. */
+  uids: '/var/lib/chom/uids',
   /** Whom the server belongs to, see claim.ts. */
   claims: '/var/lib/chom/claims/server',
   /** One empty file per program that CHOM itself installed. */

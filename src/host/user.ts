@@ -2,6 +2,7 @@ import type { SitePlan } from '../workflows/plans.js';
 import { EXIT } from './exit-codes.js';
 import { documentRoot, paths } from './paths.js';
 import { sh, type Script } from './shell.js';
+import { noteUid, refuseUsedUid } from './uids.js';
 
 /** The Linux user of a site: named by its id, with the uid that the inventory gave it, for user and group alike. */
 export interface SiteUser {
@@ -11,7 +12,7 @@ export interface SiteUser {
 
 /**
  * Makes user, group and directories. A mark below `/var/lib/chom/sites` is written first and says that they are ours:
- * whatever has the name or the uid without it is somebody else's (`conflict`, `uidTaken`), and nothing is touched.
+ * whatever has the name or the uid without it is somebody else's (`conflict`, `uidTaken`, `uidUsed`), and nothing is touched.
  */
 export function createUser({ site, uid }: SiteUser): { check: Script; act: Script } {
   const root = paths.root(site);
@@ -36,13 +37,16 @@ conflict() {
   [ $# -lt 2 ] || exit "$2"
   exit ${EXIT.conflict}
 }
-install -d -m 0700 ${paths.sites} || fail ${`cannot write ${paths.sites}`} ${paths.state}
+install -d -m 0700 ${[paths.sites, paths.locks]} || fail ${`cannot write ${paths.sites}`} ${paths.state}
 if [ "$(cat ${mark} 2>/dev/null)" != ${uid} ]; then
   ! getent passwd ${site} >&2 || conflict ${`user ${site}`}
   ! getent group ${site} >&2 || conflict ${`group ${site}`}
+  # Before it is looked for as a user: a stranger's can be passed over, one of a site that this inventory forgot must not.
+  ${refuseUsedUid({ site, uid })}
   ! getent passwd ${uid} >&2 || conflict ${`a user with uid ${uid}`} ${EXIT.uidTaken}
   ! getent group ${uid} >&2 || conflict ${`a group with gid ${uid}`} ${EXIT.uidTaken}
   if [ -e ${root} ] || [ -L ${root} ]; then conflict ${root}; fi
+  ${noteUid({ site, uid })} || { code=$?; [ $code -ne ${EXIT.uidUsed} ] || exit $code; fail ${`cannot write ${paths.uids}`} ${paths.state}; }
   echo ${uid} >${`${mark}.new`} && sync ${`${mark}.new`} && mv -fT ${`${mark}.new`} ${mark} && sync ${paths.sites} ||
     fail ${`cannot write ${mark}`} ${paths.state}
 fi

@@ -146,6 +146,11 @@ export async function setProtection(trx: Trx, id: string, protection: Protection
   await update(trx, id, { protection: JSON.stringify(protection) });
 }
 
+/** A host has seen UIDs below this one: none of them is given out again. It only grows. */
+export async function learnNextUid(trx: Trx, id: string, nextUid: number): Promise<void> {
+  await trx.updateTable('servers').set({ nextUid }).where('id', '=', id).where('nextUid', '<', nextUid).execute();
+}
+
 /** On a removed server nothing is owed any more. */
 export async function setStatus(trx: Trx, id: string, status: ServerStatus): Promise<void> {
   await update(trx, id, { status });

@@ -126,6 +126,14 @@ onBothDatabases('A server', (database) => {
     expect(await add({ id: 'v3', name: 'other', address: '198.18.0.4' })).toMatchObject({ nextUid: 20_000 });
   });
 
+  test('gives out no uid that its host has seen', async () => {
+    const { db } = database.inventory;
+    await add();
+    await write((trx) => servers.learnNextUid(trx, 'v1', 20_008));
+    await write((trx) => servers.learnNextUid(trx, 'v1', 20_003));
+    expect((await servers.byId(db, 'v1')).nextUid).toBe(20_008);
+  });
+
   test('knows what of its protection is wanted, once it was said', async () => {
     expect(await add()).toMatchObject({ protection: null });
     const wanted = { firewall: true, updates: false, swap: true, logrotate: false };

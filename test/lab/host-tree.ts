@@ -1,10 +1,10 @@
 import type { LabHost } from '../../lab/index.js';
 
-/** What CHOM may change on a host, beside its own records of jobs, claims and locks. */
+/** What CHOM may change on a host, beside its own records of jobs, claims, locks and used uids. */
 const PLACES = '/etc /srv /usr/local /opt /root /home /var/lib/chom /var/spool/cron /var/log/nginx';
 /** Copies that the tools for users keep of what was before, and logs that grow by themselves. */
 const PASSING = '-name "*-" -o -name "*.log" -o -name .pwd.lock -o -name .updated -o -path /etc/mtab';
-const RECORDS = '/var/lib/chom/jobs /var/lib/chom/claims /var/lib/chom/locks';
+const RECORDS = '/var/lib/chom/jobs /var/lib/chom/claims /var/lib/chom/locks /var/lib/chom/uids';
 
 /**
  * Everything of a host that a change could leave behind: files with mode, owner, target and content, users, units,

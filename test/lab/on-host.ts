@@ -58,11 +58,11 @@ export async function preparations(host: LabHost, facts: NginxFacts): Promise<{ 
   return [stateDirectories(), bootstrapNginx(foreign, facts), rotateLogs(), bootstrapPhp()];
 }
 
-/** Everything that a change could leave behind: files by content, users, units, processes but PHP's idle ones; not the records of jobs. */
+/** Everything that a change could leave behind: files by content, users, units, processes but PHP's idle ones; not the records of jobs and uids. */
 export async function snapshot(host: LabHost): Promise<string> {
   return await ask(
     host,
-    sh`find /etc /srv /usr/local /var/lib/chom /var/log/nginx /run/chom-php/ /var/spool/cron -printf '%p %y %m %u:%g %l\n' 2>/dev/null | grep -v -E -e '^/var/lib/chom/(locks|jobs|claims)' -e '[.]log ' -e '^/run/chom-php/ ' | sort
+    sh`find /etc /srv /usr/local /var/lib/chom /var/log/nginx /run/chom-php/ /var/spool/cron -printf '%p %y %m %u:%g %l\n' 2>/dev/null | grep -v -E -e '^/var/lib/chom/(locks|jobs|claims|uids)' -e '[.]log ' -e '^/run/chom-php/ ' | sort
 find /etc /srv /usr/local -type f ! -name '*-' ! -name .updated -exec sha256sum {} + | sort -k 2
 cat /etc/passwd /etc/group
 systemctl list-units --no-legend --plain 'chom-*.service' 'nginx*' 'php[0-9]*' | awk '{ print $1, $3, $4 }'

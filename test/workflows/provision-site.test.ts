@@ -1,9 +1,13 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { probeActivities } from '../../src/activities/probe.js';
-import type { siteActivities } from '../../src/activities/site.js';
+import { siteActivities } from '../../src/activities/site.js';
 import { newOperationId, randomId, submit } from '../../src/client/submit.js';
+import { EXIT } from '../../src/host/exit-codes.js';
+import type { Host, Job } from '../../src/host/host.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
+import * as servers from '../../src/inventory/servers.js';
+import * as sites from '../../src/inventory/sites.js';
 import type { SitePlan } from '../../src/workflows/plans.js';
 import type { StepContext } from '../../src/workflows/step.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
@@ -55,14 +59,13 @@ const site = (): SitePlan => ({
   ...{ aliases: [], type: 'php', php: '8.4', tls: false, source: { kind: 'placeholder' } },
 });
 
-async function provision(publish: (attempt: number) => void) {
+async function provision(publish: (attempt: number) => void, own: Partial<Steps> = {}, plan = site()) {
   const { done, made } = steps(publish);
-  const plan = site();
   const id = newOperationId('provision-site');
   const { tenant, server, serverName, domain } = plan;
   const request = { kind: 'provision-site', input: plan, summary: 'provision', tenant, server, serverName } as const;
   await submit(chom, { ...request, site: plan.site, domain }, id);
-  await chom.withWorker(made, async () => {
+  await chom.withWorker({ ...made, ...own }, async () => {
     await chom.temporal.workflow
       .getHandle(id)
       .result()
@@ -105,4 +108,36 @@ test('[PS-02] has 3 attempts, and then goes back step by step', async () => {
   expect(done).toEqual([...forward, 'unpublishSite', 'stopPhp', 'forgetFiles', 'removeUser']);
   const emitted = (await events.list(chom.inventory.db, { operation: id })).map(({ type }) => type);
   expect(emitted).toEqual(['SiteProvisioningFailed', 'Alert']);
+});
+
+test('a uid that its server gave to another site before ends it at once, and says that the inventory is an old copy', async () => {
+  const plan = { ...site(), php: null, type: 'static' as const };
+  const { server: id, serverName: name, tenant } = plan;
+  await chom.inventory.transaction(async (trx) => {
+    await servers.add(trx, { id, tenant, name, address: '192.0.2.7', port: 22, user: 'root' });
+    await servers.setStatus(trx, id, 'active');
+  });
+  const jobs: string[] = [];
+  const host: Partial<Host> = {
+    name,
+    async job({ step }: Job) {
+      jobs.push(step.split('/')[1] ?? '');
+      const refused = step.includes('create-user');
+      const stderr = refused ? 'uid 20000 was given to site sbeforeaaa before\n' : '';
+      return { exit: refused ? EXIT.uidUsed : 0, stdout: '', stderr, already: false, milliseconds: 1 };
+    },
+    stop: async () => {},
+  };
+  const hosts = { ...chom.deps.hosts, for: async () => host as Host };
+  const { reserveSite, createUser, removeUser } = siteActivities({ ...chom.deps, hosts });
+  const { row, waits, done } = await provision(() => {}, { reserveSite, createUser, removeUser }, plan);
+  expect(row).toMatchObject({ outcome: 'failed', failureType: 'Conflict', warnings: [] });
+  expect(row.reason).toContain(`Uid 20000 on ${name} belonged to another site`);
+  expect(row.details).toMatchObject({
+    server: name,
+    cause: expect.stringContaining('old copy') as string,
+    next: `chom server adopt ${name} --confirm ${name}`,
+  });
+  expect([waits, done, jobs]).toEqual([[CLOCK], [], ['create-user-20000', 'remove-user']]);
+  expect((await sites.byId(chom.inventory.db, plan.site)).status).toBe('failed');
 });

@@ -46,12 +46,15 @@ export function wantedPackages({ php, more }: Packages): string[] {
   ];
 }
 
+/** As long as a new server's own first updates may take. */
+const LOCK_SECONDS = 600;
+
 /**
  * Installs what is missing, and asks nobody: existing configuration files stay, the package manager's locks are waited
- * for, an interrupted installation is completed first. What CHOM brought itself is marked below `installed/`, for only
+ * for (`waitSeconds`), an interrupted installation is completed first. What CHOM brought itself is marked below `installed/`, for only
  * that is its to configure as a whole. Exit codes: packageManagerBusy, diskFull, lockTimeout.
  */
-export function installPackages(packages: Packages): { check: Script; act: Script } {
+export function installPackages(packages: Packages, waitSeconds = LOCK_SECONDS): { check: Script; act: Script } {
   const find = missingPackages(wantedPackages(packages));
   return {
     check: sh`export LC_ALL=C
@@ -61,13 +64,22 @@ ${find}
     act: sh`export LC_ALL=C DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a
 ${find}
 ${serviceLock('packages', 600)}
-refuse() {
+# Prints who holds a lock of a package manager; fails where nobody does.
+holder() {
   for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
-    if [ -e "$lock" ] && grep -q ":$(stat -c %i "$lock") " /proc/locks; then
-      echo 'another package manager is at work on the server' >&2
-      exit ${EXIT.packageManagerBusy}
-    fi
+    [ -e "$lock" ] || continue
+    pid=$(awk -v inode=":$(stat -c %i "$lock")" '$2 != "->" && substr($6, length($6) - length(inode) + 1) == inode { print $5; exit }' /proc/locks)
+    [ -n "$pid" ] || continue
+    echo "$(cat "/proc/$pid/comm" 2>/dev/null || echo 'another package manager') (pid $pid) holds $lock"
+    return 0
   done
+  return 1
+}
+refuse() {
+  if who=$(holder); then
+    echo "$who" >&2
+    exit ${EXIT.packageManagerBusy}
+  fi
   for place in /var/cache/apt /usr /var/lib/dpkg; do
     if [ "$(df -P -m "$place" | awk 'NR == 2 { print $4 }')" -lt 64 ]; then
       echo "no space is left for $place" >&2
@@ -79,11 +91,18 @@ refuse() {
 }
 apt() {
   # Descriptor 9 is the lock: a service that a package starts must not keep it.
-  apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef \
+  apt-get -q -y -o ${`DPkg::Lock::Timeout=${waitSeconds}`} -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confdef \
     --no-install-recommends "$@" 9>&- </dev/null >&2
 }
 # A new server's own first start installs packages too.
-if command -v cloud-init >/dev/null; then timeout 600 cloud-init status --wait >/dev/null 2>&1; fi
+if command -v cloud-init >/dev/null; then timeout ${waitSeconds} cloud-init status --wait >/dev/null 2>&1; fi
+# dpkg waits for nobody, and apt not for all of its locks.
+waited=0
+while who=$(holder); do
+  [ $waited -lt ${waitSeconds} ] || { echo "$who" >&2; exit ${EXIT.packageManagerBusy}; }
+  waited=$((waited + 1))
+  sleep 1
+done
 install -d -m 0700 ${paths.installed}
 dpkg --configure -a --force-confold 9>&- </dev/null >&2 || refuse 'an interrupted installation cannot be completed: dpkg --configure -a'
 packages=$(missing)

@@ -87,7 +87,7 @@ describe('the scripts', () => {
   it('ask nobody while packages are installed, and wait for whoever installs others', () => {
     const text = installPackages({ php: '8.4', more: ['nftables', 'unattended-upgrades'] }).act.script.toString();
     expect(text).toContain('DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a');
-    expect(text).toContain('-o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold');
+    expect(text).toContain("-o 'DPkg::Lock::Timeout=600' -o Dpkg::Options::=--force-confold");
     expect(text).toContain("'php8.4-fpm'");
     expect(text).toContain("-f '${db:Status-Status}'");
   });

@@ -1,4 +1,4 @@
-import { setCurrentDetails } from '@temporalio/workflow';
+import { setCurrentDetails, workflowInfo } from '@temporalio/workflow';
 import type { Cause } from './causes.js';
 import type { OperationKind } from './step.js';
 import { describeProgress, type Progress, type Question, type StepProgress } from './progress.js';
@@ -8,9 +8,9 @@ export class Board {
   readonly progress: Progress;
   private late = false;
 
-  constructor(operation: string, kind: OperationKind, attempts: number) {
+  constructor(kind: OperationKind, attempts: number) {
     const nothing = { steps: [], warnings: [], question: null };
-    this.progress = { operation, kind, attempts, attempt: 1, committed: false, ...nothing };
+    this.progress = { operation: workflowInfo().workflowId, kind, attempts, attempt: 1, committed: false, ...nothing };
   }
 
   /** Adds a step; its index is its position, from 1. */

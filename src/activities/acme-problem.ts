@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { failure, type FailureDetails, type FailureType } from '../workflows/failures.js';
+import { messageOf } from '../workflows/thrown.js';
 
 /**
  * What each ACME error type means for an operation (RFC 8555 §6.7; `alreadyReplaced` RFC 9773; `invalidProfile` is
@@ -127,7 +128,7 @@ export function authorityFailure(error: unknown, authority: string, doing: strin
     return failure(type, `Could not ${doing}: ${authority} answered ${error.message}${until}`, details);
   }
   if (error instanceof ApplicationFailure) return error;
-  const message = printable(error instanceof Error ? error.message : String(error));
+  const message = printable(messageOf(error));
   return failure('AuthorityError', `Could not ${doing}: ${authority} gave an unexpected answer: ${message}`);
 }
 

@@ -3,6 +3,7 @@ import * as certificates from '../inventory/certificates.js';
 import { failure } from '../workflows/failures.js';
 import type { CertificatePlan } from '../workflows/plans.js';
 import type { StepContext } from '../workflows/step.js';
+import { messageOf } from '../workflows/thrown.js';
 import { asAccount, prepareAccount } from './acme-account.js';
 import { AcmeProblem, authorityFailure, failureType } from './acme-problem.js';
 import { type Account, type Authority, openAuthority, type Order } from './authority.js';
@@ -46,7 +47,7 @@ export function certificateOrderActivities(deps: Deps) {
       return await opened;
     } catch (error) {
       opened = undefined;
-      const cause = error instanceof Error ? error.message : String(error);
+      const cause = messageOf(error);
       throw failure('InvalidInput', 'The certificate authority is not set up', {
         cause,
         next: 'set CHOM_ACME_DIRECTORY and CHOM_ACME_CA_FILE, and start the worker again',
@@ -207,7 +208,7 @@ function readChain(chain: string) {
     return readCertificate(chain);
   } catch (error) {
     throw failure('AuthorityError', 'What the authority sent as the certificate is none', {
-      cause: error instanceof Error ? error.message : String(error),
+      cause: messageOf(error),
     });
   }
 }

@@ -9,6 +9,7 @@ import { serverLogin } from '../inventory/logins.js';
 import { failure } from '../workflows/failures.js';
 import type { ServerPlan } from '../workflows/plans.js';
 import type { StepContext } from '../workflows/step.js';
+import { messageOf } from '../workflows/thrown.js';
 import type { Deps } from './deps.js';
 import { ask, change } from './host-step.js';
 import type { Noted } from './server-setup.js';
@@ -25,7 +26,7 @@ export function serverProtectionActivities(deps: Deps) {
       const host = await hosts.withKey(plan.server, { privateKey, keyId });
       await host.read(sh`:`, { signal: Context.current().cancellationSignal });
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       throw failure('ProbeFailed', `Through its new firewall CHOM no longer gets in to ${plan.name}: ${why}`, {
         server: plan.name,
         cause: 'Something that the rules do not let through; the server takes them back by itself',

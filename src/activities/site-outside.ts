@@ -3,6 +3,7 @@ import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Certificate } from '../inventory/certificates.js';
 import { failureDetails } from '../workflows/failures.js';
+import { messageOf } from '../workflows/thrown.js';
 import type { Finding } from '../workflows/inspection.js';
 import { covers, renewalDue } from './certificate-facts.js';
 import type { Deps } from './deps.js';
@@ -115,7 +116,7 @@ async function frontPage(address: string, name: string): Promise<number> {
 }
 
 function problem(check: string, error: unknown): Finding {
-  if (!(error instanceof ApplicationFailure)) return wrong(check, String(error), 'chom op list');
+  if (!(error instanceof ApplicationFailure)) return wrong(check, messageOf(error), 'chom op list');
   const { cause, next } = failureDetails(error);
   return wrong(check, error.message, next ?? 'chom op list', cause);
 }

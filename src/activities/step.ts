@@ -4,6 +4,7 @@ import * as operations from '../inventory/operations.js';
 import { refuseForeign } from '../inventory/ownership.js';
 import { failure, isFailureType } from '../workflows/failures.js';
 import type { StepContext } from '../workflows/step.js';
+import { nameAndMessageOf } from '../workflows/thrown.js';
 import { isUnreadable } from '../workflows/unreadable.js';
 import type { Deps } from './deps.js';
 import { fence } from './workplace.js';
@@ -87,7 +88,7 @@ function asFailure(deps: Deps, step: StepContext, error: unknown, cancelled: Abo
     { operation: step.operation, step: step.label, attempt: step.attempt, err: error },
     'unexpected error',
   );
-  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const message = nameAndMessageOf(error);
   return failure('Unexpected', `${step.label}: ${message.slice(0, 500)}`, {
     step: step.label,
     cause: 'A defect in CHOM or something it does not expect; the worker has logged where.',

@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { failure } from '../workflows/failures.js';
+import { messageOf } from '../workflows/thrown.js';
 import type { Chom } from './open.js';
 import { newOperationId, submit, type Request } from './submit.js';
 
@@ -15,7 +16,7 @@ export async function askFor(chom: Chom, request: Request, id = newOperationId(r
   } catch (error) {
     if (error instanceof ApplicationFailure) throw error;
     throw failure('TemporalUnavailable', `Operation ${id} is asked for, but Temporal did not start it`, {
-      cause: error instanceof Error ? error.message : String(error),
+      cause: messageOf(error),
       next: `chom op watch ${id}: a worker starts it within minutes of Temporal's return; or: chom op cancel ${id}`,
     });
   }

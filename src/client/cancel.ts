@@ -1,6 +1,7 @@
 import * as operations from '../inventory/operations.js';
 import type { Operation } from '../inventory/operations.js';
 import { failure } from '../workflows/failures.js';
+import { messageOf } from '../workflows/thrown.js';
 import type { Chom } from './open.js';
 import { deathOf, refuseElsewhere, type Death } from './settle.js';
 import { wakeOperations } from './wake.js';
@@ -43,7 +44,7 @@ async function requestCancel(chom: Chom, row: Operation): Promise<void> {
   } catch (error) {
     const unknown = error instanceof Error && error.name === 'WorkflowNotFoundError';
     throw failure(unknown ? 'NotFound' : 'TemporalUnavailable', `Operation ${id} could not be asked to stop`, {
-      cause: unknown ? 'Temporal knows no such workflow, or it has ended' : String(error),
+      cause: unknown ? 'Temporal knows no such workflow, or it has ended' : messageOf(error),
       next: unknown ? `chom op settle ${id}` : `chom op show ${id}`,
     });
   }

@@ -4,6 +4,7 @@ import type { DataConverter } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { Keyring } from '../inventory/keyring.js';
 import { failure } from '../workflows/failures.js';
+import { messageOf } from '../workflows/thrown.js';
 import { payloadCodec } from './payload-codec.js';
 
 /** Where Temporal is: what operations' rows remember as their cluster and namespace. */
@@ -44,7 +45,7 @@ function loaded(overrideEnvVars: Record<string, string>): ReturnType<typeof load
     return loadClientConnectConfig({ overrideEnvVars });
   } catch (error) {
     throw failure('InvalidInput', 'The settings of the Temporal connection cannot be read', {
-      cause: error instanceof Error ? error.message : String(error),
+      cause: messageOf(error),
       next: 'correct the TEMPORAL_* variable, or the profile and the files that temporal.toml names',
     });
   }
@@ -61,7 +62,7 @@ export async function connectTo(options: ConnectionOptions): Promise<Connection>
     return await Connection.connect({ ...options, connectTimeout: '5 seconds' });
   } catch (error) {
     throw failure('TemporalUnavailable', `Temporal does not answer at ${options.address}`, {
-      cause: error instanceof Error ? error.message : String(error),
+      cause: messageOf(error),
       next: 'chom dev (a Temporal server for one machine), or set TEMPORAL_ADDRESS or TEMPORAL_PROFILE',
     });
   }

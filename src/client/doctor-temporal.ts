@@ -2,6 +2,7 @@ import { Connection } from '@temporalio/client';
 import proto from '@temporalio/proto';
 import type { Config } from '../config.js';
 import { SEARCH_ATTRIBUTES } from '../workflows/names.js';
+import { messageOf } from '../workflows/thrown.js';
 import type { Cli } from './cli.js';
 import { temporalSettings } from './connection.js';
 import type { Known } from './doctor-inventory.js';
@@ -32,7 +33,7 @@ export async function examineTemporal(
   try {
     connection = await Connection.connect({ ...connectionOptions, connectTimeout: '5 seconds' });
   } catch (error) {
-    const cause = error instanceof Error ? error.message : String(error);
+    const cause = messageOf(error);
     const next = 'chom dev (a Temporal server for one machine), or set TEMPORAL_ADDRESS or TEMPORAL_PROFILE';
     return [{ name: 'temporal', state: 'wrong', message: `Temporal does not answer at ${address}`, cause, next }];
   }
@@ -138,5 +139,5 @@ function priorityFinding(probe: QueueProbe | string): Finding {
 function reasonOf(error: unknown): string {
   const details: unknown = Reflect.get(Object(error), 'details');
   if (typeof details === 'string' && details !== '') return details;
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { failureDetails } from '../workflows/failures.js';
+import { messageOf } from '../workflows/thrown.js';
 import type { Finding } from '../workflows/inspection.js';
 import type { Output } from './output.js';
 import { EXIT } from './problem.js';
@@ -44,7 +45,7 @@ function describe(findings: readonly Finding[]): string {
 /** A failure as a finding. */
 export function wrong(name: string, error: unknown): Finding {
   if (!(error instanceof ApplicationFailure)) {
-    return { name, state: 'wrong', message: error instanceof Error ? error.message : String(error) };
+    return { name, state: 'wrong', message: messageOf(error) };
   }
   const { cause, next } = failureDetails(error);
   return { name, state: 'wrong', message: error.message, cause, next };

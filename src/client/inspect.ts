@@ -2,6 +2,7 @@ import { WorkflowFailedError } from '@temporalio/client';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
+import { messageOf } from '../workflows/thrown.js';
 import type { Report } from '../workflows/inspection.js';
 import { parseDomain } from './domain.js';
 import { parseServerName } from './names.js';
@@ -54,7 +55,7 @@ async function inspected(chom: Chom, type: 'inspectServer' | 'inspectSite', id: 
 
 function unavailable(name: string, error: unknown) {
   return failure('TemporalUnavailable', `Temporal did not let a worker look at ${name}`, {
-    cause: error instanceof Error ? error.message : String(error),
+    cause: messageOf(error),
     next: 'chom doctor',
   });
 }

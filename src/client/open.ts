@@ -8,6 +8,7 @@ import type { Keyring } from '../inventory/keyring.js';
 import { refuseMissingKeys } from '../inventory/keys.js';
 import * as tenants from '../inventory/tenants.js';
 import { failure } from '../workflows/failures.js';
+import { messageOf } from '../workflows/thrown.js';
 import type { TemporalAddress } from './connection.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -84,7 +85,7 @@ export async function openChom(environment: Environment = process.env): Promise<
 async function prepareHome(directory: string): Promise<void> {
   const unusable = (error: unknown) =>
     failure('InvalidInput', `CHOM's data directory ${directory} cannot be used`, {
-      cause: error instanceof Error ? error.message : String(error),
+      cause: messageOf(error),
       next: 'set CHOM_HOME to a directory of yours',
     });
   try {

@@ -2,6 +2,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { CommanderError } from 'commander';
 import type { Operation } from '../inventory/operations.js';
 import { failureDetails, isFailureType, type FailureType } from '../workflows/failures.js';
+import { nameAndMessageOf } from '../workflows/thrown.js';
 import { facts, printable } from './text.js';
 
 /** What ends a command, for people and for programs. */
@@ -48,7 +49,7 @@ export function problemOf(error: unknown, operation: string | null = null): Prob
   }
   return {
     type: 'Bug',
-    message: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+    message: nameAndMessageOf(error),
     server: null,
     step: null,
     cause: 'A defect in CHOM, or something that it does not expect: please report it.',

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, readdir, rm } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
 import { failure } from '../workflows/failures.js';
+import { messageOf } from '../workflows/thrown.js';
 import { cacheDirectory, filledOnce } from './programs/cache.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -71,7 +72,7 @@ async function fillFromFirst(program: Program, directory: string, say: (line: st
     }
     for (const name of await readdir(directory)) await rm(join(directory, name), { recursive: true, force: true });
   }
-  const cause = last instanceof Error ? last.message : String(last);
+  const cause = messageOf(last);
   throw failure('NotFound', `${program.name} is not on this machine and could not be got`, {
     cause,
     next: `install ${program.name}, or set ${program.setting} to its path`,

@@ -8,6 +8,7 @@ import { msToTs } from '@temporalio/common/lib/time.js';
 import proto from '@temporalio/proto';
 import { failure } from '../workflows/failures.js';
 import { SEARCH_ATTRIBUTES } from '../workflows/names.js';
+import { messageOf } from '../workflows/thrown.js';
 import { ended } from './worker-process.js';
 
 /** Temporal's development server as `chom dev` and the tests run it. */
@@ -116,7 +117,7 @@ async function answers(server: ChildProcess, address: string, logFile: string): 
     } catch (error) {
       if (server.exitCode !== null || Date.now() > deadline) {
         throw failure('TemporalUnavailable', `The Temporal development server did not start at ${address}`, {
-          cause: error instanceof Error ? error.message : String(error),
+          cause: messageOf(error),
           next: `look into ${logFile}`,
         });
       }

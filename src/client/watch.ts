@@ -5,6 +5,7 @@ import { whereabouts, type Whereabouts } from '../inventory/whereabouts.js';
 import { failure } from '../workflows/failures.js';
 import type { Question, StepProgress } from '../workflows/progress.js';
 import { describeLine, WAIT_LABEL } from '../workflows/line.js';
+import { messageOf } from '../workflows/thrown.js';
 import type { Chom } from './open.js';
 import { nobodyTakes } from './pollers.js';
 import { probeProgress, type ProgressProbe } from './progress-probe.js';
@@ -133,7 +134,7 @@ export async function answer(chom: Chom, id: string, question: Question, value: 
     await temporal.withDeadline(Date.now() + ANSWER_MS, tell);
   } catch (error) {
     throw failure('TemporalUnavailable', `The answer did not reach operation ${id}`, {
-      cause: error instanceof Error ? error.message : String(error),
+      cause: messageOf(error),
       next: `chom op watch ${id} asks again, as long as it waits`,
     });
   }

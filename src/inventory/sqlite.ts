@@ -12,6 +12,7 @@ import {
   SqliteQueryCompiler,
 } from 'kysely';
 import { failure } from '../workflows/failures.js';
+import { messageOf } from '../workflows/thrown.js';
 import { retrying } from './faults.js';
 import { ReadingDriver } from './reading.js';
 
@@ -55,7 +56,7 @@ function createFile(file: string): void {
     closeSync(openSync(file, 'a', 0o600));
   } catch (error) {
     throw failure('InventoryUnavailable', `The inventory ${file} cannot be opened`, {
-      cause: error instanceof Error ? error.message : String(error),
+      cause: messageOf(error),
     });
   }
 }

@@ -1,5 +1,6 @@
 import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure, TimeoutFailure } from '@temporalio/workflow';
 import { failure, failureDetails, isFailureType, type FailureDetails, type FailureType } from './failures.js';
+import { nameAndMessageOf } from './thrown.js';
 
 /** A failure as it is recorded and shown. */
 export interface Cause {
@@ -23,7 +24,7 @@ export function causeOf(error: unknown): Cause {
   if (error instanceof ApplicationFailure && isFailureType(error.type)) {
     return { type: error.type, message: error.message, details: failureDetails(error) };
   }
-  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const message = nameAndMessageOf(error);
   return { type: 'Bug', message, details: { cause: 'A defect in CHOM: please report it with the operation id.' } };
 }
 

@@ -25,7 +25,7 @@ export interface ConnectionLog {
 export interface ConnectionOptions {
   gate: LoginGate;
   log: ConnectionLog;
-  /** Without a command for so long, the connection is closed. */
+  /** Without a command for so long, the connection is closed, also where no login succeeded. */
   idleMilliseconds: number;
   /** Told then, so that keys which are no longer used do not stay in memory. */
   onIdle: () => void;
@@ -68,11 +68,11 @@ export function createConnection(login: Login, { gate, log, idleMilliseconds, on
 
   function rest(): void {
     clearTimeout(idle);
-    if (busy > 0 || client === null) return;
+    if (busy > 0 || closing.signal.aborted) return;
     idle = setTimeout(() => {
       const open = client;
       client = null;
-      void open?.then(end);
+      void open?.then(end, () => undefined);
       onIdle();
     }, idleMilliseconds);
     idle.unref();

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
+import { createConnection } from '../../src/host/connection.js';
+import type { LoginGate } from '../../src/host/login-gate.js';
 import { createHosts } from '../../src/host/pool.js';
 import { sh } from '../../src/host/shell.js';
 import { sshServer, tcpServer } from './ssh-server.js';
@@ -44,6 +46,26 @@ async function hostOver(exec: Parameters<typeof sshServer>[0]) {
   closers.push(server.close, () => hosts.close());
   return { server, hosts, host: await hosts.for('1') };
 }
+
+it('is forgotten with its key after a while without use, whether or not a login succeeded', async () => {
+  const server = await sshServer((channel) => shell(channel));
+  closers.push(server.close);
+  for (const letsIn of [true, false]) {
+    const gate: LoginGate = {
+      pass: async (_, logIn) => {
+        if (letsIn) return await logIn();
+        throw new Error('the server is away');
+      },
+    };
+    let forgotten = 0;
+    const onIdle = () => void (forgotten += 1);
+    const connection = createConnection(server.login, { gate, log, idleMilliseconds: 50, onIdle });
+    closers.push(() => connection.close());
+    const { exit } = await connection.run({ script: sh`:`, limitSeconds: 30 }).catch(() => ({ exit: null }));
+    expect(exit).toBe(letsIn ? 0 : null);
+    await expect.poll(() => forgotten).toBe(1);
+  }
+});
 
 describe('read', () => {
   it('gives output and exit code, and nothing of what the login shell says', async () => {

@@ -42,6 +42,8 @@ export type InventoryLocation = { url: string } | { file: string };
 export interface InventoryOptions {
   /** How long a busy or absent database is waited for. */
   patienceMilliseconds?: number;
+  /** A connection to PostgreSQL that says nothing for so long is given up; 40 s unless told. */
+  silenceMilliseconds?: number;
   /** False: leave the schema as it is. */
   migrate?: boolean;
 }
@@ -53,7 +55,9 @@ export interface InventoryOptions {
 export async function openInventory(where: InventoryLocation, options: InventoryOptions = {}): Promise<Inventory> {
   const patience = options.patienceMilliseconds ?? 20_000;
   const { reading, writing } =
-    'url' in where ? postgresDialects(where.url, patience) : sqliteDialects(where.file, patience);
+    'url' in where
+      ? postgresDialects(where.url, patience, options.silenceMilliseconds)
+      : sqliteDialects(where.file, patience);
   const plugins = [new CamelCasePlugin()];
   const db = new Kysely<Schema>({ dialect: reading, plugins });
   const writer = new Kysely<Schema>({ dialect: writing, plugins });

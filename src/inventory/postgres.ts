@@ -1,3 +1,5 @@
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { CompiledQuery, type Dialect, type Driver, PostgresDialect, type PostgresDialectConfig } from 'kysely';
 import { Pool, types } from 'pg';
 import { ReadingDriver } from './reading.js';
@@ -9,18 +11,28 @@ const INT8 = 20;
 const READERS = 4;
 const WRITERS = 4;
 
+/**
+ * Longer than any query may take (`statement_timeout`) or a connection lies idle. The server's own limits say nothing of
+ * one that is gone without a word: TCP alone waits for it for a quarter of an hour.
+ */
+const SILENCE_MS = 40_000;
+
 /** One pool that can only read, one that writes. */
-export function postgresDialects(url: string, patience: number): { reading: Dialect; writing: Dialect } {
+export function postgresDialects(
+  url: string,
+  patience: number,
+  silence = SILENCE_MS,
+): { reading: Dialect; writing: Dialect } {
   return {
     reading: new InventoryDialect(
-      poolOf(url, READERS, 'set default_transaction_read_only = on'),
+      poolOf(url, silence, READERS, 'set default_transaction_read_only = on'),
       (driver) => new ReadingDriver(driver, patience),
     ),
-    writing: new InventoryDialect(poolOf(url, WRITERS, 'set synchronous_commit = on'), (driver) => driver),
+    writing: new InventoryDialect(poolOf(url, silence, WRITERS, 'set synchronous_commit = on'), (driver) => driver),
   };
 }
 
-function poolOf(url: string, max: number, setUp: string): PostgresDialectConfig {
+function poolOf(url: string, silence: number, max: number, setUp: string): PostgresDialectConfig {
   const pool = () => {
     const made = new Pool({
       connectionString: url,
@@ -37,13 +49,24 @@ function poolOf(url: string, max: number, setUp: string): PostgresDialectConfig 
     });
     // A connection that breaks, idle or in use, fails at its next query; without listeners it would end the process.
     made.on('error', () => undefined);
-    made.on('connect', (client) => client.on('error', () => undefined));
+    made.on('connect', (client) => {
+      client.on('error', () => undefined);
+      endWhenSilent(client.connection.stream, silence);
+    });
     return Promise.resolve(made);
   };
   return {
     pool,
     onCreateConnection: async (connection) => void (await connection.executeQuery(CompiledQuery.raw(setUp))),
   };
+}
+
+/** What was under way on it fails as with any connection that is lost. */
+function endWhenSilent(stream: Duplex, silence: number): void {
+  if (!(stream instanceof Socket)) return;
+  stream.setTimeout(silence, () => {
+    stream.destroy(new Error(`Connection terminated: PostgreSQL said nothing for ${silence / 1000} s`));
+  });
 }
 
 const getTypeParser: typeof types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>

@@ -10,6 +10,7 @@ import { openInventory } from '../../src/inventory/database.js';
 import * as tenants from '../../src/inventory/tenants.js';
 import { failure } from '../../src/workflows/failures.js';
 import { failureOf, onBothDatabases, onDatabase } from './databases.js';
+import { startSilentProxy } from '../workflows/silent-proxy.js';
 import { query } from './postgres.js';
 
 onBothDatabases('The inventory', (database) => {
@@ -114,6 +115,29 @@ onDatabase('postgres', 'A lost connection', (database) => {
     expect(runs).toBe(2);
     await query(where.url, `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'chom'`);
     expect((await tenants.list(inventory.db)).map(({ name }) => name)).toEqual(['a', 'default']);
+  });
+
+  test('that fell silent is given up like one that broke', async () => {
+    const url = new URL('url' in database.where ? database.where.url : '');
+    const proxy = await startSilentProxy(join(url.searchParams.get('host') ?? '', '.s.PGSQL.5432'));
+    try {
+      url.searchParams.delete('host');
+      url.host = proxy.address;
+      const inventory = await database.open({ silenceMilliseconds: 500 }, { url: url.href });
+      let runs = 0;
+      await inventory.transaction(async (trx) => {
+        runs += 1;
+        await tenants.add(trx, { id: 'a', name: 'a' });
+        if (runs === 1) proxy.silence();
+        await tenants.add(trx, { id: 'b', name: 'b' });
+      });
+      expect(runs).toBe(2);
+      expect(await tenants.list(inventory.db)).toHaveLength(3);
+      proxy.silence();
+      expect((await tenants.list(inventory.db)).map(({ name }) => name)).toEqual(['a', 'b', 'default']);
+    } finally {
+      await proxy.close();
+    }
   });
 
   test('in a commit is reported as an unknown outcome', async () => {

@@ -1,7 +1,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { freePort } from '../../lab/ports.js';
 
-/** A way to Temporal that can fall silent. */
+/** A way to a server that can fall silent. */
 export interface SilentProxy {
   address: string;
   /** Connections stay open, and nothing of them arrives any more. Those that are made afterwards work. */
@@ -9,34 +9,35 @@ export interface SilentProxy {
   close(): Promise<void>;
 }
 
-/** `target`: where Temporal is, `host:port`. */
+/** `target`: where the server is, `host:port`, or the path of its socket. */
 export async function startSilentProxy(target: string): Promise<SilentProxy> {
-  const [host = '', targetPort = ''] = target.split(':');
+  const [host = '', port] = target.split(':');
+  const to = port === undefined ? { path: target } : { host, port: Number(port) };
   const open = new Set<Socket>();
   let through = new Set<Socket>();
   const server: Server = createServer((socket) => {
-    const further = connect(Number(targetPort), host);
-    for (const [from, to] of [
+    const further = connect(to);
+    for (const [from, onto] of [
       [socket, further],
       [further, socket],
     ] as const) {
       open.add(from);
       through.add(from);
-      from.on('data', (chunk) => through.has(from) && to.write(chunk));
-      from.on('error', () => to.destroy());
+      from.on('data', (chunk) => through.has(from) && onto.write(chunk));
+      from.on('error', () => onto.destroy());
       from.on('close', () => {
         open.delete(from);
-        to.destroy();
+        onto.destroy();
       });
     }
   });
-  const port = await freePort();
+  const own = await freePort();
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
+    server.listen(own, '127.0.0.1', resolve);
   });
   return {
-    address: `127.0.0.1:${port}`,
+    address: `127.0.0.1:${own}`,
     silence: () => void (through = new Set()),
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

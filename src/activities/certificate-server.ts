@@ -4,7 +4,7 @@ import { askNginxFacts, parseNginxFacts, publishSite } from '../host/nginx-site.
 import * as certificates from '../inventory/certificates.js';
 import * as sites from '../inventory/sites.js';
 import type { CertificatePlan } from '../workflows/plans.js';
-import type { StepContext } from '../workflows/step.js';
+import { workOf, type StepContext } from '../workflows/step.js';
 import type { PendingChallenge } from './certificate-order.js';
 import type { Deps } from './deps.js';
 import { ask, change } from './host-step.js';
@@ -71,12 +71,14 @@ export function certificateServerActivities(deps: Deps) {
 
 /** The name of this operation's key and certificate on the server. */
 function candidate(step: StepContext, { site }: CertificatePlan): host.Candidate {
-  return { site, candidate: createHash('sha256').update(step.operation).digest('hex').slice(0, 16) };
+  return { site, candidate: createHash('sha256').update(workOf(step)).digest('hex').slice(0, 16) };
 }
 
 /** A file that only this operation on this controller's servers answers with. */
 function probeFile({ controller }: Deps, step: StepContext): host.ChallengeFile {
-  const content = createHash('sha256').update(`${controller}\0${step.operation}`).digest('base64url');
+  const content = createHash('sha256')
+    .update(`${controller}\0${workOf(step)}`)
+    .digest('base64url');
   return { token: `probe-${content.slice(0, 16)}`, content };
 }
 

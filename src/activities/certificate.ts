@@ -7,7 +7,7 @@ import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import { isVoid, triedBy } from '../inventory/tries.js';
 import { failure } from '../workflows/failures.js';
-import { CERTIFICATE, type CertificatePlan } from '../workflows/plans.js';
+import { CERTIFICATE, UNDO, type CertificatePlan } from '../workflows/plans.js';
 import type { StepContext } from '../workflows/step.js';
 import { covers, renewalDue } from './certificate-facts.js';
 import { certificateOrderActivities, type PendingChallenge } from './certificate-order.js';
@@ -112,6 +112,8 @@ export function certificateActivities(deps: Deps) {
         await certificates.markInstalled(trx, id);
         // What was owed is there; what this operation is itself a try of is done with its outcome.
         await obligations.cancel(trx, { site, name: CERTIFICATE }, triedBy(step.operation));
+        // What one that failed left of its own is in the way no more; taken back now, it would take this one's TLS along.
+        await obligations.cancel(trx, { site, name: UNDO });
         const { names, serial, fingerprint, issuer, notBefore, notAfter } = await certificates.byId(trx, id);
         const data = { certificate: id, names, serial, fingerprint, issuer, notBefore, notAfter };
         await events.emit(trx, { operation: step.operation, type: 'CertificateIssued', tenant, server, site, data });

@@ -1,6 +1,9 @@
 import * as events from '../inventory/events.js';
 import * as operations from '../inventory/operations.js';
 import type { Member, Taken } from '../inventory/operations.js';
+import * as remains from '../inventory/remains.js';
+import type { Remains } from '../inventory/remains.js';
+import type { UndoPlan } from '../workflows/plans.js';
 import type { StepContext } from '../workflows/step.js';
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { Deps } from './deps.js';
@@ -41,6 +44,11 @@ export function settlingActivities(deps: Deps) {
           return;
         throw error;
       }
+    },
+
+    /** What this operation is to take back of another one, the newest step first; nothing where that is owed no more. */
+    async lookWhatIsLeft(step: StepContext, _plan: UndoPlan): Promise<Remains[]> {
+      return await remains.ofTry(inventory.db, keyring, step.operation);
     },
 
     /** Tells, once, that an operation cannot be settled yet, and why. */

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
 import * as operations from '../inventory/operations.js';
 import { refuseForeign } from '../inventory/ownership.js';
+import * as remains from '../inventory/remains.js';
 import { failure, isFailureType } from '../workflows/failures.js';
 import type { StepContext } from '../workflows/step.js';
 import { nameAndMessageOf } from '../workflows/thrown.js';
@@ -25,7 +26,7 @@ export function stepActivity(deps: Deps, activity: StepActivity) {
       // Index 0: the operation's own beginning and end, which look after their fence themselves.
       if (step.index > 0) await enter(deps, step, args);
       const result = await activity(step, ...args);
-      if (step.undoes !== undefined) await undone(deps, step);
+      if (step.undoes !== undefined || step.takesBack) await undone(deps, step);
       return result;
     } catch (error) {
       throw asFailure(deps, step, error, context.cancellationSignal);
@@ -52,8 +53,9 @@ async function enter(deps: Deps, step: StepContext, args: readonly unknown[]): P
 }
 
 async function undone(deps: Deps, step: StepContext): Promise<void> {
-  const { operation, undoes = 0, goesOn = false } = step;
+  const { operation, undoes = 0, goesOn = false, takesBack } = step;
   await deps.inventory.fenced(fence(step), async (trx) => {
+    if (takesBack) return await remains.takenBack(trx, operation, takesBack);
     await operations.markUndone(trx, { operation, step: undoes, goesOn });
   });
 }

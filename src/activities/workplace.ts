@@ -42,6 +42,8 @@ export async function workplace(deps: Deps, step: StepContext, server: string, s
   // What is taken back may still be at work, where its worker died or its time was up: nothing runs beside an undo but
   // what its own attempt began, before its worker died. That is followed.
   if (step.undoes !== undefined) await host.stop(step.root, { signal, except: attempt });
+  // Of an operation that ended the same: nothing runs beside what takes it back.
+  if (step.takesBack) await host.stop(step.takesBack.root, { signal });
   return {
     name: host.name,
     read: async (script, options) => await host.read(script, { ...options, signal }),

@@ -11,6 +11,7 @@ export { issueCertificate } from './new-certificate.js';
 export { addTenant } from './tenant.js';
 export { adoptServer } from './adopt.js';
 export { settleOperation } from './settle.js';
+export { takeBackNow } from './tries.js';
 export { cancelOperation } from './cancel.js';
 export { answer, watch, type Seen, type WatchOptions } from './watch.js';
 export { failureDetails, isFailureType, type FailureDetails, type FailureType } from '../workflows/failures.js';

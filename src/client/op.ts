@@ -7,6 +7,7 @@ import { whereabouts, type Whereabouts } from '../inventory/whereabouts.js';
 import { describeLine } from '../workflows/line.js';
 import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
+import { UNDO } from '../workflows/plans.js';
 import { cancelOperation } from './cancel.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
@@ -14,11 +15,10 @@ import { tellLogin } from './first-login.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
 import { logsCommand } from './logs.js';
 import { parseOperationId } from './names.js';
+import { settleCommand } from './op-settle.js';
 import { describeOwed, obligationDocument, operationDocument, statusOf, targetOf, tookOf } from './operation.js';
 import { describeProblem, problemOfOperation } from './problem.js';
 import { howFar } from './progress-probe.js';
-import { confirm } from './confirm.js';
-import { settleOperation } from './settle.js';
 import { describeStep, shownSteps } from './step-tree.js';
 import { facts, quoted, table } from './text.js';
 
@@ -58,15 +58,7 @@ export function opCommand(program: Command, cli: Cli): void {
     .description('ask an operation to stop and to take back what it did')
     .addHelpText('after', '\nExample:\n  chom op cancel provision-site-abcdefghijkl')
     .action(action(cli, cancel));
-  op.command('settle')
-    .argument('<id>')
-    .description('bring an operation to its end whose workflow was terminated or lost; workers do so by themselves')
-    .option('--abandon', 'do not wait for a server that is away: record what was not undone')
-    .option('--confirm <id>', 'the operation id again, for --abandon without a terminal')
-    .option(...FOLLOW_OPTIONS.detach)
-    .option(...FOLLOW_OPTIONS.timeout)
-    .addHelpText('after', '\nExample:\n  chom op settle provision-site-abcdefghijkl')
-    .action(action(cli, settle));
+  settleCommand(op, cli);
   logsCommand(op, cli);
 }
 
@@ -100,7 +92,8 @@ async function list(session: Session, options: ListOptions): Promise<void> {
 async function standing(db: Db, operation: Operation, line: Whereabouts | null): Promise<string> {
   if (line) return `waiting, ${line.position} of ${line.waiting}`;
   const status = statusOf(operation);
-  const [owed] = status === 'deferred' ? await obligations.stillOpen(db, { operation: operation.id }) : [];
+  const open = status === 'deferred' ? await obligations.stillOpen(db, { operation: operation.id }) : [];
+  const owed = open.find(({ name }) => name !== UNDO);
   return owed ? `${status} until ${owed.due}` : status;
 }
 
@@ -186,19 +179,4 @@ async function cancel(session: Session, text: string): Promise<void> {
   const next = `Asked to stop; it takes back what it did. Next: chom op watch ${id}`;
   session.output.say(status === 'cancelled' ? 'Cancelled before it began.' : next);
   session.output.data({ operation: id, status }, '');
-}
-
-interface SettleOptions extends Pick<FollowOptions, 'detach' | 'timeout'> {
-  abandon?: boolean;
-  confirm?: string;
-}
-
-async function settle(session: Session, text: string, options: SettleOptions): Promise<number> {
-  parseTimeout(options.timeout);
-  const id = parseOperationId(text);
-  const { abandon = false } = options;
-  if (abandon) await confirm(session, id, options.confirm);
-  const chom = await session.open();
-  await settleOperation(chom, id, { abandon });
-  return await follow(session, chom, id, options);
 }

@@ -3,6 +3,7 @@ import type { Obligation } from '../inventory/obligations.js';
 import type { Operation } from '../inventory/operations.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
+import { UNDO } from '../workflows/plans.js';
 import { problemOfOperation } from './problem.js';
 import { duration } from './text.js';
 
@@ -40,8 +41,12 @@ export function obligationDocument({ operation, name, due, tries }: Obligation):
 }
 
 /** When what is still owed is tried, for people; the first of several. */
-export function describeOwed([owed]: readonly Obligation[]): string | undefined {
-  return owed && `${owed.name} is tried again ${Date.parse(owed.due) > Date.now() ? `at ${owed.due}` : 'now'}`;
+export function describeOwed([owed, ...more]: readonly Obligation[]): string | undefined {
+  if (!owed) return undefined;
+  const what = owed.name === UNDO ? `what ${owed.operation} left` : owed.name;
+  const how = owed.name === UNDO ? 'taken back' : 'tried again';
+  const also = more.length > 0 ? ` (and ${more.length} more)` : '';
+  return `${what} is ${how} ${Date.parse(owed.due) > Date.now() ? `at ${owed.due}` : 'now'}${also}`;
 }
 
 /** What it works on, for people. */

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import * as obligations from '../inventory/obligations.js';
 import * as places from '../inventory/places.js';
 import * as servers from '../inventory/servers.js';
 import type { Server } from '../inventory/servers.js';
@@ -11,6 +12,7 @@ import { confirm } from './confirm.js';
 import { tellFindings } from './findings.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
 import { parsePort, parseServerName } from './names.js';
+import { describeOwed, obligationDocument } from './operation.js';
 import type { Chom } from './open.js';
 import { readPrivateKey } from './private-key.js';
 import { makeRecoveryKey } from './recovery-key.js';
@@ -205,6 +207,7 @@ async function tell({ inventory }: Chom, server: Server): Promise<Told> {
   const inState = (state: 'running' | 'waiting') =>
     line.filter((place) => place.state === state).map(({ root }) => root);
   const [atWork, inLine] = [inState('running'), inState('waiting')];
+  const owed = await obligations.stillOpen(inventory.db, { server: server.id });
   const text = facts([
     ['server', server.name],
     ['id', server.id],
@@ -220,8 +223,10 @@ async function tell({ inventory }: Chom, server: Server): Promise<Told> {
     ['sites', hosted.join(', ')],
     ['at work', atWork.join(', ')],
     ['in line', inLine.join(', ')],
+    ['owed', describeOwed(owed)],
   ]);
-  return { document: { server: { ...serverDocument(server), sites: hosted, atWork, inLine } }, text };
+  const document = { ...serverDocument(server), sites: hosted, atWork, inLine };
+  return { document: { server: { ...document, obligations: owed.map(obligationDocument) } }, text };
 }
 
 function serverDocument(server: Server): object {

@@ -1,11 +1,14 @@
+import type { Db } from '../inventory/database.js';
 import * as obligations from '../inventory/obligations.js';
 import type { Obligation } from '../inventory/obligations.js';
 import * as operations from '../inventory/operations.js';
+import * as remains from '../inventory/remains.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import * as tries from '../inventory/tries.js';
-import { CERTIFICATE, certificatePlan } from '../workflows/plans.js';
-import { isOn } from './settle.js';
+import { CERTIFICATE, certificatePlan, UNDO, type UndoPlan } from '../workflows/plans.js';
+import type { Chom } from './open.js';
+import { isOn, refuseElsewhere } from './settle.js';
 import { submit, type Request, type Submitter } from './submit.js';
 import type { Failed } from './sweep.js';
 
@@ -21,10 +24,8 @@ export async function tryOwed(chom: Submitter, now = Date.now(), failures: Faile
   for (const owed of await obligations.due(inventory.db, at)) {
     try {
       if (!isOn(temporal, await operations.byId(inventory.db, owed.operation))) continue;
-      const request = await requestOf(chom, owed);
-      if (request === null) continue;
-      const id = await inventory.transaction(async (trx) => await tries.next(trx, owed, at));
-      if (id !== null) tried.push(await submit(chom, request, id));
+      const id = await tryOne(chom, owed, at);
+      if (id !== null) tried.push(id);
     } catch (error) {
       failures.push({ what: `Try ${owed.name} of ${owed.operation}`, error });
     }
@@ -32,12 +33,61 @@ export async function tryOwed(chom: Submitter, now = Date.now(), failures: Faile
   return tried;
 }
 
+/** Asks for the next try of what is due at `at` (ISO-8601 UTC). Null: one is at work on it, or nobody here knows how. */
+async function tryOne(chom: Submitter, owed: Obligation, at: string): Promise<string | null> {
+  const request = await requestOf(chom, owed);
+  if (request === null) return null;
+  const id = await chom.inventory.transaction(async (trx) => await tries.next(trx, owed, at));
+  return id === null ? null : await submit(chom, request, id);
+}
+
+/**
+ * Has what an operation left on its server taken back now, also where nobody tries that any more. Returns the id of the
+ * operation that does, which may be at work already; null where the operation has not ended, or left nothing.
+ * @throws NotFound; Conflict it was started on another Temporal; TemporalUnavailable
+ */
+export async function takeBackNow(chom: Chom, id: string): Promise<string | null> {
+  const row = await operations.byId(chom.inventory.db, id, chom);
+  if (row.outcome === null) return null;
+  const key = { operation: id, name: UNDO };
+  const at = new Date().toISOString();
+  const owed = await chom.inventory.transaction(async (trx) => {
+    await remains.hasten(trx, id, at);
+    return await obligations.find(trx, key);
+  });
+  if (owed?.state !== 'open') return null;
+  const temporal = await chom.temporal();
+  refuseElsewhere(row, temporal);
+  const asked = await tryOne({ ...chom, temporal }, owed, at);
+  if (asked !== null) return asked;
+  // Somebody else was faster, who may have counted it and not asked yet: asking twice is asking once.
+  const counted = (await obligations.find(chom.inventory.db, key)) ?? owed;
+  return (await tryOne({ ...chom, temporal }, counted, at)) ?? tries.tryId(key, counted.tries);
+}
+
 /** What is asked for to meet an obligation; nobody waits for it. Null: a newer CHOM knows what it is. */
 async function requestOf({ inventory }: Submitter, owed: Obligation): Promise<Request | null> {
+  if (owed.name === UNDO) return await undoRequest(inventory.db, owed);
   if (owed.name !== CERTIFICATE) return null;
   const { id, tenant, domain, server } = await sites.byId(inventory.db, String(owed.targets['site']));
   const { name: serverName } = await servers.byId(inventory.db, server);
   const input = certificatePlan.parse({ site: id, tenant, server, serverName, names: owed.targets['names'] });
   const what = { kind: 'issue-certificate', summary: `Issue a certificate for ${domain}`, priority: 'low' } as const;
   return { ...what, input, tenant, server, serverName, site: id, domain };
+}
+
+/** Its work is found by its id: by the operation that owes it, not by what that one's row says of it when it is due. */
+async function undoRequest(db: Db, { operation }: Obligation): Promise<Request> {
+  const { tenant, server, site } = await operations.byId(db, operation);
+  const { name: serverName } = server === null ? { name: '' } : await servers.byId(db, server);
+  const known = (await sites.list(db, { tenant })).find(({ id }) => id === site);
+  return {
+    kind: 'undo-operation',
+    summary: `Take back what ${operation} left on ${serverName}`,
+    priority: 'low',
+    input: { tenant, server, site } satisfies UndoPlan,
+    ...{ tenant, server, serverName },
+    ...(site !== null && { site }),
+    ...(known && { domain: known.domain }),
+  };
 }

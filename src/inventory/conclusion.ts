@@ -4,6 +4,7 @@ import { type Fence, superseded, type Trx } from './database.js';
 import * as events from './events.js';
 import * as obligations from './obligations.js';
 import * as places from './places.js';
+import * as remains from './remains.js';
 import type { Outcome, ServerStatus, SiteStatus } from './schema.js';
 import * as secrets from './secrets.js';
 import * as servers from './servers.js';
@@ -74,10 +75,12 @@ export async function conclude(
   for (const event of conclusion.events ?? []) {
     await events.emit(trx, { operation: id, tenant, server, site, ...event });
   }
-  for (const obligation of conclusion.obligations ?? []) await obligations.add(trx, { operation: id, ...obligation });
-  await tries.conclude(trx, id, conclusion);
   if (site !== null && conclusion.siteStatus) await settleSite(trx, id, site, conclusion.siteStatus);
   if (server !== null && conclusion.serverStatus) await settleServer(trx, server, conclusion.serverStatus);
+  // After the site, whose failure voids what was owed for it until then.
+  for (const obligation of conclusion.obligations ?? []) await obligations.add(trx, { operation: id, ...obligation });
+  if (outcome !== 'succeeded') await remains.owe(trx, row);
+  await tries.conclude(trx, id, conclusion);
   await uploads.remove(trx, id);
   // Of a success they wait until they were shown.
   if (outcome !== 'succeeded') await secrets.remove(trx, id);

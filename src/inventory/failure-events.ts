@@ -8,6 +8,7 @@ const TYPES: Record<OperationKind, string> = {
   'provision-site': 'SiteProvisioningFailed',
   'issue-certificate': 'CertificateFailed',
   'adopt-server': 'ServerAdoptionFailed',
+  'undo-operation': 'OperationUndoFailed',
 };
 
 /** Why an operation failed. */

@@ -59,7 +59,18 @@ export async function cancel(
   await still.where('operation', 'in', theirs).execute();
 }
 
-/** An open one is due later. `until` is ISO-8601 UTC. */
+/** A void one is owed again. */
+export async function reopen(trx: Trx, key: { operation: string; name: string }): Promise<void> {
+  await trx
+    .updateTable('obligations')
+    .set({ state: 'open' })
+    .where('operation', '=', key.operation)
+    .where('name', '=', key.name)
+    .where('state', '=', 'void')
+    .execute();
+}
+
+/** An open one is due at another time. `until` is ISO-8601 UTC. */
 export async function postpone(trx: Trx, key: { operation: string; name: string }, until: string): Promise<void> {
   await trx
     .updateTable('obligations')
@@ -76,14 +87,18 @@ export async function find(db: Db, key: { operation: string; name: string }): Pr
   return all.find(({ name }) => name === key.name) ?? null;
 }
 
-/** What is still owed for a site, or by an operation and those inside it; the first due first. */
-export async function stillOpen(db: Db, of: { site: string } | { operation: string }): Promise<Obligation[]> {
+/** What is still owed for a site, on a server, or by an operation and those inside it; the first due first. */
+export async function stillOpen(
+  db: Db,
+  of: { site: string } | { server: string } | { operation: string },
+): Promise<Obligation[]> {
   let query = db
     .selectFrom('obligations')
     .innerJoin('operations', 'operations.id', 'obligations.operation')
     .selectAll('obligations')
     .where('obligations.state', '=', 'open');
   if ('site' in of) query = query.where('operations.site', '=', of.site);
+  else if ('server' in of) query = query.where('operations.server', '=', of.server);
   else
     query = query.where((row) => row.or([row('operations.id', '=', of.operation), row('parent', '=', of.operation)]));
   return (await query.orderBy('due').orderBy('obligations.operation').execute()).map(fromRow);

@@ -97,6 +97,17 @@ export async function setStatus(trx: Trx, id: string, status: SiteStatus): Promi
   if (status === 'removed') await freeNames(trx, id);
 }
 
+/** Whether it failed before it was live, and is not gone with its server. */
+export async function isFailed(db: Db, id: string): Promise<boolean> {
+  return (await find(db, id))?.status === 'failed';
+}
+
+/** A site that failed before it was live gives its names back, once nothing of it is left on its server. */
+export async function freeNamesOfFailed(trx: Trx, of: { site: string; createdBy: string }): Promise<void> {
+  const site = await find(trx, of.site);
+  if (site?.status === 'failed' && site.createdBy === of.createdBy) await freeNames(trx, site.id);
+}
+
 export async function freeNames(trx: Trx, id: string): Promise<void> {
   await trx.deleteFrom('siteNames').where('site', '=', id).execute();
 }

@@ -1,4 +1,5 @@
 import { isAway, isFailureType, RETRYABLE } from '../workflows/failures.js';
+import { UNDO } from '../workflows/plans.js';
 import { now } from './clock.js';
 import type { Db, Trx } from './database.js';
 import * as obligations from './obligations.js';
@@ -8,8 +9,14 @@ import type { Outcome } from './schema.js';
 /** After so many tries nobody tries again by himself; each that failed has raised its alert. */
 const MOST_TRIES = 10;
 
-const FIRST_PAUSE_MS = 3_600_000;
-const LONGEST_PAUSE_MS = 24 * 3_600_000;
+/** Between tries, doubling. */
+interface Pauses {
+  firstMs: number;
+  longestMs: number;
+}
+const PAUSES: Pauses = { firstMs: 3_600_000, longestMs: 24 * 3_600_000 };
+/** What lies on a server half-built is not left there a day longer than that is away. */
+const PAUSES_OF_UNDO: Pauses = { firstMs: 300_000, longestMs: 6 * 3_600_000 };
 
 /** However much later the other side wants it. */
 const LATEST_MS = 7 * 24 * 3_600_000;
@@ -69,9 +76,13 @@ export async function conclude(
   if (!tried) return;
   if (ending.outcome === 'succeeded') return void (await obligations.close(trx, tried, 'done'));
   const type = isFailureType(ending.failureType) ? ending.failureType : 'Unexpected';
-  const helps = ending.outcome === 'failed' && (RETRYABLE[type] || isAway(type));
-  if (!helps || tried.n >= MOST_TRIES) return void (await obligations.close(trx, tried, 'void'));
-  const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (tried.n - 1));
+  const undo = tried.name === UNDO;
+  // What an undo meets an operator may mend; and however long its server is away, it lies there still.
+  const helps = ending.outcome === 'failed' && (undo || RETRYABLE[type] || isAway(type));
+  const often = tried.n >= MOST_TRIES && !(undo && isAway(type));
+  if (!helps || often) return void (await obligations.close(trx, tried, 'void'));
+  const { firstMs, longestMs } = undo ? PAUSES_OF_UNDO : PAUSES;
+  const pause = Math.min(longestMs, firstMs * 2 ** (tried.n - 1));
   const asked = Math.min(LATEST_MS, (ending.details?.retryAfterSeconds ?? 0) * 1000);
   await obligations.postpone(trx, tried, new Date(Date.parse(now()) + Math.max(pause, asked)).toISOString());
 }

@@ -2,7 +2,7 @@ import type { Duration } from '@temporalio/common';
 import type { z } from 'zod';
 import type { Owed } from './deferral.js';
 import type { Question } from './progress.js';
-import type { OperationKind } from './step.js';
+import type { OperationKind, Remnant } from './step.js';
 import type { Bounds, Step } from './steps.js';
 
 /** What an operation is, beside its steps. */
@@ -41,6 +41,8 @@ export interface StepOptions<UndoArgs extends unknown[]> {
   /** From here on the operation only goes forward. The step's activity commits it in its own transaction. */
   final?: boolean;
   bounds?: Bounds;
+  /** The step takes back what another operation left. */
+  takesBack?: Remnant;
 }
 
 /** What the steps of an operation are written with. */

@@ -6,3 +6,4 @@ export { issueCertificate } from './issue-certificate.js';
 export { provisionSite } from './provision-site.js';
 export { removeServer } from './remove-server.js';
 export { settleOperation } from './settle-operation.js';
+export { undoOperation } from './undo-operation.js';

@@ -87,6 +87,9 @@ export const removalPlan = z.strictObject({
 /** By this name a site is owed its certificate. */
 export const CERTIFICATE = 'certificate';
 
+/** By this name an operation owes what it could not take back. */
+export const UNDO = 'undo';
+
 export const certificatePlan = z.strictObject({
   site: siteId,
   tenant: z.string(),
@@ -96,6 +99,13 @@ export const certificatePlan = z.strictObject({
   names: z.array(domainName).min(1).max(100),
   /** Ask for a new one even where the installed one is valid and not due. */
   force: z.boolean().optional(),
+});
+
+/** Input of undo-operation; whose work is to be taken back stands in its id (inventory/tries.ts). */
+export const undoPlan = z.strictObject({
+  tenant: z.string(),
+  server: z.string().nullable(),
+  site: z.string().nullable(),
 });
 
 /** Whether sites of a type run PHP. */
@@ -109,6 +119,7 @@ export type SitePlan = z.infer<typeof sitePlan>;
 export type ServerPlan = z.infer<typeof serverPlan>;
 export type RemovalPlan = z.infer<typeof removalPlan>;
 export type CertificatePlan = z.infer<typeof certificatePlan>;
+export type UndoPlan = z.infer<typeof undoPlan>;
 
 /** Input of adopt-server. */
 export const adoptionPlan = z.strictObject({ server: z.string(), tenant: z.string(), name: z.string() });

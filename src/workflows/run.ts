@@ -112,6 +112,7 @@ export class Run<Input> implements Operation {
       ...this.place.context(shown.index, label),
       ...(undo && { undo }),
       ...(options.final && { final: true }),
+      ...(options.takesBack && { takesBack: options.takesBack }),
     };
     if (undo) this.journal.add({ context, undo });
     const act = () => this.attempts.run(shown, step, context, args, options.bounds ?? 'host');

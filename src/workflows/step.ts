@@ -5,6 +5,7 @@ export const OPERATION_KINDS = [
   'remove-server',
   'provision-site',
   'issue-certificate',
+  'undo-operation',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 
@@ -12,6 +13,14 @@ export type OperationKind = (typeof OPERATION_KINDS)[number];
 export interface Undo {
   activity: string;
   args: unknown[];
+}
+
+/** A step of an operation that ended before it was taken back. */
+export interface Remnant {
+  operation: string;
+  /** That operation's root: what still runs on the server runs under its name. */
+  root: string;
+  step: number;
 }
 
 /**
@@ -38,6 +47,13 @@ export interface StepContext {
   undoes?: number;
   /** Of such an undo: the operation does not go back, but will do its steps again. */
   goesOn?: true;
+  /** Set where this step takes back one of another operation, which has ended and left it. */
+  takesBack?: Remnant;
   /** From this step on the operation only goes forward. */
   final?: boolean;
+}
+
+/** The operation whose work the step does, or takes back: things on a server that are one operation's are named by it. */
+export function workOf({ operation, takesBack }: StepContext): string {
+  return takesBack?.operation ?? operation;
 }

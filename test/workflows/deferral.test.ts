@@ -10,7 +10,7 @@ import * as obligations from '../../src/inventory/obligations.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as sites from '../../src/inventory/sites.js';
 import * as tries from '../../src/inventory/tries.js';
-import { CERTIFICATE, type CertificatePlan } from '../../src/workflows/plans.js';
+import { CERTIFICATE, UNDO, type CertificatePlan } from '../../src/workflows/plans.js';
 import type { StepContext } from '../../src/workflows/step.js';
 import { type FakeAuthority, problem, willingAuthority } from '../activities/fake-authority.js';
 import { activeServer, sitePlan } from '../inventory/records.js';
@@ -121,14 +121,19 @@ test('inside another operation a long wait is owed, tried once when it is due, a
 test('is owed no more once the certificate came otherwise, and a try on its way does nothing', async () => {
   await chom.withWorker(steps(), async () => {
     const { child, owed } = await provisioned();
+    // Taken back later, it would take the other one's TLS along.
+    const left = { operation: child, name: UNDO, targets: {}, due: owed.due };
+    await chom.inventory.transaction(async (trx) => await obligations.add(trx, left));
     const tried = await chom.inventory.transaction(async (trx) => await tries.next(trx, owed, owed.due));
     const input = { site, tenant: 'default', server: 'web1', serverName: 'web1', names: [domain] };
     const request = { kind: 'issue-certificate', input, summary: 'a certificate', ...input } as const;
     const byHand = await submit(chom, request);
     await result(byHand);
-    expect(await obligations.find(chom.inventory.db, { operation: child, name: CERTIFICATE })).toMatchObject({
-      state: 'void',
-    });
+    const states = (await obligations.ofOperation(chom.inventory.db, child)).map(({ name, state }) => [name, state]);
+    expect(states).toEqual([
+      [CERTIFICATE, 'void'],
+      [UNDO, 'void'],
+    ]);
     await submit(chom, request, tried ?? '');
     await result(tried ?? '');
     expect(await row(tried ?? '')).toMatchObject({ outcome: 'succeeded', committed: false });

@@ -12,6 +12,7 @@ export interface ScriptedActivities {
 }
 
 export { settleOperation } from '../../src/workflows/settle-operation.js';
+export { undoOperation } from '../../src/workflows/undo-operation.js';
 
 const scripted = steps<ScriptedActivities>();
 

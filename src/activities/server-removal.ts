@@ -1,9 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import { expectOk } from '../host/exit.js';
-import { EXIT_TYPES } from '../host/exit-codes.js';
 import { lowerFirewall } from '../host/firewall.js';
-import { leave, sitesLeft, withdrawMariadb, withdrawNginx } from '../host/leave.js';
+import { sitesLeft, withdrawMariadb, withdrawNginx } from '../host/leave.js';
 import { forgetRotation } from '../host/logrotate.js';
 import { sh } from '../host/shell.js';
 import { removeSwap } from '../host/swap.js';
@@ -76,20 +74,18 @@ export function serverRemovalActivities(deps: Deps) {
       const { user } = await servers.byId(inventory.db, plan.server);
       const key = await ownKey(plan.server);
       const signal = Context.current().cancellationSignal;
-      try {
+      const claim = { controller: deps.controller, scope: 'server', root: step.root, epoch: step.epoch };
+      const leave = async () => {
         const host = await hosts.for(plan.server);
-        const script = leave({ controller: deps.controller, user, key: key?.public ?? null });
-        const output = await host.read(script, { limitSeconds: 50, signal });
-        const { stdout } = expectOk(output, host, 'Leaving', EXIT_TYPES);
-        await hosts.leave(plan.server);
-        const left = stdout.split('\n').filter((line) => line.startsWith('left '));
-        return {
-          warnings: left.map((line) => `${line.slice('left '.length)} on ${plan.name} is not empty, and was left`),
-        };
-      } catch (error) {
-        if (error instanceof ApplicationFailure && error.type === 'LoginRefused') return { warnings: [] };
+        return await host.leave(claim, { user, key: key?.public ?? null }, { signal });
+      };
+      const { left } = await leave().catch((error: unknown) => {
+        if (error instanceof ApplicationFailure && error.type === 'LoginRefused') return { left: [] };
         throw error;
-      }
+      });
+      // Also where an earlier try left, and lost its connection or its worker before it could.
+      await hosts.leave(plan.server);
+      return { warnings: left.map((path) => `${path} on ${plan.name} is not empty, and was left`) };
     },
 
     /** @throws Conflict CHOM still gets in: it is not gone */

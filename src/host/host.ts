@@ -1,4 +1,5 @@
 import type { Known } from './adopt.js';
+import type { Self } from './leave.js';
 import type { Script } from './shell.js';
 
 /** Whom a change on a host is made for. The host refuses every change whose claim is stale (docs/operations.md). */
@@ -70,6 +71,11 @@ export interface Host {
    * it does not. Done again it changes nothing. Failures: those of a connection, Busy, CommandFailed.
    */
   adopt(controller: string, options?: { signal?: AbortSignal }): Promise<Known>;
+  /**
+   * Takes CHOM off the server: its units, its files, its key. Returns what was not empty, and was left. Done again it
+   * finds less to do, or LoginRefused. Failures: those of a connection, StaleClaim, Busy, CommandFailed.
+   */
+  leave(claim: Claim, self: Self, options?: { signal?: AbortSignal }): Promise<{ left: string[] }>;
   /**
    * Stops every unit of the operation's slice and waits until no process of them is left. `except`: an attempt (as `Job`
    * names it) whose jobs run on.

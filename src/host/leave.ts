@@ -1,4 +1,7 @@
-import { EXIT } from './exit-codes.js';
+import { claimFailure, claimFunctions, CLAIMS, isClaimRefusal } from './claim.js';
+import type { Connection } from './connection.js';
+import { expectOk } from './exit.js';
+import type { Claim } from './host.js';
 import { paths } from './paths.js';
 import { nginx } from './nginx-site.js';
 import { publish } from './publish.js';
@@ -58,18 +61,54 @@ export function withdrawMariadb(): { check: Script; act: Script } {
   return { check, act: orJustForget('/usr/sbin/mariadbd', [`${paths.mariadb}/mariadb.conf.d/60-chom.cnf`], act) };
 }
 
+/** Who CHOM is on a server. */
+export interface Self {
+  user: string;
+  /** The line of CHOM's key, null where it has none. */
+  key: string | null;
+}
+
+const LIMIT_SECONDS = 120;
+const REFUSED = 3;
+
 /**
- * The last thing that CHOM does on a server: its units and files go, then its key. It is no job, for a job's record is
- * among what goes. Done again it finds less to do. Prints `left` and what it does not take away because it is not empty.
- * Exit codes: conflict (the server belongs to another installation of CHOM by now).
+ * See `Host.leave`. It is no job, for a job's record is among what goes; the claim is compared all the same, and its
+ * lock held until the last process of this has ended.
  */
-export function leave({ controller, user, key }: { controller: string; user: string; key: string | null }): Script {
-  const claim = `${paths.state}/claims/server`;
+export async function leave(
+  connection: Connection,
+  claim: Claim,
+  self: Self,
+  signal?: AbortSignal,
+): Promise<{ left: string[] }> {
+  const server = connection.login.name;
+  const options = { limitSeconds: LIMIT_SECONDS, ...(signal && { signal }) };
+  const { exit, stdout, stderr, milliseconds } = await connection.run({ script: leaving(claim, self), ...options });
+  const lines = stdout.toString().split('\n').filter(Boolean);
+  if (exit === REFUSED) {
+    const [state = '', holder = ''] = lines.at(-1)?.split(' ') ?? [];
+    if (isClaimRefusal(state)) throw claimFailure(state, holder, server, claim);
+  }
+  const output = { exit, stdout: stdout.toString(), stderr: stderr.toString(), already: false, milliseconds };
+  expectOk(output, { name: server }, 'Leaving');
+  return { left: lines };
+}
+
+/**
+ * CHOM's units and files go, then its key. Done again it finds less to do. Prints what it does not take away because it
+ * is not empty; where the claim is refused (exit code `REFUSED`), how and who holds it.
+ */
+export function leaving(claim: Claim, { user, key }: Self): Script {
   return sh`export LC_ALL=C
-owner=$(head -n 1 ${claim} 2>/dev/null)
-if [ -n "$owner" ] && [ "$owner" != ${controller} ]; then
-  echo "the server belongs to another controller ($owner)" >&2
-  exit ${EXIT.conflict}
+# Without claims an earlier try came this far, and nobody else has been here since.
+if [ -d ${CLAIMS} ]; then
+  ${claimFunctions(claim)}
+  ensure_claim
+  [ "$claim" != ok ] || hold_claim
+  if [ "$claim" != ok ]; then
+    printf '%s %s\n' "$claim" "$holder"
+    exit ${REFUSED}
+  fi
 fi
 systemctl stop 'chom-*.timer' 'chom-*.service' chom.slice 2>/dev/null
 for unit in /etc/systemd/system/chom-*; do
@@ -79,7 +118,7 @@ done
 systemctl daemon-reload
 systemctl reset-failed 'chom-*' 2>/dev/null
 rm -rf /etc/chom /run/chom /run/chom-php || exit 1
-[ ! -d /srv/chom ] || rmdir /srv/chom 2>/dev/null || echo 'left /srv/chom'
+[ ! -d /srv/chom ] || rmdir /srv/chom 2>/dev/null || echo /srv/chom
 rm -rf --one-file-system ${paths.state} || exit 1
 ${key === null ? sh`:` : removeKey(user, key)}`;
 }

@@ -4,6 +4,7 @@ import type { Host, Output } from './host.js';
 import type { HostKey } from './host-key.js';
 import { runJob, stopJobs } from './job.js';
 import { silence } from './silence.js';
+import { leave } from './leave.js';
 import { createLoginGate } from './login-gate.js';
 import { offeredHostKey, type Login } from './login.js';
 import { upload } from './upload.js';
@@ -87,6 +88,7 @@ function hostOver(connection: Connection): Host {
     upload: async (file, options) => await upload(connection, file, options?.signal),
     silence: async (claim, options) => await silence(connection, claim, options?.signal),
     adopt: async (controller, options) => await adopt(connection, controller, options?.signal),
+    leave: async (claim, self, options) => await leave(connection, claim, self, options?.signal),
     stop: async (root, options) => await stopJobs(connection, root, options),
   };
 }

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { serverFindings, type ExpectedServer } from '../../src/activities/server-findings.js';
 import { siteFindings } from '../../src/activities/site-findings.js';
-import { leave, sitesLeft, withdrawMariadb, withdrawNginx } from '../../src/host/leave.js';
+import { leaving, sitesLeft, withdrawMariadb, withdrawNginx } from '../../src/host/leave.js';
 import { examineServer, parseServerExamination } from '../../src/host/server-examination.js';
 import { examineSite, parseSiteExamination } from '../../src/host/site-examination.js';
 import { makeSwap, removeSwap } from '../../src/host/swap.js';
@@ -96,7 +96,10 @@ it('a site that lost its user gets it back by a command', () => {
 it('the scripts are scripts to the shell of a host', () => {
   const changes = [withdrawNginx(), withdrawMariadb(), makeSwap(), removeSwap(), configureUpdates(), forgetUpdates()];
   const all = changes.flatMap(({ check, act }) => [check, act]);
-  const last = leave({ controller: 'me', user: 'root', key: 'ssh-ed25519 AAAA chom' });
+  const last = leaving(
+    { controller: 'me', scope: 'server', root: 'r1', epoch: 1 },
+    { user: 'root', key: 'ssh-ed25519 AAAA chom' },
+  );
   for (const { script } of [examineServer(['rsync']), examineSite({ site: 'sabcdefghi' }), sitesLeft(), last, ...all]) {
     expect(execFileSync('dash', ['-n'], { input: script, encoding: 'utf8' })).toBe('');
   }

@@ -170,3 +170,23 @@ describe('the claim of the server', () => {
     expect(await Promise.all(both)).toMatchObject([{ exit: 0 }, { exit: 0 }]);
   });
 });
+
+// The last one: nothing of CHOM's is on the host afterwards.
+it('lets nobody take CHOM off a server but who holds it, alone; done again it is done', async () => {
+  const self = { user: 'root', key: null };
+  const holder = { controller: 'controller-1', scope: 'server', root: 'leaver', epoch: 1000 };
+  await step(holder);
+  for (const stale of [{ epoch: 999 }, { root: 'other' }, { controller: 'controller-2' }]) {
+    await expect(host.leave({ ...holder, ...stale }, self)).rejects.toMatchObject({ type: 'StaleClaim' });
+  }
+  const { act, begun, letGo, lives } = effects(machine, 'leaving');
+  const running = host.job(jobOf({ scope: 'site/leaving', root: 'at-work', act }));
+  await begun();
+  await expect(host.leave(holder, self)).rejects.toMatchObject({ type: 'Busy' });
+  expect(await lives()).toBe(true);
+  await letGo();
+  expect(await running).toMatchObject({ exit: 0 });
+  expect(await host.leave(holder, self)).toEqual({ left: [] });
+  expect((await machine.exec('ls -d /var/lib/chom /etc/chom')).exit).not.toBe(0);
+  expect(await host.leave(holder, self)).toEqual({ left: [] });
+});

@@ -62,6 +62,8 @@ test('an operation whose server is away also while it goes back ends, and the se
   expect(await hostTree(web1)).not.toEqual(before);
 
   await web1.mend();
+  const leaving = await rig.chom('server', 'remove', 'web1', '--confirm', 'web1', '--json');
+  expect(leaving.json?.error).toMatchObject({ type: 'Conflict', message: expect.stringContaining(site) });
   const tried = tries.tryId({ operation: id, name: UNDO }, 1);
   expect((await sweep(rig, Date.parse(owed?.due ?? ''))).tried).toEqual([tried]);
   const watched = await rig.chom('op', 'watch', tried, '--json');

@@ -2,13 +2,17 @@ import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 
 /** A key and a self-signed certificate for names, valid for so many days from now. PEM. */
-export async function selfSigned(names: readonly string[], days: number): Promise<{ key: string; cert: string }> {
+export async function selfSigned(
+  names: readonly string[],
+  days: number,
+  name = 'O=Test CA',
+): Promise<{ key: string; cert: string }> {
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const notBefore = new Date(Math.floor(Date.now() / 1000) * 1000);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     keys,
-    name: 'O=Test CA',
+    name,
     notBefore,
     notAfter: new Date(notBefore.getTime() + days * 86_400_000),
     signingAlgorithm: algorithm,

@@ -32,6 +32,13 @@ describe('the certificate that is served', () => {
     expect(Date.parse(served.notAfter) - Date.parse(served.notBefore)).toBe(45 * 86_400_000);
   });
 
+  test('may be of an issuer that has no name', async () => {
+    const server = createServer({ ...(await selfSigned(['a.test'], 45, '')) });
+    const port = await listen(server);
+    const served = await servedCertificate({ address: '127.0.0.1', port, name: 'a.test', server: 'web1' });
+    expect(served).toMatchObject({ names: ['a.test'], issuer: 'an issuer without a name' });
+  });
+
   test('is missing where nothing listens, or something else does', async () => {
     const plain = createTcpServer((socket) => void socket.resume().end('hello'));
     const port = await listen(plain);

@@ -46,7 +46,7 @@ export function serverProtectionActivities(deps: Deps) {
         await change(place, 'lower', 'Taking the firewall down', lowerFirewall());
         return { warnings: [] };
       }
-      const { unusable, others, ssh, listeners } = parseFirewall(
+      const { unusable, others, ssh, listeners, clients } = parseFirewall(
         await ask(place, 'Looking for firewalls', askFirewall()),
       );
       if (unusable !== null) return { warnings: [`No firewall: ${plan.name} does not let CHOM filter (${unusable})`] };
@@ -64,7 +64,7 @@ export function serverProtectionActivities(deps: Deps) {
         await seeTheWayIn(plan);
         await change(place, 'keep', 'Keeping the firewall', keepFirewall(rules));
       }
-      return { warnings: listeners.map((one) => leftOpen(one)) };
+      return { warnings: [...listeners.map((one) => leftOpen(one)), ...clients.map((one) => closed(one))] };
     },
 
     async setUpUpdates(step: StepContext, plan: ServerPlan): Promise<Noted> {
@@ -107,4 +107,8 @@ export function serverProtectionActivities(deps: Deps) {
 
 function leftOpen({ protocol, port, program }: Listener): string {
   return `The firewall leaves ${protocol} port ${port} open, which ${program || 'the kernel'} serves`;
+}
+
+function closed({ port, program }: Listener): string {
+  return `The firewall closes udp port ${port}, which ${program} has beside the one that it serves on: it is taken for a client's`;
 }

@@ -17,6 +17,8 @@ export interface FirewallFacts {
   /** Ports of sshd, the one of this very connection among them. */
   ssh: number[];
   listeners: Listener[];
+  /** UDP ports that are open to the world and taken for those of clients: the rules close them. */
+  clients: Listener[];
   /** CHOM's own table is loaded. */
   up: boolean;
 }
@@ -55,36 +57,66 @@ export function parseFirewall(output: string): FirewallFacts {
   const values = (name: string) =>
     output.split('\n').flatMap((line) => (line.startsWith(`${name}=`) ? [line.slice(name.length + 1)] : []));
   const ephemeral = Number(values('ephemeral')[0] ?? 32_768);
-  const public_ = values('listen').flatMap((line) => listenerOf(line));
+  const sockets = values('listen').flatMap((line) => socketOf(line));
+  const public_ = sockets.filter(({ outside }) => outside);
   const ssh = public_.filter(({ program }) => program === 'sshd').map(({ port }) => port);
   const isSsh = new Set([...values('ssh').map(Number), ...ssh]);
-  const listeners = public_.filter(
-    ({ protocol, port, program }) =>
-      !(protocol === 'tcp' && (isSsh.has(port) || port === 80 || port === 443)) &&
-      // What a program is answered on for a moment, and the DHCP clients' own ports, which the rules know.
-      !(protocol === 'udp' && ((port >= ephemeral && program !== '') || port === 68 || port === 546)),
+  const others = public_.filter(({ protocol, port, program }) =>
+    protocol === 'tcp' ? !(isSsh.has(port) || port === 80 || port === 443) : !KNOWN.has(port) && program !== TIMESYNCD,
   );
+  const isClient = (socket: Socket) => socket.port >= ephemeral && asksFrom(socket, sockets, ephemeral);
+  const ofDhcp = new Set(sockets.flatMap(({ port, pids }) => (KNOWN.has(port) ? pids : [])));
+  const clients = others.filter((socket) => isClient(socket) && !socket.pids.some((pid) => ofDhcp.has(pid)));
   return {
     unusable: values('unusable')[0] ?? null,
     others: [...new Set(values('other'))],
     ssh: [...isSsh].toSorted((a, b) => a - b),
-    listeners: unique(listeners),
+    listeners: unique(others.filter((socket) => !isClient(socket))),
+    clients: unique(clients),
     up: values('up').includes('yes'),
   };
 }
 
-/** A line of `ss -Hltunp`; none for one that only the server itself reaches. */
-function listenerOf(line: string): Listener[] {
+/** The DHCP clients' own ports, which the rules know. */
+const KNOWN = new Set([68, 546]);
+/** Asks for the time from a port that the kernel gave it, and serves nobody. */
+const TIMESYNCD = 'systemd-timesyn';
+
+interface Socket extends Listener {
+  /** More than the server itself reaches it. */
+  outside: boolean;
+  /** Of the processes that have it; none for the kernel's own. */
+  pids: string[];
+}
+
+/**
+ * Whether a UDP socket, on a port of the range from which the kernel gives one to whoever asks for any, is there to be
+ * answered on. Nothing says it: a client that is not connected looks like a server. It is taken for a client's where the
+ * same process has another port, below, which is what it serves on or is known by: a resolver, avahi. What has no other
+ * serves on that one: a game, mosh, a tunnel, the kernel's own WireGuard.
+ */
+function asksFrom({ protocol, pids }: Socket, all: readonly Socket[], ephemeral: number): boolean {
+  if (protocol !== 'udp') return false;
+  return all.some(
+    (other) => other.protocol === 'udp' && other.port < ephemeral && other.pids.some((pid) => pids.includes(pid)),
+  );
+}
+
+/** A line of `ss -Hltunp`. */
+function socketOf(line: string): Socket[] {
   const [protocol = '', , , , local = '', , users = ''] = line.trim().split(/\s+/);
   const [, address = '', port = ''] = /^(.*):(\d+)$/.exec(local) ?? [];
   if ((protocol !== 'tcp' && protocol !== 'udp') || port === '') return [];
-  if (/^(127\.|\[::1\]|\[::ffff:127\.)/.test(address) || address.endsWith('%lo')) return [];
+  const outside = !/^(127\.|\[::1\]|\[::ffff:127\.)/.test(address) && !address.endsWith('%lo');
   const [, program = ''] = /\(\("([^"]*)"/.exec(users) ?? [];
-  return [{ protocol, port: Number(port), program }];
+  const pids = [...users.matchAll(/pid=(\d+)/g)].map(([, pid = '']) => pid);
+  return [{ protocol, port: Number(port), program, outside, pids }];
 }
 
 /** The same port over IPv4 and IPv6 is one. */
-function unique(listeners: Listener[]): Listener[] {
-  const known = new Map(listeners.map((one) => [`${one.protocol}/${one.port}`, one]));
+function unique(listeners: readonly Listener[]): Listener[] {
+  const known = new Map(
+    listeners.map(({ protocol, port, program }) => [`${protocol}/${port}`, { protocol, port, program }]),
+  );
   return [...known.values()].toSorted((a, b) => a.port - b.port || a.protocol.localeCompare(b.protocol));
 }

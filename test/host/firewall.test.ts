@@ -8,6 +8,7 @@ const facts = [
   'ephemeral=32768',
   'listen=udp   UNCONN 0      0          127.0.0.1:323       0.0.0.0:*    users:(("chronyd",pid=1,fd=5))',
   'listen=udp   UNCONN 0      0            0.0.0.0:68        0.0.0.0:*    users:(("dhclient",pid=2,fd=7))',
+  'listen=udp   UNCONN 0      0          127.0.0.1:53        0.0.0.0:*    users:(("named",pid=3,fd=6))',
   'listen=udp   UNCONN 0      0            0.0.0.0:41234     0.0.0.0:*    users:(("named",pid=3,fd=7))',
   'listen=udp   UNCONN 0      0            0.0.0.0:51820     0.0.0.0:*',
   'listen=tcp   LISTEN 0      128          0.0.0.0:22        0.0.0.0:*    users:(("sshd",pid=4,fd=3))',
@@ -28,6 +29,7 @@ describe('what a server says of its firewall', () => {
         { protocol: 'tcp', port: 25, program: 'master' },
         { protocol: 'udp', port: 51_820, program: '' },
       ],
+      clients: [{ protocol: 'udp', port: 41_234, program: 'named' }],
       up: false,
     });
     expect(parseFirewall('unusable=Operation not permitted\nother=ufw\nup=yes\n')).toMatchObject({
@@ -35,6 +37,45 @@ describe('what a server says of its firewall', () => {
       others: ['ufw'],
       up: true,
     });
+  });
+
+  // As ss prints them.
+  it.each([
+    ['a server that has no other port', ['0.0.0.0:50001 0.0.0.0:* users:(("mosh-server",pid=649,fd=3))'], [50_001], []],
+    ['one that waits on all addresses of IPv6', ['*:50002 *:* users:(("python3",pid=649,fd=4))'], [50_002], []],
+    ['one that only the server itself reaches', ['[::1]:50003 *:* users:(("python3",pid=649,fd=4))'], [], []],
+    ['the kernel’s WireGuard', ['0.0.0.0:51820 0.0.0.0:*', '[::]:51820 [::]:*'], [51_820], []],
+    ['a clock that is set', ['0.0.0.0:46327 0.0.0.0:* users:(("systemd-timesyn",pid=312,fd=16))'], [], []],
+    [
+      'avahi, that answers on its own',
+      [
+        '0.0.0.0:5353 0.0.0.0:* users:(("avahi-daemon",pid=500,fd=12))',
+        '0.0.0.0:38911 0.0.0.0:* users:(("avahi-daemon",pid=500,fd=14))',
+      ],
+      [5353],
+      [38_911],
+    ],
+    [
+      'two of one name, of which one serves',
+      [
+        '0.0.0.0:27015 0.0.0.0:* users:(("game",pid=700,fd=3))',
+        '0.0.0.0:40001 0.0.0.0:* users:(("game",pid=701,fd=3))',
+      ],
+      [27_015, 40_001],
+      [],
+    ],
+    [
+      'a DHCP client',
+      [
+        '0.0.0.0:68 0.0.0.0:* users:(("dhclient",pid=2,fd=7))',
+        '0.0.0.0:39877 0.0.0.0:* users:(("dhclient",pid=2,fd=20))',
+      ],
+      [],
+      [],
+    ],
+  ])('of UDP ports that the kernel gives to clients: %s', (_, sockets, open, closed) => {
+    const found = parseFirewall(sockets.map((socket) => `listen=udp UNCONN 0 0 ${socket}`).join('\n'));
+    expect([found.listeners, found.clients].map((all) => all.map(({ port }) => port))).toEqual([open, closed]);
   });
 });
 

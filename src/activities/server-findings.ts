@@ -17,6 +17,8 @@ export interface ExpectedServer {
 
 /** A clock that is further off spoils logs and one-time codes; certificates survive more. */
 const MOST_CLOCK_SECONDS = 60;
+const TWO_FIREWALLS =
+  'What comes in has to pass both: a port that is opened in one stays shut; the command takes down that of CHOM';
 const LEAST_FREE = { mib: 512, percent: 5 };
 
 /** What is right and what is wrong with a server. `now`: milliseconds since the epoch. */
@@ -170,8 +172,14 @@ function protection(seen: ServerExamination, { protection: wanted, name }: Expec
         ? wrong('firewall', 'A firewall of CHOM is up, and none is wanted', `${add} --no-firewall`)
         : fine('firewall', 'No firewall of CHOM is wanted'),
     );
+  } else if (firewall.others.length > 0) {
+    const they = firewall.others.join(' and ');
+    found.push(
+      firewall.up || firewall.kept
+        ? wrong('firewall', `${they} filters here, and CHOM's own firewall beside it`, add, TWO_FIREWALLS)
+        : fine('firewall', `${they} filters here, and CHOM leaves it to that`),
+    );
   } else if (firewall.stands) found.push(fine('firewall', 'The firewall is up, as CHOM made it'));
-  else if (firewall.others.length > 0) found.push(fine('firewall', `${firewall.others.join(' and ')} filters here`));
   else if (firewall.unusable !== null) found.push(fine('firewall', `Nobody can filter here (${firewall.unusable})`));
   else found.push(wrong('firewall', firewall.up ? 'The firewall was changed' : 'The firewall is down', add));
   if (!wanted.updates) found.push(fine('updates', 'Security updates are not wanted'));

@@ -37,8 +37,9 @@ export function serverProtectionActivities(deps: Deps) {
 
   return {
     /**
-     * The rules are up for a trial until CHOM has come in through them. Where somebody else's firewall is at
-     * work, or the kernel lets nobody filter, it is left so, with a warning. @throws ProbeFailed, ConfigurationRejected
+     * The rules are up for a trial until CHOM has come in through them. Where somebody else's firewall is at work it is
+     * left in charge, and CHOM's own goes, should it have come first: two would shut what either of them opens. Where
+     * the kernel lets nobody filter there is none. Both with a warning. @throws ProbeFailed, ConfigurationRejected
      */
     async setUpFirewall(step: StepContext, plan: ServerPlan): Promise<Noted> {
       const place = await workplace(deps, step, plan.server, 'server');
@@ -46,17 +47,18 @@ export function serverProtectionActivities(deps: Deps) {
         await change(place, 'lower', 'Taking the firewall down', lowerFirewall());
         return { warnings: [] };
       }
-      const { unusable, others, ssh, listeners, clients } = parseFirewall(
-        await ask(place, 'Looking for firewalls', askFirewall()),
-      );
+      const seen = parseFirewall(await ask(place, 'Looking for firewalls', askFirewall()));
+      const { unusable, others, ssh, listeners, clients } = seen;
       if (unusable !== null) return { warnings: [`No firewall: ${plan.name} does not let CHOM filter (${unusable})`] };
       if (others.length > 0) {
         const ports = [...ssh, 80, 443].join(', ');
-        return {
-          warnings: [
-            `${others.join(' and ')} filters on ${plan.name} already and is left as it is, without one of CHOM's beside it: see that ports ${ports} are open`,
-          ],
-        };
+        const they = `${others.join(' and ')} filters on ${plan.name}`;
+        const ours = seen.up || seen.kept;
+        if (ours) await change(place, 'lower', "Taking CHOM's firewall down", lowerFirewall());
+        const so = ours
+          ? `${they} and is left in charge, and CHOM's own firewall was taken down`
+          : `${they} already and is left as it is, without one of CHOM's beside it`;
+        return { warnings: [`${so}: see that ports ${ports} are open`] };
       }
       const rules = rulesOf({ ssh, others: listeners });
       if ((await place.read(firewallStands(rules))).exit !== 0) {

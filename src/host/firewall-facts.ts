@@ -1,3 +1,4 @@
+import { paths } from './paths.js';
 import { sh, type Script } from './shell.js';
 
 /** A port on which a program that is not CHOM's waits for the outside. */
@@ -12,7 +13,7 @@ export interface Listener {
 export interface FirewallFacts {
   /** Why the kernel or the container lets nobody filter; null where it does. */
   unusable: string | null;
-  /** Firewalls of others that filter what comes in. */
+  /** Firewalls of others that filter what comes in now: installed, or enabled and not loaded, they are none. */
   others: string[];
   /** Ports of sshd, the one of this very connection among them. */
   ssh: number[];
@@ -21,6 +22,8 @@ export interface FirewallFacts {
   clients: Listener[];
   /** CHOM's own table is loaded. */
   up: boolean;
+  /** CHOM's own rules are kept, and come with the next boot. */
+  kept: boolean;
 }
 
 /**
@@ -38,7 +41,9 @@ while [ "$pid" -gt 1 ]; do
 done
 said=$(nft list tables 2>&1) || echo "unusable=$(echo "$said" | tail -n 1)"
 if nft list table inet chom >/dev/null 2>&1; then echo up=yes; fi
-if grep -qsx 'ENABLED=yes' /etc/ufw/ufw.conf; then echo other=ufw; fi
+if [ -e ${paths.firewall} ]; then echo kept=yes; fi
+# Removed, ufw leaves its settings behind; that its rules are loaded only it knows.
+if grep -qsx 'ENABLED=yes' /etc/ufw/ufw.conf && ufw status 2>/dev/null | grep -qx 'Status: active'; then echo other=ufw; fi
 if systemctl -q is-active firewalld; then echo other=firewalld; fi
 # A base chain that has rules, or drops; fail2ban only adds to what others let in.
 nft list ruleset 2>/dev/null | awk '
@@ -59,6 +64,7 @@ export function parseFirewall(output: string): FirewallFacts {
   const ephemeral = Number(values('ephemeral')[0] ?? 32_768);
   const sockets = values('listen').flatMap((line) => socketOf(line));
   const public_ = sockets.filter(({ outside }) => outside);
+  const managers = values('other').filter((name) => name === 'ufw' || name === 'firewalld');
   const ssh = public_.filter(({ program }) => program === 'sshd').map(({ port }) => port);
   const isSsh = new Set([...values('ssh').map(Number), ...ssh]);
   const others = public_.filter(({ protocol, port, program }) =>
@@ -69,11 +75,13 @@ export function parseFirewall(output: string): FirewallFacts {
   const clients = others.filter((socket) => isClient(socket) && !socket.pids.some((pid) => ofDhcp.has(pid)));
   return {
     unusable: values('unusable')[0] ?? null,
-    others: [...new Set(values('other'))],
+    // The tables that are seen beside them are theirs.
+    others: [...new Set(managers.length > 0 ? managers : values('other'))],
     ssh: [...isSsh].toSorted((a, b) => a - b),
     listeners: unique(others.filter((socket) => !isClient(socket))),
     clients: unique(clients),
     up: values('up').includes('yes'),
+    kept: values('kept').includes('yes'),
   };
 }
 

@@ -18,7 +18,7 @@ export interface Ruleset {
   mark: string;
 }
 
-const FILE = '/etc/chom/firewall.nft';
+const FILE = paths.firewall;
 const UNIT = 'chom-firewall.service';
 const REVERT = 'chom-firewall-revert';
 const STATE = `${paths.state}/firewall`;

@@ -24,6 +24,8 @@ export const paths = {
   nginx: '/etc/nginx',
   mariadb: '/etc/mysql',
   php: '/etc/chom/php',
+  /** The rules of CHOM's own firewall; missing where it has none. */
+  firewall: '/etc/chom/firewall.nft',
   /** How the mail of sites leaves the server; missing where it does not. */
   mail: '/etc/chom/msmtprc',
   socket: (site: string) => `/run/chom-php/${site}.sock`,

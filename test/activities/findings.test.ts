@@ -58,6 +58,8 @@ describe('a server', () => {
     ['controller=me', 'controller=me\nmissing=rsync', 'packages', 'chom server add web1'],
     ['controller=me', 'controller=me\npending=nginx', 'leftovers', 'chom server add web1'],
     ['stands=yes\n', '', 'firewall', 'chom server add web1'],
+    ['up=yes', 'up=yes\nother=ufw', 'firewall', 'chom server add web1'],
+    ['up=yes', 'kept=yes\nother=nftables table ip filter', 'firewall', 'chom server add web1'],
     ['every=1', 'every=0', 'updates', 'chom server add web1'],
     ['memory=4096', 'memory=900', 'swap', 'chom server add web1'],
     ['memory=4096', 'memory=900\nswap=/var/lib/chom/swap', 'swap', 'chom server add web1'],
@@ -74,6 +76,10 @@ describe('a server', () => {
     const all = serverFindings(parseServerExamination(well), { ...expected, protection }, 1_000_000);
     expect(all.find(({ name }) => name === 'logs')).toMatchObject({ state: 'ok' });
     expect(all.filter(({ state }) => state === 'wrong')).toEqual([]);
+  });
+
+  it('may have the firewall of somebody else alone', () => {
+    expect(wrong(well.replace('stands=yes\n', '').replace('up=yes', 'other=firewalld'))).toEqual([]);
   });
 
   it('may do without protection, and be half-way while somebody is at work', () => {

@@ -31,11 +31,15 @@ describe('what a server says of its firewall', () => {
       ],
       clients: [{ protocol: 'udp', port: 41_234, program: 'named' }],
       up: false,
+      kept: false,
     });
-    expect(parseFirewall('unusable=Operation not permitted\nother=ufw\nup=yes\n')).toMatchObject({
+    const said = 'unusable=Operation not permitted\nother=nftables table ip filter\nother=ufw\nup=yes\nkept=yes\n';
+    expect(parseFirewall(said)).toMatchObject({
       unusable: 'Operation not permitted',
+      // Whose tables are seen beside it.
       others: ['ufw'],
       up: true,
+      kept: true,
     });
   });
 

@@ -129,14 +129,17 @@ function content(site: NginxSite): string[] {
   ];
 }
 
-/** What a WordPress has below its root and no visitor asks for: programs among uploads, dumps, logs, its settings. */
+/**
+ * What a WordPress has below its root and no visitor asks for: programs among uploads, dumps, logs, its settings, and its
+ * installer, which makes whoever comes first the administrator of one whose database is empty.
+ */
 function wordpress(): string[] {
   return [
     'location ~* ^/(?:wp-content/(?:uploads|files|upgrade)|files)/.*\\.(?:php|phar|phtml)(?:/|$) {',
     '    return 404;',
     '}',
     '',
-    'location ~* ^/wp-config.*\\.php$|\\.(?:sql|log|bak|ini|conf|sh|swp|dist)$ {',
+    'location ~* ^/wp-(?:config.*|admin/(?:install|setup-config))\\.php$|\\.(?:sql|log|bak|ini|conf|sh|swp|dist)$ {',
     '    return 404;',
     '}',
     '',

@@ -41,6 +41,8 @@ describe("a site's nginx file", () => {
     for (const path of [
       '/wp-config.php',
       '/wp-config-sample.php',
+      '/wp-admin/install.php',
+      '/wp-admin/setup-config.php',
       '/wp-content/uploads/2026/a.php',
       '/dump.SQL',
       '/.env',

@@ -117,7 +117,8 @@ describe.each(HOSTS)('on %s', (name) => {
     expect(front.status).toBe(200);
     expect(front.body).toContain('Anna&#039;s &quot;Blog&quot; $HOME');
     expect((await visit(domain, name, '/wp-json/')).status).toBe(200);
-    for (const path of ['/wp-config.php', '/wp-content/uploads/evil.php', '/.htaccess', '/wp-content/debug.log']) {
+    const never = ['/wp-config.php', '/wp-content/uploads/evil.php', '/.htaccess', '/wp-content/debug.log'];
+    for (const path of [...never, '/wp-admin/install.php', '/wp-admin/setup-config.php']) {
       expect([path, (await visit(domain, name, path)).status]).toEqual([path, 404]);
     }
     const post = async (path: string, ...fields: string[]) => {

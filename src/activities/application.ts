@@ -4,7 +4,7 @@ import { laravelBackground, migrateLaravel, prepareLaravel, whoseEnvironment } f
 import { forgetApplication, installWordpress, wordpressBackground } from '../host/wordpress.js';
 import * as secrets from '../inventory/secrets.js';
 import { failure } from '../workflows/failures.js';
-import { ADMIN_PASSWORD, type SitePlan, type WordpressPlan } from '../workflows/plans.js';
+import { ADMIN_PASSWORD, type RepairPlan, type SitePlan, type WordpressPlan } from '../workflows/plans.js';
 import type { StepContext } from '../workflows/step.js';
 import type { Deps } from './deps.js';
 import { ask, change } from './host-step.js';
@@ -18,7 +18,7 @@ export function applicationActivities(deps: Deps) {
 
   return {
     /** @throws Conflict a database or user of that name that CHOM has not made; UnsupportedHost, DiskFull */
-    async createDatabase(step: StepContext, plan: SitePlan): Promise<void> {
+    async createDatabase(step: StepContext, plan: RepairPlan): Promise<void> {
       const place = await siteServer(deps, step, plan);
       await change(place, 'create-database', `Creating database ${plan.site}`, createDatabase(plan.site));
     },
@@ -57,7 +57,7 @@ export function applicationActivities(deps: Deps) {
       await change(place, 'forget-application', 'Forgetting the installation', forgetApplication(plan.site));
     },
 
-    async startBackground(step: StepContext, plan: SitePlan): Promise<void> {
+    async startBackground(step: StepContext, plan: RepairPlan): Promise<void> {
       const place = await siteServer(deps, step, plan);
       const starting = startBackground(plan.site, backgroundOf(plan));
       await change(place, 'start-background', `Starting the jobs of ${plan.domain}`, starting);
@@ -70,7 +70,7 @@ export function applicationActivities(deps: Deps) {
   };
 }
 
-function application({ site, domain, tls, php }: SitePlan) {
+function application({ site, domain, tls, php }: RepairPlan) {
   if (php === null) throw failure('Bug', `Site ${domain} runs no PHP`);
   return { site, domain, tls, version: php };
 }
@@ -80,7 +80,7 @@ function wordpressOf({ domain, wordpress }: SitePlan): WordpressPlan {
   return wordpress;
 }
 
-function backgroundOf(plan: SitePlan): Background[] {
+function backgroundOf(plan: RepairPlan): Background[] {
   if (plan.type === 'wordpress') return wordpressBackground(application(plan));
   return plan.type === 'laravel' ? laravelBackground(application(plan)) : [];
 }

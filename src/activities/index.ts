@@ -5,6 +5,7 @@ import type { Deps } from './deps.js';
 import { inspectionActivities } from './inspection.js';
 import { operationActivities } from './operation.js';
 import { probeActivities } from './probe.js';
+import { repairActivities } from './repair.js';
 import { serverActivities } from './server.js';
 import { settlingActivities } from './settling.js';
 import { siteActivities } from './site.js';
@@ -20,6 +21,7 @@ export function createActivities(deps: Deps): Record<string, (...args: never[]) 
     siteActivities(deps),
     applicationActivities(deps),
     probeActivities(deps),
+    repairActivities(deps),
     certificateActivities(deps),
   ];
   const entries = groups.flatMap((group) => Object.entries(group));

@@ -14,7 +14,7 @@ import * as secrets from '../inventory/secrets.js';
 import * as sites from '../inventory/sites.js';
 import * as uploads from '../inventory/uploads.js';
 import { failure } from '../workflows/failures.js';
-import { DEPLOY_KEY, runsPhp, type SitePlan } from '../workflows/plans.js';
+import { DEPLOY_KEY, type RepairPlan, runsPhp, type SitePlan } from '../workflows/plans.js';
 import type { StepContext } from '../workflows/step.js';
 import type { Deps } from './deps.js';
 import { ask, change } from './host-step.js';
@@ -89,7 +89,7 @@ export function siteActivities(deps: Deps) {
     },
 
     /** @throws ConfigurationRejected, ProbeFailed */
-    async startPhp(step: StepContext, plan: SitePlan): Promise<void> {
+    async startPhp(step: StepContext, plan: RepairPlan): Promise<void> {
       const place = await siteServer(deps, step, plan);
       await change(place, 'start-php', `Starting PHP of ${plan.domain}`, startPhp(phpSite(plan)));
     },
@@ -161,7 +161,7 @@ export function siteActivities(deps: Deps) {
   }
 }
 
-function phpSite({ site, domain, type, php }: SitePlan): PhpSite {
+function phpSite({ site, domain, type, php }: RepairPlan): PhpSite {
   if (php === null) throw failure('Bug', `Site ${domain} runs no PHP`);
   return { site, domain, type, version: php };
 }

@@ -8,6 +8,7 @@ export { removeServer } from './remove-server.js';
 export { parsePrivateKey, readPrivateKey, type PrivateKey } from './private-key.js';
 export { createSite, type NewSite } from './new-site.js';
 export { issueCertificate } from './new-certificate.js';
+export { repairSite } from './repair-site.js';
 export { addTenant } from './tenant.js';
 export { adoptServer } from './adopt.js';
 export { settleOperation } from './settle.js';

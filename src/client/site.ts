@@ -17,6 +17,7 @@ import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
 import type { Chom } from './open.js';
 import { describeOwed, obligationDocument, operationDocument, statusOf } from './operation.js';
 import { readPrivateKey } from './private-key.js';
+import { repairCommand } from './repair-site.js';
 import { facts, table } from './text.js';
 
 interface CreateOptions {
@@ -82,6 +83,7 @@ export function siteCommand(program: Command, cli: Cli): void {
     )
     .addHelpText('after', '\nExample:\n  chom site doctor example.org')
     .action(action(cli, doctor));
+  repairCommand(site, cli);
 }
 
 async function doctor(session: Session, domain: string): Promise<number> {

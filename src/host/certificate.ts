@@ -110,6 +110,12 @@ done`,
   };
 }
 
+/** Exit 0 when key and certificate are there and belong together. */
+export function pairStands(site: string): Script {
+  const { key, chain } = pairPaths(site);
+  return sh`wanted=$(openssl pkey -in ${key} -pubout 2>/dev/null) && [ "$(openssl x509 -in ${chain} -noout -pubkey 2>/dev/null)" = "$wanted" ]`;
+}
+
 /** Prints `yes` when another pair was in use before the current one: going back means going back to that one. */
 export function hasPrevious(site: string): Script {
   return sh`if [ -L ${`${paths.tls(site)}/previous`} ]; then echo yes; else echo no; fi`;

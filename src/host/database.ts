@@ -85,6 +85,11 @@ CREATE DATABASE \`${site}\` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;`;
   return sh`{ [ -e ${mark(site)} ] && mariadb -e ${empty}; }`;
 }
 
+/** Prints how many tables a site's database has. */
+export function countTables(site: string): Script {
+  return sh`mariadb -N -B -e ${`SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '${site}'`}`;
+}
+
 function mark(site: string): string {
   return `${paths.sites}/${site}.database`;
 }

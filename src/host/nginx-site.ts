@@ -4,7 +4,7 @@ import { siteFile, type NginxSite } from './nginx.js';
 import type { NginxFacts } from './nginx-blocks.js';
 import { paths } from './paths.js';
 import { publish, type Publication } from './publish.js';
-import { sh, type Script } from './shell.js';
+import { join, sh, type Script } from './shell.js';
 
 /** A job that brings a server to a state, and the version by which that state is known when it is served. */
 export interface Publishing {
@@ -30,7 +30,9 @@ export function publishSite(site: NginxSite, facts: NginxFacts): Publishing {
 ${logDirectory(site.site)}`,
     served,
   } satisfies Publication;
-  return { ...publish(publication), version };
+  const { check, act } = publish(publication);
+  const logs = sh`[ "$(stat -c '%a %U %G' ${paths.logs(site.site)} 2>/dev/null)" = '751 root adm' ] || exit 1`;
+  return { check: join([logs, check]), act, version };
 }
 
 /** Takes a site's nginx file away, with its logs. Succeeds when there was none. */
@@ -50,7 +52,7 @@ find "$kept" -depth -mindepth 1 -type d -empty -delete`,
   });
   // A server that answers for the name with a version still has the file in memory.
   const unpublished = sh`${check}
-version=$(${ask(site.domain, 'http')})
+version=$(${askVersion(site.domain, 'http')})
 case "$version" in
   '' | *[!0-9a-f]*) exit 0 ;;
 esac
@@ -148,12 +150,12 @@ function path(site: string): string {
 }
 
 /** Prints the version of the file that answers for a name on the server itself, or nothing. */
-function ask(domain: string, scheme: 'http' | 'https'): Script {
+export function askVersion(domain: string, scheme: 'http' | 'https'): Script {
   const port = scheme === 'http' ? 80 : 443;
   // -k: whom the certificate is trusted by is asked from outside; here only which file answers.
   return sh`curl -sk --noproxy '*' --max-time 3 --resolve ${`${domain}:${port}:127.0.0.1`} ${`${scheme}://${domain}/.well-known/chom-version`}`;
 }
 
 function asked(domain: string, scheme: 'http' | 'https'): Script {
-  return sh`[ "$(${ask(domain, scheme)})"`;
+  return sh`[ "$(${askVersion(domain, scheme)})"`;
 }

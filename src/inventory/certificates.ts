@@ -52,6 +52,16 @@ export async function markInstalled(trx: Trx, id: string): Promise<void> {
   await trx.updateTable('certificates').set({ state: 'installed' }).where('id', '=', id).execute();
 }
 
+/** It is not on the site's server any more. None that is installed is no error. */
+export async function markLost(trx: Trx, site: string): Promise<void> {
+  await trx
+    .updateTable('certificates')
+    .set({ state: 'issued' })
+    .where('site', '=', site)
+    .where('state', '=', 'installed')
+    .execute();
+}
+
 /** @throws NotFound */
 export async function byId(db: Db, id: string): Promise<Certificate> {
   const row = await db.selectFrom('certificates').selectAll().where('id', '=', id).executeTakeFirst();

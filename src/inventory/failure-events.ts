@@ -6,6 +6,7 @@ const TYPES: Record<OperationKind, string> = {
   'enrol-server': 'ServerEnrolmentFailed',
   'remove-server': 'ServerRemovalFailed',
   'provision-site': 'SiteProvisioningFailed',
+  'repair-site': 'SiteRepairFailed',
   'issue-certificate': 'CertificateFailed',
   'adopt-server': 'ServerAdoptionFailed',
   'undo-operation': 'OperationUndoFailed',

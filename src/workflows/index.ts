@@ -5,5 +5,6 @@ export { inspectServer, inspectSite } from './inspection.js';
 export { issueCertificate } from './issue-certificate.js';
 export { provisionSite } from './provision-site.js';
 export { removeServer } from './remove-server.js';
+export { repairSite } from './repair-site.js';
 export { settleOperation } from './settle-operation.js';
 export { undoOperation } from './undo-operation.js';

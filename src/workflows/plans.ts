@@ -57,6 +57,9 @@ export const sitePlan = z.strictObject({
   wordpress: wordpress.optional(),
 });
 
+/** A live site as it is on record, for whoever puts back what it needs on its server. */
+export const repairPlan = sitePlan.omit({ source: true, wordpress: true });
+
 export const serverPlan = z.strictObject({
   server: z.string(),
   tenant: z.string(),
@@ -116,6 +119,7 @@ export function runsPhp(type: SitePlan['type']): boolean {
 export type WordpressPlan = z.infer<typeof wordpress>;
 export type Source = z.infer<typeof source>;
 export type SitePlan = z.infer<typeof sitePlan>;
+export type RepairPlan = z.infer<typeof repairPlan>;
 export type ServerPlan = z.infer<typeof serverPlan>;
 export type RemovalPlan = z.infer<typeof removalPlan>;
 export type CertificatePlan = z.infer<typeof certificatePlan>;

@@ -4,6 +4,7 @@ export const OPERATION_KINDS = [
   'adopt-server',
   'remove-server',
   'provision-site',
+  'repair-site',
   'issue-certificate',
   'undo-operation',
 ] as const;

@@ -34,6 +34,7 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'server', 'doctor', 'web1'],
   [5, 'server', 'remove', 'web1', '--confirm', 'web1'],
   [5, 'site', 'doctor', 'theirs.example'],
+  [5, 'site', 'repair', 'theirs.example'],
   [5, 'op', 'settle', OPERATION],
   [5, 'op', 'settle', OPERATION, '--abandon', '--confirm', OPERATION],
 ];

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { certificateActivities } from '../../src/activities/certificate.js';
 import { probeActivities } from '../../src/activities/probe.js';
+import { repairActivities } from '../../src/activities/repair.js';
 import { serverActivities } from '../../src/activities/server.js';
 import { siteActivities } from '../../src/activities/site.js';
 import { newOperationId, startOperation } from '../../src/client/submit.js';
@@ -57,6 +58,7 @@ async function forged(kind: OperationKind, asked: Asked, plan: object) {
     ...siteActivities(chom.deps),
     ...serverActivities(chom.deps),
     ...probeActivities(chom.deps),
+    ...repairActivities(chom.deps),
     ...certificateActivities(chom.deps),
   };
   const handle = chom.temporal.workflow.getHandle(id);
@@ -89,6 +91,15 @@ test.each<[string, OperationKind, Asked, object]>([
     'issue-certificate',
     { ...web1, site: OWN.site },
     { ...certificate, site: THEIRS.site, server: 'web2', serverName: 'web2', names: [THEIRS.domain] },
+  ],
+  [
+    "the repair of another's site",
+    'repair-site',
+    { ...web1, site: OWN.site },
+    {
+      ...{ ...OWN, tenant: 'default', server: 'web1', serverName: 'web1', site: THEIRS.site },
+      ...{ aliases: [], type: 'static', php: null, tls: false, database: false },
+    },
   ],
   [
     "a row that names another's site",

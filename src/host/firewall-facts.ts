@@ -45,16 +45,41 @@ if [ -e ${paths.firewall} ]; then echo kept=yes; fi
 # Removed, ufw leaves its settings behind; that its rules are loaded only it knows.
 if grep -qsx 'ENABLED=yes' /etc/ufw/ufw.conf && ufw status 2>/dev/null | grep -qx 'Status: active'; then echo other=ufw; fi
 if systemctl -q is-active firewalld; then echo other=firewalld; fi
-# A base chain that has rules, or drops; fail2ban only adds to what others let in.
-nft list ruleset 2>/dev/null | awk '
-  /^table / { table = $2 " " $3; next }
-  /^\tchain / { inside = 0; next }
-  /^\t\ttype .* hook input / { inside = 1; if (/policy drop/) print "other=nftables table " table; next }
-  inside && /^\t\t[^ \t]/ { print "other=nftables table " table; inside = 0 }
-' | grep -v -e ' inet chom$' -e ' f2b-table$' | sort -u
-if iptables-legacy -S INPUT 2>/dev/null | grep -qvx -e '-P INPUT ACCEPT'; then echo other=iptables; fi
+nft -t list ruleset 2>/dev/null | ${closingTables()} | sed 's/^/other=nftables table /'
+if iptables-legacy -S INPUT 2>/dev/null | grep -qE '^-P INPUT DROP|^-A INPUT -j (DROP|REJECT)'; then echo other=iptables; fi
 echo "ephemeral=$(cut -f 1 /proc/sys/net/ipv4/ip_local_port_range)"
 ss -Hltunp | sed 's/^/listen=/'`;
+}
+
+/**
+ * Of a ruleset on its input (`nft -t list ruleset`), prints the tables that close what they do not open: whose input
+ * drops by policy, or comes to a rule that refuses without looking. What refuses certain addresses or ports alone
+ * (fail2ban, a list of the administrator's) is no firewall in charge, and bears one of CHOM's beside it.
+ */
+export function closingTables(): Script {
+  return sh`awk '
+  function closed(chain, all, count, n) {
+    if (chain in closes) return 1
+    if (seen[chain]++) return 0
+    count = split(leads[chain], all, ",")
+    for (n = 2; n <= count; n++) if (closed(all[n])) return 1
+    return 0
+  }
+  /^table / { table = $2 " " $3; next }
+  /^\tchain / { chain = table "/" $2; next }
+  /^\t\ttype .* hook input / { base[chain] = table; if (/policy drop/) closes[chain]; next }
+  /^\t\t[^ \t]/ {
+    rule = substr($0, 3)
+    gsub(/counter packets [0-9]+ bytes [0-9]+ ?/, "", rule)
+    gsub(/ ?comment "[^"]*"/, "", rule)
+    gsub(/log (prefix "[^"]*" )?(level [a-z]+ )?/, "", rule)
+    gsub(/iif(name)? != "lo" |meta (nfproto|l4proto) [a-z0-9]+ |ip protocol [a-z]+ /, "", rule)
+    if (rule ~ /^(drop|reject|reject with .*|xt target "REJECT")$/) closes[chain]
+    sub(/^iif(name)? "[^"]*" /, "", rule)
+    if (rule ~ /^(jump|goto) [^ ]+$/) { sub(/^[a-z]+ /, "", rule); leads[chain] = leads[chain] "," table "/" rule }
+  }
+  END { for (chain in base) if (base[chain] != "inet chom" && closed(chain)) print base[chain] }
+' | sort -u`;
 }
 
 /** Reads the output of `askFirewall`. */

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { keepFirewall, lowerFirewall, rulesOf, tryFirewall } from '../../src/host/firewall.js';
-import { askFirewall, parseFirewall } from '../../src/host/firewall-facts.js';
+import { askFirewall, closingTables, parseFirewall } from '../../src/host/firewall-facts.js';
 
 const facts = [
   'ssh=2222',
@@ -80,6 +80,63 @@ describe('what a server says of its firewall', () => {
   ])('of UDP ports that the kernel gives to clients: %s', (_, sockets, open, closed) => {
     const found = parseFirewall(sockets.map((socket) => `listen=udp UNCONN 0 0 ${socket}`).join('\n'));
     expect([found.listeners, found.clients].map((all) => all.map(({ port }) => port))).toEqual([open, closed]);
+  });
+});
+
+describe('a ruleset of others', () => {
+  const input = (policy: string, ...rules: string[]) => `table ip filter {
+\tchain INPUT {
+\t\ttype filter hook input priority filter; ${[policy, ...rules].join('\n\t\t')}
+\t}
+
+\tchain OTHER {
+\t\tip saddr 192.0.2.1 counter packets 3 bytes 180 drop
+\t\tcounter packets 7 bytes 420 jump LAST
+\t}
+
+\tchain LAST {
+\t\tlog prefix "no: " level info drop
+\t}
+
+\tchain BANNED {
+\t\tip saddr 192.0.2.1 counter packets 0 bytes 0 reject with icmp port-unreachable
+\t\tcounter packets 0 bytes 0 return
+\t}
+}
+`;
+  const closing = (listing: string) =>
+    execFileSync('sh', ['-c', closingTables().script.toString()], { input: listing, encoding: 'utf8' }).trim();
+
+  it.each<[string, string, ...string[]]>([
+    ['by policy', 'policy drop;', 'ct state established,related accept'],
+    ['by its last rule', 'policy accept;', 'tcp dport 22 accept', 'counter packets 0 bytes 0 drop'],
+    ['by refusing', 'policy accept;', 'iif "lo" accept', 'reject with icmpx admin-prohibited'],
+    ['by all but loopback', 'policy accept;', 'tcp dport 22 accept', 'iif != "lo" drop'],
+    ['in a chain behind a chain', 'policy accept;', 'counter packets 9 bytes 540 jump OTHER'],
+    ['on one interface', 'policy accept;', 'iifname "eth0" goto OTHER'],
+    ['as iptables lists it', 'policy accept;', 'counter packets 0 bytes 0 xt target "REJECT"'],
+  ])('is a firewall where it closes %s', (_, policy, ...rules) => {
+    expect(closing(input(policy, ...rules))).toBe('ip filter');
+  });
+
+  it.each<[string, string, ...string[]]>([
+    ['nothing', 'policy accept;'],
+    ['one port', 'policy accept;', 'tcp dport 25 drop'],
+    ['one address', 'policy accept;', 'ip saddr 192.0.2.7 counter packets 0 bytes 0 drop'],
+    ['what is invalid', 'policy accept;', 'ct state invalid drop'],
+    ['whom fail2ban banned', 'policy accept;', 'meta l4proto tcp tcp dport 22 counter packets 2 bytes 120 jump BANNED'],
+    ['whom a chain of its own bans', 'policy accept;', 'counter packets 2 bytes 120 jump BANNED'],
+    ['who is on a list, by a chain that closes', 'policy accept;', 'ip saddr @banned jump LAST'],
+    // ufw after it was disabled: its chains are there, and empty.
+    ['nothing, in a chain that is empty', 'policy accept;', 'counter packets 5 bytes 300 jump ufw-before-input'],
+  ])('is none where it closes %s', (_, policy, ...rules) => {
+    expect(closing(input(policy, ...rules))).toBe('');
+  });
+
+  it('is not that of CHOM, nor one that filters what goes through', () => {
+    const rules = rulesOf({ ssh: [22], others: [] }).text.replace(/[^]*?(?=table inet chom \{)/, '');
+    const through = input('policy drop;').replace('hook input', 'hook forward');
+    expect(closing(rules + through)).toBe('');
   });
 });
 

@@ -5,15 +5,17 @@ import { optionalPackages, wantedPackages } from '../host/packages.js';
 import { supportOf } from '../host/os.js';
 import type { Script } from '../host/shell.js';
 import * as certificates from '../inventory/certificates.js';
+import * as credentials from '../inventory/credentials.js';
 import * as places from '../inventory/places.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import { failure, failureDetails, isFailureType } from '../workflows/failures.js';
 import type { Finding, Report } from '../workflows/inspection.js';
 import type { Deps } from './deps.js';
-import { fine, serverFindings, wrong } from './server-findings.js';
-import { siteFindings } from './site-findings.js';
-import { lookFromOutside } from './site-outside.js';
+import { fine, wrong } from './finding.js';
+import { serverFindings } from './server-findings.js';
+import { isServed, siteFindings } from './site-findings.js';
+import { lookFromOutside, type SeenSite } from './site-outside.js';
 
 const EXAMINATION_SECONDS = 40;
 
@@ -26,7 +28,7 @@ export function inspectionActivities(deps: Deps) {
 
   /** What the script says, or why it could not be asked. */
   async function examined(server: string, script: Script): Promise<{ said: string } | { finding: Finding }> {
-    const { name } = await servers.byId(inventory.db, server);
+    const { name, user } = await servers.byId(inventory.db, server);
     try {
       const host = await hosts.for(server);
       const signal = Context.current().cancellationSignal;
@@ -41,8 +43,11 @@ export function inspectionActivities(deps: Deps) {
       };
     } catch (error) {
       if (!(error instanceof ApplicationFailure) || !isFailureType(error.type)) throw error;
-      const { cause, next } = failureDetails(error);
-      return { finding: wrong('login', error.message, next ?? `chom server show ${name}`, cause) };
+      const { cause, next = `chom server show ${name}` } = failureDetails(error);
+      const key = await credentials.current(inventory.db, server, 'server-key');
+      const refused = error.type === 'LoginRefused' && error.message.includes('refuses the key') && key?.public;
+      const mend = refused ? `${letIn(user, refused)} (on ${name})` : next;
+      return { finding: wrong('login', error.message, mend, cause) };
     }
   }
 
@@ -59,7 +64,7 @@ export function inspectionActivities(deps: Deps) {
       const live = hosted.filter(({ status }) => status === 'active');
       const expected = {
         ...{ name, controller, protection },
-        php: live.flatMap(({ id: site, domain, php }) => (php === null ? [] : [{ site, domain }])),
+        sites: live.map(({ id: site, domain, php }) => ({ site, domain, php: php !== null })),
         busy: (await places.list(inventory.db, { server: id })).length > 0,
       };
       return {
@@ -78,18 +83,28 @@ export function inspectionActivities(deps: Deps) {
         throw failure('Conflict', `Site ${site.domain} is ${site.status}`, { next: `chom site show ${site.domain}` });
       }
       const certificate = await certificates.installed(inventory.db, id);
-      const seen = await examined(site.server, examineSite({ site: id }));
-      const examination = 'said' in seen ? parseSiteExamination(seen.said) : null;
       const { uid, domain, aliases, type, php, databaseName } = site;
+      const seen = await examined(site.server, examineSite({ site: id, domain }));
+      const lookOutside = async (found: Pick<SeenSite, 'version' | 'addresses' | 'onServer'>) =>
+        await lookFromOutside(deps, { site: id, names: [domain, ...aliases], server, address, certificate, ...found });
+      if ('finding' in seen) {
+        const outside = await lookOutside({ version: null, addresses: [], onServer: null });
+        return { findings: [seen.finding, ...outside.filter(({ state }) => state === 'ok')] };
+      }
+      const examination = parseSiteExamination(seen.said);
       const has = { certificate: certificate !== null, database: databaseName !== null };
       const expected = { site: id, uid, domain, server, type, php, ...has };
-      const inside = 'finding' in seen ? [seen.finding] : siteFindings(parseSiteExamination(seen.said), expected);
-      const outside = await lookFromOutside(deps, {
-        ...{ names: [domain, ...aliases], server, address, certificate },
-        version: examination?.version ?? null,
-        addresses: examination?.addresses ?? [],
-      });
-      return { findings: [...inside, ...outside] };
+      const { version, addresses, pair } = examination;
+      const outside = await lookOutside({ version, addresses, onServer: pair?.fingerprint ?? null });
+      // Where the server itself does not serve the site, what is wrong elsewhere follows from that, or cannot be told from
+      // it; as little as from a server that could not be asked.
+      const told = isServed(examination, expected) ? outside : outside.filter(({ state }) => state === 'ok');
+      return { findings: [...siteFindings(examination, expected), ...told] };
     },
   };
+}
+
+/** For whoever is on the server: CHOM, that would do the same as a job, does not get in. */
+function letIn(user: string, line: string): string {
+  return `su -s /bin/sh ${user} -c "umask 077; mkdir -p ~/.ssh; echo '${line}' >>~/.ssh/authorized_keys"`;
 }

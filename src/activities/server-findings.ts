@@ -2,6 +2,7 @@ import type { ServerExamination } from '../host/server-examination.js';
 import { needsSwap } from '../host/swap.js';
 import type { Protection } from '../inventory/servers.js';
 import type { Finding } from '../workflows/inspection.js';
+import { fine, type Here, putBack, repair, wrong } from './finding.js';
 
 /** What the inventory says of a server that was examined. */
 export interface ExpectedServer {
@@ -9,8 +10,8 @@ export interface ExpectedServer {
   controller: string;
   /** Null: nobody ever said what is wanted. */
   protection: Protection | null;
-  /** Its sites that run PHP. */
-  php: { site: string; domain: string }[];
+  /** Those that are live on it. */
+  sites: { site: string; domain: string; php: boolean }[];
   /** An operation is at work there: what is half-way may be on its way. */
   busy: boolean;
 }
@@ -29,13 +30,13 @@ export function serverFindings(seen: ServerExamination, expected: ExpectedServer
     clock(seen, now, here),
     ...disks(seen, here),
     ...packages(seen, name, here),
-    ...nginx(seen, here),
+    ...nginx(seen, expected, here),
     seen.mariadb
       ? fine('mariadb', 'MariaDB runs')
       : wrong('mariadb', 'MariaDB does not run', here('systemctl start mariadb')),
-    ...php(seen, expected, here),
+    ...php(seen, expected),
     ...units(seen, here),
-    ...changes(seen, name, here),
+    ...changes(seen, expected, here),
     ...leftovers(seen, expected, here),
     claim(seen, expected),
     ...protection(seen, expected, here),
@@ -43,16 +44,6 @@ export function serverFindings(seen: ServerExamination, expected: ExpectedServer
       ? wrong('restart', 'Updates want the server restarted', here('systemctl reboot'))
       : fine('restart', 'No update waits for a restart'),
   ];
-}
-
-type Here = (command: string) => string;
-
-export function fine(name: string, message: string): Finding {
-  return { name, state: 'ok', message };
-}
-
-export function wrong(name: string, message: string, next: string, cause?: string): Finding {
-  return { name, state: 'wrong', message, next, ...(cause !== undefined && { cause }) };
 }
 
 function clock(seen: ServerExamination, now: number, here: Here): Finding {
@@ -94,22 +85,30 @@ function packages({ missingPackages, brokenPackages }: ServerExamination, name: 
   return [wrong('packages', `Packages are missing: ${missingPackages.join(', ')}`, `chom server add ${name}`)];
 }
 
-function nginx({ nginx: { active, enabled, complaint } }: ServerExamination, here: Here): Finding[] {
-  const found = [
-    ...(complaint === null ? [] : [wrong('nginx', `nginx refuses its configuration: ${complaint}`, here('nginx -t'))]),
-    ...(active ? [] : [wrong('nginx', 'nginx does not run', here('systemctl start nginx'))]),
+function nginx({ nginx: seen }: ServerExamination, { sites }: ExpectedServer, here: Here): Finding[] {
+  const { active, enabled, complaint } = seen;
+  const found: Finding[] = [];
+  if (complaint !== null) {
+    // A file of a site of ours, or its certificate, comes back by command; what others wrote, only they know.
+    const ours = sites.find(({ site }) => complaint.includes(site));
+    const next = ours ? repair(ours.domain) : here('nginx -t');
+    found.push(wrong('nginx', `nginx refuses its configuration: ${complaint}`, next));
+  }
+  found.push(
+    // What it refuses it does not start with: the one thing before the other.
+    ...(active || complaint !== null ? [] : [wrong('nginx', 'nginx does not run', here('systemctl start nginx'))]),
     ...(enabled ? [] : [wrong('nginx', 'nginx does not start with the server', here('systemctl enable nginx'))]),
-  ];
+  );
   return found.length > 0 ? found : [fine('nginx', 'nginx runs, and its configuration is valid')];
 }
 
-function php({ php: units_ }: ServerExamination, { php: wanted }: ExpectedServer, here: Here): Finding[] {
+function php({ php: units_, phpUnit }: ServerExamination, { name, sites }: ExpectedServer): Finding[] {
+  const wanted = sites.filter(({ php: runs }) => runs);
+  if (!phpUnit) return [wrong('php', "The unit of all sites' PHP is gone or was changed", `chom server add ${name}`)];
   const running = new Set(units_.filter(({ active }) => active).map(({ site }) => site));
   const down = wanted.filter(({ site }) => !running.has(site));
   if (down.length === 0) return [fine('php', wanted.length === 0 ? 'No site runs PHP' : 'PHP runs for all its sites')];
-  return down.map(({ site, domain }) =>
-    wrong('php', `PHP of ${domain} does not run`, here(`systemctl restart chom-php@${site}`)),
-  );
+  return down.map(({ domain }) => wrong('php', `PHP of ${domain} does not run`, repair(domain)));
 }
 
 function units({ failedUnits }: ServerExamination, here: Here): Finding[] {
@@ -117,34 +116,38 @@ function units({ failedUnits }: ServerExamination, here: Here): Finding[] {
   return failedUnits.map((unit) => {
     // A job's unit is made anew each time: there is nothing to start.
     const job = /^chom-[0-9a-f]{20}/.test(unit);
+    // Of a site's own code only who wrote it can say why; its timer starts it again.
+    if (/^chom-(?:cron|scheduler)@/.test(unit))
+      return wrong('units', `${unit} has failed`, here(`journalctl -n 20 -u ${unit}`), 'The code of the site failed');
     return wrong('units', `${unit} has failed`, here(`systemctl ${job ? 'reset-failed' : 'restart'} ${unit}`));
   });
 }
 
-function changes({ changed }: ServerExamination, name: string, here: Here): Finding[] {
+function changes({ changed }: ServerExamination, { name }: ExpectedServer, here: Here): Finding[] {
   if (changed.length === 0) return [fine('files', "CHOM's files are as it published them")];
   return changed.map(({ path, copy, gone }) =>
     wrong('files', `${path} ${gone ? 'is gone' : 'was changed by somebody else'}`, putBack(path, copy, name, here)),
   );
 }
 
-/** What belongs to the server comes back by enrolling it again; what belongs to one site by its copy. */
-export function putBack(path: string, copy: string, server: string, here: Here): string {
-  const [, ofNginx] = /\/chom\.d\/(s[a-z2-7]{9})\.conf$/.exec(path) ?? [];
-  const [, ofPhp] = /\/php\/(s[a-z2-7]{9})\//.exec(path) ?? [];
-  if (ofNginx !== undefined) return here(`cp ${copy} ${path} && nginx -t && systemctl reload nginx`);
-  if (ofPhp !== undefined) return here(`cp ${copy} ${path} && systemctl restart chom-php@${ofPhp}`);
-  return `chom server add ${server}`;
-}
-
-function leftovers({ pending, lostJobs }: ServerExamination, { busy, name }: ExpectedServer, here: Here): Finding[] {
+function leftovers({ pending, lostJobs }: ServerExamination, expected: ExpectedServer, here: Here): Finding[] {
+  const { busy, name, sites } = expected;
   if (busy || (pending.length === 0 && lostJobs.length === 0)) {
     return [fine('leftovers', busy ? 'An operation is at work' : 'Nothing is left half-way')];
   }
   return [
-    ...pending.map((service) =>
-      wrong('leftovers', `A change to ${service} was left half-way`, `chom server add ${name}`),
-    ),
+    ...pending.map((service) => {
+      // Whoever changes the same next takes it back; a site's PHP is changed by that site alone.
+      const [, site] = /^php-(s[a-z2-7]{9})$/.exec(service) ?? [];
+      const domain = sites.find((one) => one.site === site)?.domain;
+      const ofNobody = here(`rm -r /var/lib/chom/previous/${service}/pending`);
+      const ofSite = domain === undefined ? ofNobody : repair(domain);
+      return wrong(
+        'leftovers',
+        `A change to ${service} was left half-way`,
+        site === undefined ? `chom server add ${name}` : ofSite,
+      );
+    }),
     ...lostJobs.map((job) =>
       wrong('leftovers', `Job ${job} began and never ended`, here(`rm -r /var/lib/chom/jobs/${job}`)),
     ),

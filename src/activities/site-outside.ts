@@ -10,10 +10,11 @@ import type { Deps } from './deps.js';
 import { addressRecords, addressSet, isPrivate, serverAddresses } from './name-check.js';
 import { answers } from './probe.js';
 import { servedCertificate } from './served-certificate.js';
-import { fine, wrong } from './server-findings.js';
+import { fine, wrong } from './finding.js';
 
 /** A site as it should be seen from the outside. */
 export interface SeenSite {
+  site: string;
   /** Its domain first. */
   names: readonly string[];
   server: string;
@@ -25,6 +26,8 @@ export interface SeenSite {
   version: string | null;
   /** The one that is recorded as installed. */
   certificate: Certificate | null;
+  /** Fingerprint of the one that lies on the server; null where there is none, or it could not be asked. */
+  onServer: string | null;
 }
 
 /** Whether its names lead to its server, it answers there, and what certificate is served. */
@@ -63,17 +66,21 @@ async function leadsHere({ version, server }: SeenSite, name: string, address: s
   );
 }
 
-async function overHttp({ address, names, server, version }: SeenSite, signal: AbortSignal): Promise<Finding> {
+async function overHttp(seen: SeenSite, signal: AbortSignal): Promise<Finding> {
+  const { address, names, server, version } = seen;
   const [name = ''] = names;
   try {
     await answers({ address, port: 80, name, version: version ?? '' }, signal, server, 0);
     return fine('http', `http://${name}/ answers`);
   } catch (error) {
-    return problem('http', error);
+    const found = problem('http', error);
+    // The configuration that it shall have answers, and the site behind it does not.
+    return found.message.includes(' answers with HTTP ') ? { ...found, next: itsErrors(seen) } : found;
   }
 }
 
-async function overHttps({ address, names, server, certificate }: SeenSite): Promise<Finding[]> {
+async function overHttps(seen: SeenSite): Promise<Finding[]> {
+  const { address, names, server, certificate, onServer } = seen;
   if (certificate === null) return [];
   const [name = ''] = names;
   try {
@@ -82,7 +89,9 @@ async function overHttps({ address, names, server, certificate }: SeenSite): Pro
     const days = Math.floor((Date.parse(served.notAfter) - Date.now()) / 86_400_000);
     const found: Finding[] = [];
     if (served.fingerprint !== certificate.fingerprint) {
-      const next = `nginx -t && systemctl reload nginx (on ${server})`;
+      // nginx was not told of it; or somebody put another one there.
+      const loads = onServer === certificate.fingerprint;
+      const next = loads ? `nginx -t && systemctl reload nginx (on ${server})` : issue;
       found.push(wrong('certificate', `https://${name}/ serves another certificate than the one on record`, next));
     }
     if (!covers(served, names, Date.now())) {
@@ -92,14 +101,19 @@ async function overHttps({ address, names, server, certificate }: SeenSite): Pro
     }
     const status = await frontPage(address, name);
     if (status >= 500) {
-      const next = `tail /var/log/nginx/chom/*/error.log (on ${server})`;
-      found.push(wrong('https', `https://${name}/ answers with HTTP ${status}`, next, 'The site itself fails'));
+      const says = `https://${name}/ answers with HTTP ${status}`;
+      found.push(wrong('https', says, itsErrors(seen), 'The site itself fails'));
     }
     if (found.length > 0) return found;
     return [fine('certificate', `https://${name}/ serves the certificate on record, for ${days} more days`)];
   } catch (error) {
     return [problem('certificate', error)];
   }
+}
+
+/** What a site that fails says of it: nginx in its log, PHP in the journal. Whose code it is has to read it. */
+function itsErrors({ site, server }: SeenSite): string {
+  return `tail /var/log/nginx/chom/${site}/error.log; journalctl -n 20 -t chom-php-${site} (on ${server})`;
 }
 
 async function frontPage(address: string, name: string): Promise<number> {

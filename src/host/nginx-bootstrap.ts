@@ -81,7 +81,8 @@ export function bootstrapNginx(foreign: ForeignNginx, facts: NginxFacts): { chec
       : sh`systemctl -q is-active nginx`,
   });
   return {
-    check: join([sh`systemctl -q is-enabled nginx || exit 1`, check]),
+    // Alone on the server, so that nobody else's change is on its way: what one of a site left is taken back here, too.
+    check: join([sh`systemctl -q is-enabled nginx && [ ! -d ${`${paths.previous}/nginx/pending`} ] || exit 1`, check]),
     act: join([sh`systemctl -q enable nginx || exit 1`, act]),
   };
 }

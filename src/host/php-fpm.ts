@@ -97,13 +97,18 @@ const UNIT = '/etc/systemd/system/chom-php@.service';
 export function bootstrapPhp(): { check: Script; act: Script } {
   const text = fpmUnit();
   return {
-    check: sh`printf %s ${text} | cmp -s - ${UNIT} && [ "$(stat -c '%a %u' ${paths.php} 2>/dev/null)" = '755 0' ] || exit 1
+    check: sh`${unitStands()} && [ "$(stat -c '%a %u' ${paths.php} 2>/dev/null)" = '755 0' ] || exit 1
 [ "$(systemctl show -P NeedDaemonReload chom-php@none.service)" != yes ]`,
     act: sh`umask 022
 install -d -o root -g root -m 0755 /etc/chom ${paths.php} || exit 1
 ${writeFile({ path: UNIT, content: text, mode: '0644' })} || exit 1
 systemctl daemon-reload`,
   };
+}
+
+/** A command: whether the unit of all sites' PHP is there as it shall be. */
+export function unitStands(): Script {
+  return sh`printf %s ${fpmUnit()} | cmp -s - ${UNIT}`;
 }
 
 /** Starts a site's PHP, or gives it a new configuration. Exit codes of `publish`. */

@@ -2,6 +2,7 @@ import { askFirewall, parseFirewall, type FirewallFacts } from './firewall-facts
 import { unchanged } from './firewall.js';
 import { missingPackages } from './packages.js';
 import { paths } from './paths.js';
+import { unitStands } from './php-fpm.js';
 import { sh, type Script } from './shell.js';
 import { askSwap, parseSwap, type SwapFacts } from './swap.js';
 import { askUpdates, parseUpdates, type UpdateFacts } from './updates.js';
@@ -19,6 +20,8 @@ export interface ServerExamination {
   mariadb: boolean;
   /** Sites whose FPM is there, and whether it runs. */
   php: { site: string; active: boolean }[];
+  /** The unit that runs each of them is as CHOM wrote it. */
+  phpUnit: boolean;
   failedUnits: string[];
   /** Published files that are not what CHOM published any more; null: the file is gone. */
   changed: { path: string; copy: string; gone: boolean }[];
@@ -54,6 +57,7 @@ for site in ${paths.php}/*/php-fpm.conf; do
   site=$(basename "$(dirname "$site")")
   if systemctl -q is-active "chom-php@$site"; then echo "php=$site active"; else echo "php=$site"; fi
 done
+if ${unitStands()}; then echo phpunit=stands; fi
 systemctl list-units --failed --plain --no-legend 'chom*' 'nginx*' 'mariadb*' 'php*' 'logrotate*' 'apt-daily*' 'unattended*' | awk '{ print "failed=" $1 }'
 changed() {
   [ -d "$1" ] || return 0
@@ -128,6 +132,7 @@ export function parseServerExamination(output: string): ServerExamination {
     },
     mariadb: values('mariadb').includes('active'),
     php: values('php').map((line) => ({ site: line.split(' ')[0] ?? '', active: line.endsWith(' active') })),
+    phpUnit: values('phpunit').includes('stands'),
     failedUnits: values('failed'),
     changed: [...files('changed', false), ...files('gone', true)],
     pending: values('pending'),

@@ -1,5 +1,8 @@
-import { pairPaths } from './certificate.js';
+import { pairPaths, pairStands } from './certificate.js';
+import { countTables, createDatabase } from './database.js';
+import { askVersion } from './nginx-site.js';
 import { documentRoot, paths } from './paths.js';
+import { unitStands } from './php-fpm.js';
 import { sh, type Script } from './shell.js';
 import { asSite, type SiteUser } from './user.js';
 
@@ -13,13 +16,17 @@ export interface SiteExamination {
   version: string | null;
   /** Its published files that are not what CHOM published any more. */
   changed: { path: string; copy: string; gone: boolean }[];
-  php: { active: boolean; socket: boolean };
+  /** The versions that answer for its name on the server itself; null: another server does, or none. */
+  answers: { http: string | null; https: string | null };
+  /** `unit`: the one that runs every site's PHP is as CHOM wrote it. */
+  php: { active: boolean; enabled: boolean; socket: boolean; unit: boolean };
   /** Its units that are to run without a visitor, and whether they do. */
   background: Record<string, boolean>;
-  /** Null: it has none. */
-  pair: { matches: boolean; mode: string } | null;
-  /** Null: it has none; else what it said when the site's own user asked. */
-  database: { reachable: boolean; said: string } | null;
+  /** Null: it has none. `fingerprint`: SHA-256 of the certificate, lower-case hexadecimal; empty where there is none. */
+  pair: { matches: boolean; mode: string; fingerprint: string } | null;
+  mariadb: boolean;
+  /** Null: it has none; else what it said when the site's own user asked, and whether database and rights are as made. */
+  database: { reachable: boolean; said: string; asMade: boolean; tables: number } | null;
   addresses: string[];
 }
 
@@ -42,7 +49,7 @@ export function siteDirectories({ site }: Pick<SiteUser, 'site'>): Record<string
 }
 
 /** Prints what `parseSiteExamination` reads. Changes nothing. */
-export function examineSite({ site }: Pick<SiteUser, 'site'>): Script {
+export function examineSite({ site, domain }: Pick<SiteUser, 'site'> & { domain: string }): Script {
   const file = `${paths.nginx}/chom.d/${site}.conf`;
   const { key, chain } = pairPaths(site);
   const nginxCopy = `${paths.previous}/nginx/published/chom.d/${site}.conf`;
@@ -61,19 +68,26 @@ compare ${nginxCopy} ${file}
 for name in environment php-fpm.conf; do
   compare ${phpCopies}/${site}/"$name" ${paths.php}/${site}/"$name"
 done
+echo "http=$(${askVersion(domain, 'http')})"
+echo "https=$(${askVersion(domain, 'https')})"
 systemctl -q is-active ${`chom-php@${site}.service`} && echo php=active
+systemctl -q is-enabled ${`chom-php@${site}.service`} 2>/dev/null && echo php=enabled
+if ${unitStands()}; then echo php=unit; fi
 [ -S ${paths.socket(site)} ] && echo php=socket
 for unit in ${backgroundUnits(site)}; do
   [ -e "/etc/systemd/system/$unit" ] || continue
   case "$(systemctl show -P ActiveState "$unit")" in active | activating) echo "background=$unit active" ;; *) echo "background=$unit" ;; esac
 done
 if [ -e ${key} ] || [ -e ${chain} ]; then
-  if [ "$(openssl x509 -in ${chain} -noout -pubkey 2>/dev/null)" = "$(openssl pkey -in ${key} -pubout 2>/dev/null)" ] &&
-    openssl pkey -in ${key} -noout 2>/dev/null; then echo pair=matches; fi
+  if ${pairStands(site)}; then echo pair=matches; fi
+  echo "fingerprint=$(openssl x509 -in ${chain} -noout -fingerprint -sha256 2>/dev/null | cut -d = -f 2 | tr -d : | tr A-F a-f)"
   echo "pairmode=$(stat -L -c '%a' ${key} 2>/dev/null)"
 fi
+if systemctl -q is-active mariadb; then echo mariadb=active; fi
 if [ -n "$(mariadb -N -B -e ${`SHOW DATABASES LIKE '${site}'`} 2>/dev/null)" ]; then
   said=$(${asSite(site, sh`mariadb -N -B -e 'SELECT 1' ${site}`)} 2>&1) && echo database=reachable || echo "database=$said" | tail -n 1
+  if ${createDatabase(site).check}; then echo database=made; fi
+  echo "tables=$(${countTables(site)})"
 fi
 echo "addresses=$(hostname -I)"
 exit 0`;
@@ -89,7 +103,7 @@ export function parseSiteExamination(output: string): SiteExamination {
       const [copy = '', path = ''] = line.split(' ');
       return { path, copy, gone };
     });
-  const [database] = values('database');
+  const database = values('database').find((said) => said !== 'made');
   const [mode] = values('pairmode');
   return {
     user: values('user')[0] || null,
@@ -101,12 +115,35 @@ export function parseSiteExamination(output: string): SiteExamination {
     ),
     version: values('version')[0] || null,
     changed: [...files('changed', false), ...files('gone', true)],
-    php: { active: values('php').includes('active'), socket: values('php').includes('socket') },
+    answers: { http: version(values('http')[0]), https: version(values('https')[0]) },
+    php: {
+      active: values('php').includes('active'),
+      enabled: values('php').includes('enabled'),
+      socket: values('php').includes('socket'),
+      unit: values('php').includes('unit'),
+    },
     background: Object.fromEntries(
       values('background').map((line) => [line.split(' ')[0] ?? '', line.endsWith(' active')]),
     ),
-    pair: mode === undefined ? null : { matches: values('pair').includes('matches'), mode },
-    database: database === undefined ? null : { reachable: database === 'reachable', said: database },
+    pair:
+      mode === undefined
+        ? null
+        : { matches: values('pair').includes('matches'), mode, fingerprint: values('fingerprint')[0] ?? '' },
+    mariadb: values('mariadb').includes('active'),
+    database:
+      database === undefined
+        ? null
+        : {
+            reachable: database === 'reachable',
+            said: database,
+            asMade: values('database').includes('made'),
+            tables: Number(values('tables')[0]),
+          },
     addresses: (values('addresses')[0] ?? '').split(' ').filter(Boolean),
   };
+}
+
+/** What answered, if it is one of CHOM's files: another server may say anything. */
+function version(said: string | undefined): string | null {
+  return said !== undefined && /^[0-9a-f]+$/.test(said) ? said : null;
 }

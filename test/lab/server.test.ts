@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/index.js';
@@ -42,7 +43,41 @@ async function reaches({ address }: LabHost, port: number, timeout = 30_000): Pr
   });
 }
 
+/** Whether somebody sends back what a UDP port is sent from here, within so long. It is sent again: UDP may lose it. */
+async function echoes({ address }: LabHost, port: number, timeout = 30_000): Promise<boolean> {
+  const socket = createSocket('udp4');
+  return await new Promise<boolean>((resolve) => {
+    const ask = () => socket.send('there?', port, address);
+    const again = setInterval(ask, 200);
+    const end = (answered: boolean) => {
+      clearInterval(again);
+      clearTimeout(given);
+      resolve(answered);
+    };
+    const given = setTimeout(() => end(false), timeout);
+    socket.on('message', () => end(true)).on('error', () => end(false));
+    ask();
+  }).finally(() => socket.close());
+}
+
+/** What a doctor says. */
+async function examined(...words: string[]) {
+  const { exit, json, stderr } = await rig.chom(...words, '--json');
+  const findings = (json?.['checks'] ?? []) as Finding[];
+  const wrong = findings.filter(({ state }) => state === 'wrong');
+  return { exit, ok: json?.['ok'], findings, wrong, stderr, checks: wrong.map(({ name }) => name) };
+}
+
+const checkOf = async (name: string, check: string) =>
+  (await examined('server', 'doctor', name)).findings.find((finding) => finding.name === check);
+
 describe('a server that is set up as few are', () => {
+  // A program that sends back what comes to any of its ports.
+  const echo = `import select, socket, sys
+own = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in sys.argv[1:]]
+for one, port in zip(own, sys.argv[1:]): one.bind(("0.0.0.0", int(port)))
+while True:
+  for one in select.select(own, [], [])[0]: one.sendto(*one.recvfrom(99))`;
   const setUp = `useradd -m -s /bin/bash admin && echo 'admin ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/admin
 install -d -m 700 -o admin /home/admin/.ssh && install -m 600 -o admin /root/.ssh/authorized_keys /home/admin/.ssh/
 printf 'Port 2222\\nPermitRootLogin no\\nBanner /etc/motd\\n' >/etc/ssh/sshd_config.d/odd.conf
@@ -53,6 +88,8 @@ ln -sf /usr/share/zoneinfo/Pacific/Chatham /etc/localtime
 mount -t tmpfs -o noexec,nosuid,nodev tmpfs /tmp
 sed 's/^MemTotal:.*/MemTotal:        1000000 kB/' /proc/meminfo >/run/meminfo && mount --bind /run/meminfo /proc/meminfo
 systemd-run --quiet --unit=foreign -p DynamicUser=yes python3 -m http.server 8090
+systemd-run --quiet --unit=game -p DynamicUser=yes python3 -c '${echo}' 50001
+systemd-run --quiet --unit=resolver -p DynamicUser=yes python3 -c '${echo}' 5300 50002
 systemctl stop ssh.socket 2>/dev/null; systemctl restart ssh`;
 
   test('is enrolled: port 2222, no root login, noise, noexec /tmp, foreign locale and time zone', async () => {
@@ -63,9 +100,14 @@ systemctl stop ssh.socket 2>/dev/null; systemctl restart ssh`;
     expect(json).toMatchObject({ status: 'succeeded', server: { status: 'active', port: 2222, user: 'admin' } });
     expect(json?.warnings).toEqual([
       expect.stringMatching(/^It has 976 MiB of memory and no swap: it is a container/),
+      'The firewall leaves udp port 5300 open, which python3 serves',
       'The firewall leaves tcp port 8090 open, which python3 serves',
+      'The firewall leaves udp port 50001 open, which python3 serves',
+      "The firewall closes udp port 50002, which python3 has beside the one that it serves on: it is taken for a client's",
     ]);
-    expect(await on(host, 'nft list table inet chom')).toContain('tcp dport { 80, 443, 2222, 8090 } accept');
+    const rules = await on(host, 'nft list table inet chom');
+    expect(rules).toContain('tcp dport { 80, 443, 2222, 8090 } accept');
+    expect(rules).toContain('udp dport { 5300, 50001 } accept');
     await rig.replayed(json?.operation ?? '');
   });
 
@@ -83,6 +125,8 @@ systemctl stop ssh.socket 2>/dev/null; systemctl restart ssh`;
     const open = await Promise.all([80, 443, 2222, 8090].map((port) => reaches(host, port)));
     expect(open).toEqual([true, true, true, true]);
     expect(await reaches(host, 8091, 2000)).toBe(false);
+    expect(await Promise.all([5300, 50_001].map((port) => echoes(host, port)))).toEqual([true, true]);
+    expect(await echoes(host, 50_002, 2000)).toBe(false);
   });
 
   test('is left without a firewall of CHOM where somebody else has one', async () => {
@@ -91,13 +135,54 @@ systemctl stop ssh.socket 2>/dev/null; systemctl restart ssh`;
     expect(await on(host, 'nft list tables')).toBe('');
     await on(
       host,
-      `nft add table ip filter && nft add chain ip filter INPUT '{ type filter hook input priority 0; policy accept; }' &&
-nft add rule ip filter INPUT tcp dport 25 drop`,
+      `cat >/run/theirs.nft <<'END'
+table ip filter {
+  chain INPUT {
+    type filter hook input priority 0; policy accept;
+    ct state established,related accept
+    iif lo accept
+    tcp dport { 80, 2222 } accept
+    counter jump REFUSE
+  }
+  chain REFUSE {
+    reject
+  }
+}
+END
+nft -f /run/theirs.nft`,
     );
-    const before = await on(host, 'nft list ruleset');
+    const before = await on(host, 'nft -s list ruleset');
     const { json } = await rig.chom.must('server', 'add', 'odd', '--firewall', '--json');
     expect(json?.warnings).toEqual([expect.stringContaining('nftables table ip filter filters on odd already')]);
-    expect(await on(host, 'nft list ruleset')).toBe(before);
+    expect(await on(host, 'nft -s list ruleset')).toBe(before);
+    expect(await checkOf('odd', 'firewall')).toMatchObject({ state: 'ok' });
+  });
+
+  test('loses its firewall of CHOM to one that came later, which the doctor tells', async () => {
+    const host = rig.lab.host('odd');
+    // What refuses an address or a port is none.
+    const banned = 'table ip ban { chain in { type filter hook input priority -1; ip saddr 192.0.2.1 drop; }; }';
+    await on(host, `nft flush ruleset && nft '${banned}'`);
+    await rig.chom.must('server', 'add', 'odd');
+    expect(await on(host, 'nft list tables')).toBe('table ip ban\ntable inet chom');
+    expect(await checkOf('odd', 'firewall')).toMatchObject({ state: 'ok' });
+    await on(host, 'nft -f /run/theirs.nft');
+    expect(await checkOf('odd', 'firewall')).toMatchObject({
+      state: 'wrong',
+      message: "nftables table ip filter filters here, and CHOM's own firewall beside it",
+      next: 'chom server add odd',
+    });
+    const { json } = await rig.chom.must('server', 'add', 'odd', '--json');
+    expect(json?.warnings).toEqual([
+      expect.stringMatching(
+        /^nftables table ip filter filters on odd and is left in charge, and CHOM's own .* was taken/,
+      ),
+    ]);
+    expect(await on(host, 'nft list tables')).toBe('table ip ban\ntable ip filter');
+    expect(await on(host, 'systemctl list-unit-files --no-legend "chom-firewall*"; ls /etc/chom')).not.toContain(
+      'firewall',
+    );
+    expect(await checkOf('odd', 'firewall')).toMatchObject({ state: 'ok' });
   });
 });
 
@@ -147,13 +232,6 @@ chmod 755 /usr/local/sbin/nft`;
 });
 
 describe('the doctor', () => {
-  const examined = async (...words: string[]) => {
-    const { exit, json, stderr } = await rig.chom(...words, '--json');
-    const findings = (json?.['checks'] ?? []) as Finding[];
-    const wrong = findings.filter(({ state }) => state === 'wrong');
-    return { exit, ok: json?.['ok'], findings, wrong, stderr, checks: wrong.map(({ name }) => name) };
-  };
-
   /** Does what it says, where it says: each is one command. */
   async function mend(findings: Finding[]) {
     for (const next of new Set(findings.map((finding) => finding.next ?? ''))) {
@@ -169,6 +247,8 @@ describe('the doctor', () => {
     await rig.lab.acme.setAddress('also.lab.test', { a: [host.address] });
     const create = ['site', 'create', 'www.lab.test', '--server', 'web1', '--type', 'php', '--alias', 'also.lab.test'];
     await rig.chom.must(...create);
+    await rig.lab.acme.setAddress('shop.lab.test', { a: [host.address] });
+    await rig.chom.must(...create.slice(0, 2), 'shop.lab.test', ...create.slice(3, 7), '--database', '--no-tls');
     for (const words of [
       ['server', 'doctor', 'web1'],
       ['site', 'doctor', 'www.lab.test'],
@@ -189,7 +269,8 @@ describe('the doctor', () => {
 echo '# mine' >>/etc/nginx/chom.d/${site}.conf; rm /etc/logrotate.d/chom; echo 'max_connections = 9' >>/etc/mysql/mariadb.conf.d/60-chom.cnf
 nft add rule inet chom input tcp dport 25 accept
 dpkg --force-depends --remove rsync >/dev/null; systemctl disable -q nginx
-systemctl stop apt-daily-upgrade.timer
+systemctl stop apt-daily-upgrade.timer; rm /var/lib/chom/claims/server
+cd /var/lib/chom/previous/nginx && mkdir pending pending/files pending/absent && echo chom.d/sgonegoneg.conf >pending/for
 mkdir -p /var/lib/chom/jobs/${job}/a && echo a >/var/lib/chom/jobs/${job}/current && : >/var/lib/chom/jobs/${job}/a/started
 systemd-run --quiet --unit=${job.replace('0', '1')} false; : >/run/reboot-required`,
     );
@@ -197,7 +278,7 @@ systemd-run --quiet --unit=${job.replace('0', '1')} false; : >/run/reboot-requir
     expect(exit).toBe(1);
     expect(checks).toEqual([
       ...['packages', 'nginx', 'mariadb', 'php', 'units', 'files', 'files', 'files'],
-      ...['leftovers', 'firewall', 'updates', 'restart'],
+      ...['leftovers', 'leftovers', 'claim', 'firewall', 'updates', 'restart'],
     ]);
     expect(wrong.filter(({ next }) => !next)).toEqual([]);
     await mend(wrong.filter(({ name }) => name !== 'restart'));
@@ -242,6 +323,100 @@ echo 'PHP_VERSION=9.9' >/etc/chom/php/${site}/environment`,
     expect((await examined('site', 'doctor', 'www.lab.test')).wrong).toEqual([]);
   });
 
+  const pair = '/var/lib/chom/tls/SITE';
+  const copies = '/var/lib/chom/previous';
+
+  /** What is done to a site, and what is said of it; a site without TLS has a database. */
+  describe.each<[string, string, string[]]>([
+    ['shop.lab.test', 'mariadb -e "DROP DATABASE SITE"', ['database']],
+    ['shop.lab.test', 'mariadb -e "REVOKE ALL PRIVILEGES ON SITE.* FROM SITE@localhost"', ['database']],
+    ['shop.lab.test', 'mariadb -e "REVOKE DROP ON SITE.* FROM SITE@localhost"', ['database']],
+    ['shop.lab.test', 'mariadb -e "DROP USER SITE@localhost"', ['database']],
+    ['shop.lab.test', 'systemctl stop mariadb', ['database']],
+    ['shop.lab.test', 'rm /etc/nginx/chom.d/SITE.conf; systemctl reload nginx', ['files']],
+    [
+      'shop.lab.test',
+      `rm /etc/nginx/chom.d/SITE.conf ${copies}/nginx/published/chom.d/SITE.conf; systemctl reload nginx`,
+      ['files'],
+    ],
+    ['shop.lab.test', 'systemctl stop nginx', ['nginx']],
+    ['shop.lab.test', 'systemctl -q disable --now chom-php@SITE', ['php', 'http']],
+    ['shop.lab.test', `rm -r /etc/chom/php/SITE ${copies}/php-SITE; systemctl stop chom-php@SITE`, ['php', 'http']],
+    [
+      'shop.lab.test',
+      'pkill -KILL -U SITE; usermod -u 29999 SITE && groupmod -g 29999 SITE',
+      ['user', 'directories', 'directories', 'directories'],
+    ],
+    ['shop.lab.test', 'userdel -f SITE', ['user', 'directories', 'directories', 'directories']],
+    ['shop.lab.test', 'rm -r /var/log/nginx/chom/SITE', ['directories']],
+    ['www.lab.test', `rm -r ${pair}/pairs`, ['key']],
+    ['www.lab.test', `rm ${pair}/key.pem; systemctl restart nginx || :`, ['nginx', 'key']],
+    [
+      'www.lab.test',
+      `cd ${pair}/current && openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out fullchain.pem -days 90 \\
+  -subj / -addext subjectAltName=DNS:www.lab.test,DNS:also.lab.test && chmod 600 key.pem && systemctl reload nginx`,
+      ['certificate'],
+    ],
+  ])('of %s after %s', (domain, damage, expected) => {
+    test(`says ${expected.join(', ')}, and its commands mend that`, async () => {
+      const host = rig.lab.host('web1');
+      await on(host, damage.replaceAll('SITE', await siteId(domain)));
+      // What nginx is told by a signal takes effect a little later.
+      await expect
+        .poll(async () => (await examined('site', 'doctor', domain)).checks, { timeout: 120_000 })
+        .toEqual(expected);
+      const { wrong } = await examined('site', 'doctor', domain);
+      // What a site answers is mended with what makes it answer.
+      await mend(wrong.filter(({ name }) => name !== 'http'));
+      await expect.poll(async () => (await examined('site', 'doctor', domain)).wrong, { timeout: 120_000 }).toEqual([]);
+      expect((await examined('server', 'doctor', 'web1')).wrong).toEqual([]);
+    });
+  });
+
+  test('names a certificate without which nginx does not start, from the server', async () => {
+    const host = rig.lab.host('web1');
+    const site = await siteId('www.lab.test');
+    await on(host, `rm /var/lib/chom/tls/${site}/fullchain.pem; systemctl restart nginx || :`);
+    const { wrong, checks } = await examined('server', 'doctor', 'web1');
+    expect(checks).toEqual(['nginx', 'units']);
+    expect(wrong.map(({ next }) => next)).toEqual([
+      'chom site repair www.lab.test',
+      'systemctl restart nginx.service (on web1)',
+    ]);
+    await mend(wrong);
+    expect((await examined('server', 'doctor', 'web1')).wrong).toEqual([]);
+    expect((await examined('site', 'doctor', 'www.lab.test')).wrong).toEqual([]);
+    // The repair, with the certificate that it had issued.
+    const [repair] = await operations.list(rig.inventory.db, { kind: 'repair-site', limit: 1 });
+    expect(repair).toMatchObject({ outcome: 'succeeded', warnings: [] });
+    await rig.replayed(repair?.id ?? '');
+  });
+
+  test('names the unit of PHP, from the server and from a site', async () => {
+    const host = rig.lab.host('web1');
+    await on(host, 'rm /etc/systemd/system/chom-php@.service; systemctl daemon-reload');
+    for (const words of [
+      ['server', 'doctor', 'web1'],
+      ['site', 'doctor', 'shop.lab.test'],
+    ]) {
+      expect((await examined(...words)).wrong).toMatchObject([{ name: 'php', next: 'chom server add web1' }]);
+    }
+    await mend((await examined('server', 'doctor', 'web1')).wrong);
+    expect((await examined('server', 'doctor', 'web1')).wrong).toEqual([]);
+    expect((await examined('site', 'doctor', 'shop.lab.test')).wrong).toEqual([]);
+  });
+
+  test('a repair changes nothing where nothing is wrong, and its history goes on', async () => {
+    const host = rig.lab.host('web1');
+    const before = await hostTree(host, { times: true });
+    const { json } = await rig.chom.must('site', 'repair', 'also.lab.test', '--json');
+    expect(json).toMatchObject({ status: 'succeeded', warnings: [] });
+    expect(await hostTree(host, { times: true })).toEqual(before);
+    const emitted = await events.list(rig.inventory.db, { operation: json?.operation ?? '' });
+    expect(emitted.map(({ type }) => type)).toEqual(['SiteRepaired']);
+    await rig.replayed(json?.operation ?? '');
+  });
+
   test('names what keeps CHOM out, and still looks at the site from outside', async () => {
     const host = rig.lab.host('web1');
     await on(host, 'mv /root/.ssh/authorized_keys /root/.ssh/aside');
@@ -249,9 +424,13 @@ echo 'PHP_VERSION=9.9' >/etc/chom/php/${site}/environment`,
     await rig.killWorker();
     await rig.startWorker();
     const [one, two] = [await examined('server', 'doctor', 'web1'), await examined('site', 'doctor', 'www.lab.test')];
+    await mend(one.wrong);
+    const again = await examined('server', 'doctor', 'web1');
+    expect(again.wrong).toEqual([]);
     await on(host, 'mv /root/.ssh/aside /root/.ssh/authorized_keys');
     expect(one).toMatchObject({ exit: 1, checks: ['login'] });
-    expect(two.checks).toContain('login');
+    // That its version could not be compared is nothing that is wrong with it.
+    expect(two.checks).toEqual(['login']);
     expect(two.findings.find(({ name }) => name === 'certificate')).toMatchObject({ state: 'ok' });
   });
 });
@@ -330,6 +509,7 @@ chmod 755 /usr/local/sbin/date`,
     expect(json?.warnings).toEqual([
       expect.stringMatching(/^Nothing was undone on web1: /),
       expect.stringContaining(`provision-site (${stuck.json?.operation}) was ended`),
+      'Site shop.lab.test went with it',
       'Site stuck.lab.test went with it',
       'Site www.lab.test went with it',
     ]);

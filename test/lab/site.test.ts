@@ -159,6 +159,41 @@ describe.each(HOSTS)('on %s', (name) => {
     await rig.replayed(json?.operation ?? '');
   });
 
+  test('is well again after its WordPress lost database and timer, by the commands of the doctor', async () => {
+    const host = rig.lab.host(name);
+    const domain = `wordpress.${name}.example`;
+    const { json } = await rig.chom.must('site', 'show', domain, '--json');
+    const id = json?.site?.id ?? '';
+    const next = async () => {
+      const { json: report } = await rig.chom('site', 'doctor', domain, '--json');
+      const checks = report?.['checks'] as { name: string; state: string; next: string }[];
+      // Nobody is asked about names here.
+      return checks.filter((one) => one.state === 'wrong' && one.name !== 'names').map((one) => [one.name, one.next]);
+    };
+    expect(await next()).toEqual([]);
+    const unit = `chom-cron@${id}.timer`;
+    const lose = `mariadb-dump ${id} >/root/${id}.sql && mariadb -e 'DROP DATABASE ${id}' &&
+systemctl -q disable --now ${unit} && rm /etc/systemd/system/${unit} && systemctl daemon-reload`;
+    expect(await host.exec(lose)).toMatchObject({ exit: 0 });
+    const repair = `chom site repair ${domain}`;
+    expect(await next()).toEqual([
+      ['background', repair],
+      ['database', repair],
+      ['http', expect.stringContaining(`tail /var/log/nginx/chom/${id}/error.log; journalctl`)],
+    ]);
+    const read = `mariadb ${id} <FILE (on ${name})`;
+    const repaired = await rig.chom.must('site', 'repair', domain, '--json');
+    expect(repaired.json?.warnings).toEqual([expect.stringContaining(read)]);
+    await rig.replayed(repaired.json?.operation ?? '');
+    expect(await next()).toEqual([['database', read]]);
+    // Nobody becomes the administrator of what is empty.
+    expect((await visit(domain, name, '/wp-admin/install.php')).status).toBe(404);
+    expect(await host.exec(`mariadb ${id} </root/${id}.sql`)).toMatchObject({ exit: 0 });
+    expect(await next()).toEqual([]);
+    const { body } = await visit(domain, name);
+    expect(body).toContain('Anna&#039;s');
+  });
+
   test('[PS-03/laravel] runs a Laravel application on a database of its own, with scheduler and queue', async () => {
     const host = rig.lab.host(name);
     const domain = `laravel.${name}.example`;

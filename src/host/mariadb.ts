@@ -10,6 +10,12 @@ const USER_CONNECTIONS = 30;
 /** Debian 13 keeps /tmp in memory: a large sort or ALTER TABLE would take that from the sites. */
 const TEMPORARY = '/var/tmp';
 
+/**
+ * systemd may wait on every address on MariaDB's behalf, whatever `bind-address` says: Debian 12's package brings these,
+ * and a first boot with presets turns them on (seen on Debian 12).
+ */
+const SOCKETS = ['mariadb.socket', 'mariadb-extra.socket'];
+
 /** The settings of a MariaDB that serves only this server's own sites. */
 export function mariadbFile(): string {
   return `# Written by CHOM: changes made here are replaced.
@@ -54,8 +60,8 @@ export function parseMariadb(output: string): MariadbFacts {
 }
 
 /**
- * Binds MariaDB to loopback, forbids reading the client's files, bounds what one user takes, and drops the accounts without a name and the `test`
- * database that a stock installation has. Root's login by socket is left alone: a password would disable it. Only for
+ * Binds MariaDB to loopback, also where systemd waits for it, forbids reading the client's files, bounds what one user
+ * takes, and drops the accounts without a name and the `test` database that a stock installation has. Root's login by socket is left alone: a password would disable it. Only for
  * a MariaDB that is ours; a restart happens only where a setting changes. Exit codes of `publish`.
  */
 export function configureMariadb(): { check: Script; act: Script } {
@@ -64,10 +70,16 @@ export function configureMariadb(): { check: Script; act: Script } {
   const stock = sh`mariadb -N -B -e "SELECT 1 FROM mysql.global_priv WHERE User = ''
   UNION ALL SELECT 1 FROM information_schema.schemata WHERE schema_name = 'test' AND NOT EXISTS
   (SELECT 1 FROM information_schema.tables WHERE table_schema = 'test')"`;
+  const waits = sh`for socket in ${SOCKETS}; do
+  if systemctl -q is-enabled "$socket" 2>/dev/null || systemctl -q is-active "$socket"; then echo "$socket"; fi
+done`;
   const { check, act } = publish({
     service: 'mariadb',
     lock: 'mariadb',
     tree: paths.mariadb,
+    // What systemd had opened the running server keeps until it is started anew.
+    before: sh`sockets=$(${waits})
+if [ -n "$sockets" ]; then systemctl disable --quiet --now $sockets && systemctl restart mariadb || exit 1; fi`,
     changes: [{ path: 'mariadb.conf.d/60-chom.cnf', text: mariadbFile() }],
     test: sh`mariadbd --verbose --help 2>&1 >/dev/null`,
     // MariaDB reads its files at a start alone.
@@ -77,5 +89,5 @@ export function configureMariadb(): { check: Script; act: Script } {
   WHERE User = ''" | mariadb || exit 1
 if [ -n "$(${stock})" ]; then mariadb -e 'DROP DATABASE test' || exit 1; fi`,
   });
-  return { check: join([check, sh`[ -z "$(${stock})" ]`]), act };
+  return { check: join([check, sh`[ -z "$(${stock})" ] && [ -z "$(${waits})" ]`]), act };
 }

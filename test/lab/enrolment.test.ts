@@ -81,6 +81,8 @@ describe.each([
     expect(key).toMatchObject({ kind: 'server-key', state: 'current' });
     expect(await on(host, 'cat /root/.ssh/authorized_keys')).toContain(key?.public);
     expect(await on(host, 'nginx -v 2>&1; systemctl is-active nginx mariadb')).toMatch(/nginx\/.*\nactive\nactive$/s);
+    // Whatever else waits on its behalf, as systemd does on Debian 12.
+    expect(await on(host, `ss -Hltn 'sport = 3306' | awk '{ print $4 }'`)).toBe('127.0.0.1:3306');
     const emitted = await events.list(rig.inventory.db, { operation: json?.operation ?? '' });
     expect(emitted.map(({ type }) => type)).toEqual(['ServerEnrolled']);
     await rig.replayed(json?.operation ?? '');

@@ -344,7 +344,9 @@ echo 'PHP_VERSION=9.9' >/etc/chom/php/${site}/environment`,
     ['shop.lab.test', `rm -r /etc/chom/php/SITE ${copies}/php-SITE; systemctl stop chom-php@SITE`, ['php', 'http']],
     [
       'shop.lab.test',
-      'pkill -KILL -U SITE; usermod -u 29999 SITE && groupmod -g 29999 SITE',
+      // usermod refuses while a process is still about to end.
+      String.raw`sed -i -E 's/^(SITE:x:)[0-9]+:[0-9]+:/\129999:29999:/' /etc/passwd
+sed -i -E 's/^(SITE:x:)[0-9]+:/\129999:/' /etc/group`,
       ['user', 'directories', 'directories', 'directories'],
     ],
     ['shop.lab.test', 'userdel -f SITE', ['user', 'directories', 'directories', 'directories']],

@@ -20,6 +20,10 @@ export const paths = {
   claims: '/var/lib/chom/claims/server',
   /** One empty file per program that CHOM itself installed. */
   installed: '/var/lib/chom/installed',
+  /** A link to the restic that CHOM uses: the distribution's, or a pinned one beside it where that is too old. */
+  restic: '/usr/local/lib/chom/restic',
+  /** What restic keeps of repositories so as not to fetch it again; encrypted as it is there. */
+  resticCache: (site: string) => `/var/cache/chom/restic/${site}`,
   tls: (site: string) => `/var/lib/chom/tls/${site}`,
   nginx: '/etc/nginx',
   mariadb: '/etc/mysql',

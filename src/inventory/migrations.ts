@@ -8,6 +8,7 @@ import { line } from './migrations/0003-line.js';
 import { protection } from './migrations/0004-protection.js';
 import { tries } from './migrations/0005-tries.js';
 import { machine } from './migrations/0006-machine.js';
+import { backups } from './migrations/0007-backups.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {
@@ -25,7 +26,7 @@ export interface Migration {
 }
 
 /** In order; only ever appended to. Its length is the schema's version. */
-const MIGRATIONS: readonly Migration[] = [first, siteTypes, line, protection, tries, machine];
+const MIGRATIONS: readonly Migration[] = [first, siteTypes, line, protection, tries, machine, backups];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };
 const POSTGRES: Dialectal = {

@@ -24,6 +24,10 @@ export interface Schema {
   accounts: AccountsTable;
   keyIds: KeyIdsTable;
   controllers: ControllersTable;
+  storages: StoragesTable;
+  repositories: RepositoriesTable;
+  backups: BackupsTable;
+  snapshots: SnapshotsTable;
 }
 
 /** A boolean that both databases store alike. */
@@ -279,4 +283,99 @@ export interface ControllersTable {
   one: 1;
   id: string;
   createdAt: string;
+}
+
+export type StorageKind = 'sftp' | 'rest' | 's3' | 'local';
+/** Whether who logs in as a site could delete its backups. */
+export type StorageAccess = 'append-only' | 'deletable';
+export type StorageLogins = 'shared' | 'per-site';
+
+/** Where repositories lie. */
+export interface StoragesTable {
+  id: string;
+  /** Null: all tenants may use it. */
+  tenant: string | null;
+  name: string;
+  kind: StorageKind;
+  /** As restic takes it, without a login, a path below which each site has its own; see `repositoryUrl`. */
+  url: string;
+  /** Of SFTP: the pinned host key, `type base64`, and its fingerprint. */
+  hostKey: string | null;
+  hostKeyFingerprint: string | null;
+  /** Of a REST server: PEM of the CA that its certificate comes from, where that is not a public one. */
+  ca: string | null;
+  logins: StorageLogins;
+  /** Of a shared login what is public: the SSH public key, a user name, an access key's id. */
+  loginPublic: string | null;
+  /** The shared login, sealed JSON of `StorageLogin`; null: it needs none, or each site has its own. */
+  sealedLogin: string | null;
+  /** As it was found by trying, never as it was said; null: not tried yet. */
+  access: StorageAccess | null;
+  probedAt: string | null;
+  /** The enrolled server that keeps the files, and where: what prunes and checks runs there. */
+  maintainServer: string | null;
+  maintainPath: string | null;
+  createdAt: string;
+  updatedAt: string;
+}
+
+/** restic's repository of one site in one storage. */
+export interface RepositoriesTable {
+  id: string;
+  storage: string;
+  /** Null: the one by which CHOM tries the storage. */
+  site: string | null;
+  /** As restic takes it, without a login. */
+  url: string;
+  sealedPassword: string;
+  loginPublic: string | null;
+  /** Its own login, sealed JSON of `StorageLogin`; null: the storage's. */
+  sealedLogin: string | null;
+  /** restic's id of it (`restic cat config`), once it was read. */
+  resticId: string | null;
+  /** Since when the password lies beside it, sealed to the recovery key, and was read back. */
+  escrowedAt: string | null;
+  initialisedAt: string | null;
+  createdAt: string;
+}
+
+export type BackupKind = 'full' | 'files' | 'database';
+export type BackupState = 'creating' | 'partial' | 'completed' | 'verified' | 'failed' | 'deleted';
+
+/** All snapshots of one operation. */
+export interface BackupsTable {
+  id: string;
+  operation: string;
+  site: string;
+  repository: string;
+  kind: BackupKind;
+  /** What it was made for: `manual`, `scheduled`, `pre-restore`, `final`, or the operator's own word. */
+  tag: string;
+  state: BackupState;
+  startedAt: string;
+  finishedAt: string | null;
+  /** What was read, and what of it the repository did not have yet. */
+  bytes: number | null;
+  newBytes: number | null;
+  files: number | null;
+  manifestSha256: string | null;
+  /** The caller's; null: as the policy says. */
+  retentionDays: number | null;
+  /** By how much the files follow the dump. */
+  apartSeconds: number | null;
+  verifiedAt: string | null;
+  /** Why it failed, is partial, or was deleted. */
+  reason: string | null;
+}
+
+export type SnapshotRole = 'files' | 'database' | 'manifest';
+
+export interface SnapshotsTable {
+  /** restic's id in full, 64 hexadecimal digits. */
+  id: string;
+  backup: string;
+  role: SnapshotRole;
+  bytes: number;
+  newBytes: number;
+  files: number;
 }

@@ -40,6 +40,14 @@ export const RETRYABLE = {
   ValidationFailed: true,
   DomainNotPointed: false,
   CertificateRefused: false,
+  // Backups.
+  StorageUnreachable: true,
+  StorageRefused: false,
+  StorageFull: true,
+  NoRepository: false,
+  WrongPassword: false,
+  RepositoryLocked: true,
+  RepositoryDamaged: false,
   // A step of another operation would have had to wait for long: it is owed, and tried again by itself.
   Deferred: false,
   // Ourselves.

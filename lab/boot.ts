@@ -7,6 +7,7 @@ import { diskPaths, makeDisk, onDisk } from './disk.js';
 import type { Kept } from './kept.js';
 import { address, bridgeAddress, connectHost, namespace } from './network.js';
 import type { HostState, LabState } from './state.js';
+import { storeFiles } from './store.js';
 
 /** Port on the bridge of the repository that hosts get packages from. */
 export const REPOSITORY_PORT = 8080;
@@ -20,12 +21,12 @@ const DAILY = ['apt-daily', 'apt-daily-upgrade', 'dpkg-db-backup', 'e2scrub_all'
 const YEARLY = '[Timer]\nOnCalendar=\nOnCalendar=yearly\nRandomizedDelaySec=0\n';
 
 /** Makes a host's cable, disk, keys and settings. */
-export async function makeHost(lab: LabState, host: HostState, base: Base): Promise<void> {
+export async function makeHost(lab: LabState, host: HostState, base: Base, restServer?: string): Promise<void> {
   await connectHost(lab, host);
   await makeDisk(lab.directory, host.name, host.diskMegabytes);
   const directory = join(lab.directory, 'hosts', host.name);
   const files = join(directory, 'files');
-  const write = async (path: string, text: string, mode = 0o644): Promise<void> => {
+  const write = async (path: string, text: string | Buffer, mode = 0o644): Promise<void> => {
     await mkdir(dirname(join(files, path)), { recursive: true });
     await writeFile(join(files, path), text, { mode });
   };
@@ -42,6 +43,11 @@ export async function makeHost(lab: LabState, host: HostState, base: Base): Prom
   await mkdir(join(files, 'etc/ssh'));
   const hostKey = join(files, 'etc/ssh/ssh_host_ed25519_key');
   await run('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', host.name, '-f', hostKey);
+  if (host.store && restServer !== undefined) {
+    const store = await storeFiles(lab, host, restServer);
+    for (const [path, content, mode] of store.files) await write(path, content, mode);
+    await writeFile(store.caFile, store.ca);
+  }
   const known = `${address(lab, host.number)} ${await readFile(`${hostKey}.pub`, 'utf8')}`;
   await writeFile(join(directory, 'known_hosts'), known);
   await writeFile(join(directory, 'ssh_config'), sshConfig(lab, host, directory));

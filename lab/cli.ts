@@ -20,16 +20,20 @@ program
   .option('--hosts <names>', 'names, separated by commas', 'web1')
   .option('--debian <release>', 'Debian 13 or 12', debianRelease, 13)
   .option('--bare', 'hosts without web server, PHP and database, as a hoster delivers them', false)
+  .option('--store', 'a host store1 beside them, which keeps backups by SFTP and by a REST server', false)
   .option('--disk <megabytes>', 'size of each disk', megabytes, 4096)
   .option('--name <name>', 'of the lab; several can be up', 'lab')
-  .action(async (options: Named & { hosts: string; debian: DebianRelease; bare: boolean; disk: number }) => {
-    const { debian, bare, disk: diskMegabytes, name } = options;
-    const hosts = options.hosts.split(',').map((host) => ({ name: host.trim(), debian, bare, diskMegabytes }));
-    const lab = await startLab({ hosts, acme: true, name, stays: true });
-    print(lab);
-    const suffix = name === 'lab' ? '' : ` --name ${name}`;
-    console.error(`\nnext: npm run lab -- ssh ${hosts[0]?.name}${suffix}   end: npm run lab -- down${suffix}`);
-  });
+  .action(
+    async (options: Named & { hosts: string; debian: DebianRelease; bare: boolean; store: boolean; disk: number }) => {
+      const { debian, bare, disk: diskMegabytes, name } = options;
+      const named = options.hosts.split(',').map((host) => ({ name: host.trim(), debian, bare, diskMegabytes }));
+      const hosts = [...named, ...(options.store ? [{ name: 'store1', store: true, diskMegabytes }] : [])];
+      const lab = await startLab({ hosts, acme: true, name, stays: true });
+      print(lab);
+      const suffix = name === 'lab' ? '' : ` --name ${name}`;
+      console.error(`\nnext: npm run lab -- ssh ${hosts[0]?.name}${suffix}   end: npm run lab -- down${suffix}`);
+    },
+  );
 
 program
   .command('status')
@@ -94,6 +98,13 @@ function find(lab: Lab, name: string): LabHost {
 function print(lab: Lab): void {
   console.log(`${lab.name}:`);
   for (const host of lab.hosts) console.log(`  ${host.name}  ${host.address}  ${host.hostKey}  key ${host.keyFile}`);
+  if (lab.hasStore) {
+    console.log(`  --repository ${lab.store.sftp}`);
+    console.log(
+      `  --repository ${lab.store.rest} --ca ${lab.store.caFile} --maintain ${lab.store.host.name}:${lab.store.restPath}`,
+    );
+  }
+  if (lab.restic) console.log(`  CHOM_RESTIC_URL=${lab.restic.url}\n  CHOM_RESTIC_SHA256=${lab.restic.sha256}`);
   if (!lab.hasAcme) return;
   console.log(`  CHOM_ACME_DIRECTORY=${lab.acme.directoryUrl}`);
   console.log(`  CHOM_ACME_CA_FILE=${lab.acme.caFile}`);

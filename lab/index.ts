@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -7,17 +8,22 @@ import { cacheDirectory } from '../src/client/programs/cache.js';
 import { failure } from '../src/workflows/failures.js';
 import { type LabAcme, labAcme } from './acme.js';
 import { type Base, base, type DebianRelease } from './base.js';
+import { REPOSITORY_PORT } from './boot.js';
 import { type LabHost, labHost } from './host.js';
+import { bridgeAddress } from './network.js';
 import { poll } from './poll.js';
 import { acmePrograms } from './programs.js';
+import { resticProgram, restServerProgram } from './restic-programs.js';
 import { requireLab } from './requirements.js';
 import { type HostState, isRunning, type LabState, readState } from './state.js';
 import { type LabOrder, STAY } from './order.js';
+import { type LabStore, labStore } from './store.js';
 import { sweep } from './sweep.js';
 
 export type { LabAcme } from './acme.js';
 export type { DebianRelease } from './base.js';
 export type { LabHost } from './host.js';
+export type { LabStore } from './store.js';
 
 /** A host to make. */
 export interface HostOrder {
@@ -29,6 +35,8 @@ export interface HostOrder {
   diskMegabytes?: number;
   /** Without web server, PHP, database and restic: enrolment installs them from the lab's own repository. */
   bare?: boolean;
+  /** It keeps backups, by SFTP and by restic's REST server. */
+  store?: boolean;
 }
 
 export interface LabOptions {
@@ -50,6 +58,11 @@ export interface Lab {
   readonly hasAcme: boolean;
   /** Throws when the lab was started without. */
   readonly acme: LabAcme;
+  readonly hasStore: boolean;
+  /** The first host that keeps backups. Throws when there is none. */
+  readonly store: LabStore;
+  /** A restic for hosts whose own is too old, as CHOM is told of one. Null where there is no such host. */
+  readonly restic: { url: string; sha256: string } | null;
   /** Removes the lab. Done twice it does nothing. */
   down(): Promise<void>;
 }
@@ -71,12 +84,19 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const bases: Record<string, Base> = {};
   for (const host of hosts) bases[host.name] = await base(host.debian, host.bare);
   const acme = options.acme ? await acmePrograms() : undefined;
+  const restServer = hosts.some(({ store }) => store) ? await restServerProgram() : undefined;
+  const restic = hosts.some(({ debian }) => debian === 12) ? await pinnedRestic() : undefined;
   await sweep();
   if (await readState(name)) {
     throw failure('Conflict', `A lab ${name} is up already`, { next: `npm run lab -- down --name ${name}` });
   }
   const directory = join(cacheDirectory(), 'labs', name);
-  const pipe = await supervise({ name, directory, hosts, bases, ...(acme && { acme }) });
+  const pipe = await supervise({
+    ...{ name, directory, hosts, bases },
+    ...(acme && { acme }),
+    ...(restServer !== undefined && { restServer }),
+    ...(restic && { restic }),
+  });
   const lab = await attachLab(name);
   try {
     await Promise.all([...lab.hosts.map((host) => host.waitForSsh()), acme && lab.acme.waitUntilReady()]);
@@ -98,6 +118,10 @@ export async function attachLab(name: string): Promise<Lab> {
   }
   const hosts = await Promise.all(state.hosts.map((host) => labHost(state, host)));
   const acme = state.acme ? await labAcme(state) : undefined;
+  const keeps = state.hosts.findIndex(({ store }) => store);
+  const [keeper, keeperState] = [hosts[keeps], state.hosts[keeps]];
+  const store = keeper && keeperState ? labStore(state, keeperState, keeper) : undefined;
+  const { restic } = state;
   return {
     name,
     hosts,
@@ -114,6 +138,15 @@ export async function attachLab(name: string): Promise<Lab> {
       if (!acme) throw new Error(`the lab ${name} was started without a certificate authority`);
       return acme;
     },
+    hasStore: store !== undefined,
+    get store() {
+      if (!store) throw new Error(`no host of the lab ${name} keeps backups`);
+      return store;
+    },
+    restic:
+      restic === undefined
+        ? null
+        : { url: `http://${bridgeAddress(state)}:${REPOSITORY_PORT}/restic/restic`, sha256: restic },
     down: () => removeByName(name, state),
   };
 }
@@ -129,8 +162,18 @@ async function removeByName(name: string, lab: LabState): Promise<void> {
 }
 
 function complete(host: HostOrder, index: number): HostState {
-  const { name, debian = 13, diskMegabytes = 4096, bare = false } = host;
-  return { name, debian, diskMegabytes, bare, number: 10 + index };
+  const { name, debian = 13, diskMegabytes = 4096, bare = false, store = false } = host;
+  return { name, debian, diskMegabytes, bare, store, number: 10 + index };
+}
+
+async function pinnedRestic(): Promise<{ program: string; sha256: string }> {
+  const program = await resticProgram();
+  return {
+    program,
+    sha256: createHash('sha256')
+      .update(await readFile(program))
+      .digest('hex'),
+  };
 }
 
 /** Starts the lab's supervisor and waits until the lab is made. The pipe given is what tells it that we still live. */

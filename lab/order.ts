@@ -9,6 +9,10 @@ export interface LabOrder {
   /** Bases by host name. */
   bases: Record<string, Base>;
   acme?: { pebble: string; challengeServer: string };
+  /** Path of the REST server, where a host keeps backups. */
+  restServer?: string;
+  /** A restic to be served, where a host's own is too old. */
+  restic?: { program: string; sha256: string };
 }
 
 /** Said on its standard input, it makes the supervisor stay when that ends. Otherwise it then removes the lab. */

@@ -1,10 +1,9 @@
-import { webcrypto } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as x509 from '@peculiar/x509';
 import type { Kept } from './kept.js';
 import { bridgeAddress } from './network.js';
 import type { LabState } from './state.js';
+import { makeCertificate } from './tls.js';
 
 /** Ports on the bridge: it is the lab's own, so they are always free. */
 export const ACME_PORTS = { directory: 14000, management: 15000, dns: 53, dnsManagement: 8055 } as const;
@@ -18,7 +17,7 @@ export const caFile = (lab: Pick<Lab, 'directory'>): string => join(lab.director
 export async function makeAcme(lab: Lab): Promise<void> {
   const directory = join(lab.directory, 'acme');
   await mkdir(directory);
-  const { ca, certificate, privateKey } = await makeCertificate(bridgeAddress(lab));
+  const { ca, certificate, privateKey } = await makeCertificate('pebble.lab.test', bridgeAddress(lab));
   await writeFile(caFile(lab), ca);
   await writeFile(join(directory, 'certificate.pem'), certificate);
   await writeFile(join(directory, 'key.pem'), privateKey, { mode: 0o600 });
@@ -81,41 +80,4 @@ export function acmeProgramsKept(lab: Lab, programs: { pebble: string; challenge
       ],
     },
   ];
-}
-
-async function makeCertificate(address: string): Promise<{ ca: string; certificate: string; privateKey: string }> {
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const [caKeys, keys] = await Promise.all(
-    [1, 2].map(() => webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])),
-  );
-  if (!caKeys || !keys) throw new Error('no keys');
-  const [notBefore, notAfter] = [new Date(Date.now() - 86_400_000), new Date(Date.now() + 365 * 86_400_000)];
-  const dates = { notBefore, notAfter, signingAlgorithm: algorithm };
-  const ca = await x509.X509CertificateGenerator.createSelfSigned({
-    ...dates,
-    serialNumber: '01',
-    name: 'CN=CHOM lab',
-    keys: caKeys,
-    extensions: [new x509.BasicConstraintsExtension(true, 0, true)],
-  });
-  const names = [
-    { type: 'dns', value: 'localhost' },
-    { type: 'ip', value: '127.0.0.1' },
-    { type: 'ip', value: address },
-  ] as const;
-  const certificate = await x509.X509CertificateGenerator.create({
-    ...dates,
-    serialNumber: '02',
-    subject: 'CN=pebble.lab.test',
-    issuer: ca.subject,
-    publicKey: keys.publicKey,
-    signingKey: caKeys.privateKey,
-    extensions: [new x509.SubjectAlternativeNameExtension([...names])],
-  });
-  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
-  return {
-    ca: `${ca.toString('pem')}\n`,
-    certificate: `${certificate.toString('pem')}\n`,
-    privateKey: `${x509.PemConverter.encode(pkcs8, 'PRIVATE KEY')}\n`,
-  };
 }

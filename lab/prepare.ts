@@ -3,6 +3,7 @@ import { temporalCli } from '../src/client/programs/temporal.js';
 import { base } from './base.js';
 import { acmePrograms, timeSkippingServer } from './programs.js';
 import { requireLab } from './requirements.js';
+import { resticProgram, restServerProgram } from './restic-programs.js';
 import { wordpressArchive } from './wordpress.js';
 
 /**
@@ -18,5 +19,7 @@ if (wanted('lab')) {
   await requireLab();
   await acmePrograms();
   await wordpressArchive();
+  await resticProgram();
+  await restServerProgram();
   for (const bare of [false, true]) for (const release of [13, 12] as const) await base(release, bare);
 }

@@ -7,6 +7,8 @@ export interface HostState {
   name: string;
   debian: DebianRelease;
   bare: boolean;
+  /** It keeps backups. */
+  store: boolean;
   diskMegabytes: number;
   /** Last number of its address. */
   number: number;
@@ -27,6 +29,8 @@ export interface LabState {
   subnet: number;
   supervisor: ProcessIdentity;
   acme: boolean;
+  /** SHA-256 of the restic that the lab serves; undefined where no host needs it. */
+  restic?: string;
   hosts: HostState[];
   ready: boolean;
 }

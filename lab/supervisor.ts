@@ -3,7 +3,7 @@
  * of its own, so that when it is killed its mounts and loop devices go with it. `argv[2]` is a `LabOrder`.
  */
 import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { acmeProgramsKept, makeAcme } from './pebble.js';
 import type { Base, DebianRelease } from './base.js';
 import { hostProgram, makeHost, REPOSITORY_PORT } from './boot.js';
@@ -25,6 +25,7 @@ const state: LabState = {
   subnet: -1,
   supervisor,
   acme: order.acme !== undefined,
+  ...(order.restic && { restic: order.restic.sha256 }),
   hosts: order.hosts,
   ready: false,
 };
@@ -65,9 +66,10 @@ async function make(): Promise<Kept[]> {
   const repositories: Record<string, string> = {};
   const name = (release: DebianRelease): string => `debian-${release}`;
   for (const host of order.hosts) repositories[name(host.debian)] = baseOf(host).repository;
+  if (order.restic) repositories['restic'] = dirname(order.restic.program);
   const server = await serveRepositories(repositories, bridgeAddress(state), REPOSITORY_PORT);
   server.unref();
-  await Promise.all(order.hosts.map((host) => makeHost(state, host, baseOf(host))));
+  await Promise.all(order.hosts.map((host) => makeHost(state, host, baseOf(host), order.restServer)));
   if (order.acme) await makeAcme(state);
   return [
     ...order.hosts.map((host) => hostProgram(state, host, baseOf(host))),

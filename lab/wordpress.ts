@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, readlink, rm, symlink } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { cacheDirectory, filledOnce } from '../src/client/programs/cache.js';
-import { aptOptions, mirror } from './base.js';
 import { run } from './command.js';
-import { installPackages } from './packages.js';
+import { downloadPackages } from './debian-packages.js';
 
 /** A WordPress to install, served on loopback as wordpress.org serves its releases. */
 export interface WordpressServer {
@@ -51,29 +50,10 @@ export async function wordpressArchive(): Promise<string> {
 }
 
 async function make(directory: string): Promise<void> {
-  await installPackages({ 'dpkg-deb': 'dpkg', 'apt-get': 'apt' });
   process.stderr.write("lab: making an archive of Debian's WordPress (about 20 s, once)\n");
   const apt = join(directory, 'apt');
-  await mkdir(join(apt, 'lists', 'partial'), { recursive: true });
-  await mkdir(join(apt, 'archives', 'partial'), { recursive: true });
-  await writeFile(join(apt, 'sources.list'), `${await mirror('trixie')}\n`);
-  await writeFile(join(apt, 'status'), '');
-  // apt of this machine, but nothing of its state.
-  const settings = [
-    `Dir::Etc::SourceList=${apt}/sources.list`,
-    `Dir::Etc::SourceParts=-`,
-    `Dir::State::Lists=${apt}/lists`,
-    `Dir::State::status=${apt}/status`,
-    `Dir::Cache=${apt}`,
-    `APT::Sandbox::User=root`,
-    ...(await aptOptions()).map((line) => line.replace(/ "(.*)";$/, '=$1')),
-  ].flatMap((setting) => ['-o', setting]);
   const root = join(directory, 'root');
-  await run('apt-get', '-qq', ...settings, 'update');
-  await run('sh', '-c', 'cd "$0" && exec apt-get -qq "$@"', apt, ...settings, 'download', ...PACKAGES);
-  for (const name of await readdir(apt)) {
-    if (name.endsWith('.deb')) await run('dpkg-deb', '-x', join(apt, name), root);
-  }
+  for (const file of await downloadPackages(apt, 'trixie', PACKAGES)) await run('dpkg-deb', '-x', file, root);
   const share = join(root, 'usr/share');
   await resolveLinks(root, root);
   // What the packages expect of others, such as the bundle of ca-certificates, which PHP has of its own.

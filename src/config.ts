@@ -49,6 +49,21 @@ const SETTINGS = {
       .regex(/^[0-9a-f]{64}$/, 'not 64 small hex digits')
       .optional(),
   ],
+  /** A restic for servers whose own is too old, instead of the release that CHOM knows, and its checksum. Both or neither. */
+  resticUrl: [
+    'CHOM_RESTIC_URL',
+    z
+      .url({ protocol: /^https?$/ })
+      .max(2000)
+      .optional(),
+  ],
+  resticSha256: [
+    'CHOM_RESTIC_SHA256',
+    z
+      .string()
+      .regex(/^[0-9a-f]{64}$/, 'not 64 small hex digits')
+      .optional(),
+  ],
   /** Least severe level that the worker logs. */
   logLevel: ['CHOM_LOG_LEVEL', z.enum(['debug', 'info', 'warn', 'error']).default('info')],
 } as const satisfies Record<string, readonly [string, z.ZodType]>;

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { failure } from '../workflows/failures.js';
 import type { Source } from '../workflows/plans.js';
 
-type Release = Extract<Source, { kind: 'release' }>;
+/** Something published, and the hash that it must have. */
+export type Release = Pick<Extract<Source, { kind: 'release' }>, 'url' | 'sha256'>;
 
-/** WordPress has about 30 MB. */
+/** WordPress has about 30 MB, restic 10. */
 const LIMIT_BYTES = 256 * 1024 * 1024;
 const FETCH_MILLISECONDS = 10 * 60_000;
 
@@ -59,7 +60,7 @@ async function fetchTo(path: string, { url, sha256 }: Release, signal: AbortSign
   if (found === sha256) return;
   throw failure('SourceRejected', `What ${url} gives is not what was announced`, {
     cause: `its SHA-256 is ${found}, expected was ${sha256}`,
-    next: 'compare CHOM_WORDPRESS_URL and CHOM_WORDPRESS_SHA256 with what the publisher says',
+    next: 'compare its address and checksum in the settings (CHOM_…_URL, CHOM_…_SHA256) with what the publisher says',
   });
 }
 

@@ -1,3 +1,4 @@
+import { isRecentRestic, LEAST_RESTIC } from '../host/restic-install.js';
 import type { ServerExamination } from '../host/server-examination.js';
 import { needsSwap } from '../host/swap.js';
 import type { Protection } from '../inventory/servers.js';
@@ -30,6 +31,7 @@ export function serverFindings(seen: ServerExamination, expected: ExpectedServer
     clock(seen, now, here),
     ...disks(seen, here),
     ...packages(seen, name, here),
+    restic(seen, name),
     ...nginx(seen, expected, here),
     seen.mariadb
       ? fine('mariadb', 'MariaDB runs')
@@ -83,6 +85,12 @@ function packages({ missingPackages, brokenPackages }: ServerExamination, name: 
   }
   if (missingPackages.length === 0) return [fine('packages', 'All packages are installed')];
   return [wrong('packages', `Packages are missing: ${missingPackages.join(', ')}`, `chom server add ${name}`)];
+}
+
+function restic({ restic: version }: ServerExamination, name: string): Finding {
+  if (isRecentRestic(version)) return fine('restic', `restic ${version} makes the backups`);
+  const message = version === null ? 'There is no restic for backups' : `restic ${version} is too old for backups`;
+  return wrong('restic', message, `chom server add ${name}`, `restic ${LEAST_RESTIC} or later is needed`);
 }
 
 function nginx({ nginx: seen }: ServerExamination, { sites }: ExpectedServer, here: Here): Finding[] {

@@ -16,6 +16,7 @@ import { failure } from '../workflows/failures.js';
 import type { ServerPlan } from '../workflows/plans.js';
 import type { StepContext } from '../workflows/step.js';
 import type { Deps } from './deps.js';
+import { chooseRestic } from './restic-release.js';
 import { ask, change } from './host-step.js';
 import { fence, workplace, type Workplace } from './workplace.js';
 
@@ -56,7 +57,7 @@ export function serverSetupActivities(deps: Deps) {
       return { warnings: untested ? [`${found.release.name}: CHOM is not tested on this release`] : [] };
     },
 
-    /** @throws PackageManagerBusy, DiskFull */
+    /** @throws PackageManagerBusy, DiskFull; SourceUnavailable, SourceRejected the release of restic */
     async installPackages(step: StepContext, plan: ServerPlan): Promise<void> {
       const place = await serverPlace(step, plan);
       const { release } = await inspected(place);
@@ -70,6 +71,7 @@ export function serverSetupActivities(deps: Deps) {
         installPackages({ ...support, more: optionalPackages(plan) }),
         PACKAGES_SECONDS,
       );
+      await chooseRestic(deps, place);
     },
 
     /** @throws HostConfigurationBroken, ConfigurationRejected, Conflict, ProbeFailed */

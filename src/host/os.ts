@@ -1,3 +1,4 @@
+import { paths } from './paths.js';
 import { sh, type Script } from './shell.js';
 
 /** A distribution release as `/etc/os-release` names it. */
@@ -14,15 +15,17 @@ export interface Release {
 export interface SupportedRelease {
   /** PHP version of the distribution. */
   php: '8.1' | '8.2' | '8.3' | '8.4';
+  /** The distribution's restic is too old for what CHOM needs of it: a pinned release lies beside it. */
+  oldRestic: boolean;
   /** CHOM's tests run on it. */
   tested: boolean;
 }
 
 const RELEASES: Record<string, SupportedRelease> = {
-  'debian 12': { php: '8.2', tested: true },
-  'debian 13': { php: '8.4', tested: true },
-  'ubuntu 22.04': { php: '8.1', tested: false },
-  'ubuntu 24.04': { php: '8.3', tested: false },
+  'debian 12': { php: '8.2', oldRestic: true, tested: true },
+  'debian 13': { php: '8.4', oldRestic: false, tested: true },
+  'ubuntu 22.04': { php: '8.1', oldRestic: true, tested: false },
+  'ubuntu 24.04': { php: '8.3', oldRestic: true, tested: false },
 };
 
 /** Reads the text of `/etc/os-release` (os-release(5)). */
@@ -96,7 +99,7 @@ export function askVersions(): Script {
   return sh`export LC_ALL=C
 nginx -v 2>&1 | sed -n 's,^nginx version: nginx/\([0-9.]*\).*,nginx=\1,p'
 mariadb --version 2>/dev/null | sed -n 's,^.*\(Distrib\|from\) \([0-9.]*\).*,mariadb=\2,p'
-restic version 2>/dev/null | sed -n 's,^restic \([0-9.]*\).*,restic=\1,p'
+{ ${paths.restic} version || restic version; } 2>/dev/null | sed -n 's,^restic \([0-9.]*\).*,restic=\1,p'
 ssh -V 2>&1 | sed -n 's,^OpenSSH_\([0-9.p]*\).*,openssh=\1,p'
 for fpm in /usr/sbin/php-fpm[0-9]*; do
   if [ -x "$fpm" ]; then echo "php=$(basename "$fpm" | sed s/php-fpm//)"; fi

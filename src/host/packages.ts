@@ -7,6 +7,8 @@ import { sh, type Script } from './shell.js';
 export interface Packages {
   /** The distribution's PHP version. */
   php: string;
+  /** A release of restic is to be unpacked. */
+  oldRestic?: boolean;
   /** Of what an operator may do without, what is wanted. */
   more: readonly OptionalPackage[];
 }
@@ -28,8 +30,9 @@ export function optionalPackages(wanted: {
 }
 
 /** Installed where they are missing. sudo is not among them: who logs in is root or has it. */
-export function wantedPackages({ php, more }: Packages): string[] {
+export function wantedPackages({ php, oldRestic = false, more }: Packages): string[] {
   return [
+    ...(oldRestic ? ['bzip2'] : []),
     'ca-certificates',
     'curl',
     'git',

@@ -20,6 +20,8 @@ export const paths = {
   claims: '/var/lib/chom/claims/server',
   /** One empty file per program that CHOM itself installed. */
   installed: '/var/lib/chom/installed',
+  /** Programs of CHOM's own choice. */
+  lib: '/usr/local/lib/chom',
   /** A link to the restic that CHOM uses: the distribution's, or a pinned one beside it where that is too old. */
   restic: '/usr/local/lib/chom/restic',
   /** What restic keeps of repositories so as not to fetch it again; encrypted as it is there. */

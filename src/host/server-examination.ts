@@ -14,6 +14,8 @@ export interface ServerExamination {
   /** File systems that CHOM writes to. */
   disks: { place: string; freeMiB: number; freePercent: number; freeInodesPercent: number }[];
   missingPackages: string[];
+  /** Version of the restic that CHOM uses; null: there is none. */
+  restic: string | null;
   /** dpkg has half-installed ones. */
   brokenPackages: boolean;
   nginx: { active: boolean; enabled: boolean; complaint: string | null };
@@ -48,6 +50,7 @@ done
 ${missingPackages(packages)}
 missing | sed 's/^/missing=/'
 [ -z "$(dpkg --audit)" ] || echo brokenpackages=yes
+${paths.restic} version 2>/dev/null | sed -n 's,^restic \([0-9.]*\).*,restic=\1,p'
 systemctl -q is-active nginx && echo nginx=active
 systemctl -q is-enabled nginx 2>/dev/null && echo nginx=enabled
 said=$(nginx -t -q 2>&1) || echo "complaint=$(echo "$said" | { grep -m 1 emerg || echo "$said" | tail -n 1; })"
@@ -124,6 +127,7 @@ export function parseServerExamination(output: string): ServerExamination {
     clock: Number(values('clock')[0]),
     disks,
     missingPackages: values('missing'),
+    restic: values('restic')[0] ?? null,
     brokenPackages: values('brokenpackages').includes('yes'),
     nginx: {
       active: values('nginx').includes('active'),

@@ -13,6 +13,7 @@ disk=/ 9000 45 /dev/vda1
 inodes=/ 80
 disk=/var 9000 45 /dev/vda1
 inodes=/var 80
+restic=0.18.0
 nginx=active
 nginx=enabled
 mariadb=active
@@ -74,6 +75,8 @@ describe('a server', () => {
     ['every=1', 'every=0', 'updates', 'chom server add web1'],
     ['memory=4096', 'memory=900', 'swap', 'chom server add web1'],
     ['memory=4096', 'memory=900\nswap=/var/lib/chom/swap', 'swap', 'chom server add web1'],
+    ['restic=0.18.0', 'restic=0.14.0', 'restic', 'chom server add web1'],
+    ['restic=0.18.0\n', '', 'restic', 'chom server add web1'],
   ])('%j instead of %j is about %s', (is, becomes, check, next) => {
     expect(wrong(well.replace(is, becomes))).toMatchObject([{ name: check, next }]);
   });

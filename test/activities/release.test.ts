@@ -37,7 +37,7 @@ afterEach(async () => {
 });
 
 const get = async (path: string, hash = sha256) =>
-  await buffer(await releaseContent(home, { kind: 'release', url: `${url}${path}`, sha256: hash }, never));
+  await buffer(await releaseContent(home, { url: `${url}${path}`, sha256: hash }, never));
 const kept = async () => await readdir(join(home, 'releases'));
 
 test('is fetched once, and kept under its hash', async () => {
@@ -67,7 +67,7 @@ test.each([
 });
 
 test('a server that is away can be tried again', async () => {
-  await expect(
-    releaseContent(home, { kind: 'release', url: 'http://127.0.0.1:9/', sha256 }, never),
-  ).rejects.toMatchObject({ type: 'SourceUnavailable' });
+  await expect(releaseContent(home, { url: 'http://127.0.0.1:9/', sha256 }, never)).rejects.toMatchObject({
+    type: 'SourceUnavailable',
+  });
 });

@@ -15,10 +15,10 @@ describe('a release', () => {
   });
 
   it.each([
-    ['debian', '12', { php: '8.2', tested: true }],
-    ['debian', '13', { php: '8.4', tested: true }],
-    ['ubuntu', '22.04', { php: '8.1', tested: false }],
-    ['ubuntu', '24.04', { php: '8.3', tested: false }],
+    ['debian', '12', { php: '8.2', oldRestic: true, tested: true }],
+    ['debian', '13', { php: '8.4', oldRestic: false, tested: true }],
+    ['ubuntu', '22.04', { php: '8.1', oldRestic: true, tested: false }],
+    ['ubuntu', '24.04', { php: '8.3', oldRestic: true, tested: false }],
     ['debian', '11', null],
     ['ubuntu', '23.10', null],
     ['fedora', '12', null],

@@ -127,6 +127,14 @@ export function plainEnvironment(): NodeJS.ProcessEnv {
 }
 
 function labSettings(lab: Lab): NodeJS.ProcessEnv {
+  const { restic } = lab;
+  return {
+    ...authoritySettings(lab),
+    ...(restic && { CHOM_RESTIC_URL: restic.url, CHOM_RESTIC_SHA256: restic.sha256 }),
+  };
+}
+
+function authoritySettings(lab: Lab): NodeJS.ProcessEnv {
   // Nobody is asked beyond this machine, also where a test needs no authority.
   if (!lab.hasAcme) return { CHOM_ACME_DIRECTORY: 'https://127.0.0.1:9/dir', CHOM_DNS_SERVER: '127.0.0.1:9' };
   const { directoryUrl, caFile, dnsServer } = lab.acme;

@@ -7,6 +7,7 @@ import { operationActivities } from './operation.js';
 import { probeActivities } from './probe.js';
 import { repairActivities } from './repair.js';
 import { serverActivities } from './server.js';
+import { repositoryActivities } from './repository.js';
 import { settlingActivities } from './settling.js';
 import { siteActivities } from './site.js';
 import { stepActivity } from './step.js';
@@ -23,6 +24,7 @@ export function createActivities(deps: Deps): Record<string, (...args: never[]) 
     probeActivities(deps),
     repairActivities(deps),
     certificateActivities(deps),
+    repositoryActivities(deps),
   ];
   const entries = groups.flatMap((group) => Object.entries(group));
   const names = entries.map(([name]) => name);

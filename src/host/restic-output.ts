@@ -115,6 +115,9 @@ function fromJson(line: string): unknown {
 /** A snapshot was made, and something could not be read: partial, and no failure. */
 export const RESTIC_PARTIAL = 3;
 
+/** timeout(1) ended it. */
+const TIMED_OUT = 124;
+
 /** restic's own exit codes, 0.17.1 on. Others say nothing of themselves. */
 const CODES: Readonly<Record<number, FailureType>> = {
   10: 'NoRepository',
@@ -142,6 +145,7 @@ const WORDS: readonly (readonly [RegExp, FailureType])[] = [
 ];
 
 const CAUSES: Partial<Record<FailureType, string>> = {
+  TimedOut: 'The storage did not answer in time',
   NoRepository: 'Somebody removed it, or the storage is not what it was',
   RepositoryLocked: 'Another backup, restore or check of it is at work, or died and left its lock',
   WrongPassword: 'It is another repository than the one that CHOM made there',
@@ -164,8 +168,7 @@ export function expectRestic(
   const { exit } = output;
   if (exit === 0 || (partial && exit === RESTIC_PARTIAL)) return output;
   const type = resticFailure(output);
-  const said = parseResticLines(`${output.stderr}\n${output.stdout}`);
-  const [line = ''] = (said.exitError?.message ?? lastLine(output.stderr)).split('\n');
+  const line = tellingLine(output, type);
   throw failure(type, `${what} failed on ${host.name}: ${line.slice(0, 300) || `exit code ${exit}`}`, {
     server: host.name,
     cause: CAUSES[type] ?? `restic ended with exit code ${exit}`,
@@ -180,10 +183,16 @@ export function resticFailure({ exit, stderr }: Pick<Output, 'exit' | 'stderr'>)
   if (known !== undefined) return known;
   const told = WORDS.find(([words]) => words.test(stderr))?.[1];
   if (told !== undefined) return told;
+  if (exit === TIMED_OUT) return 'TimedOut';
   // Go's words for ENOSPC are those of the C library, in small letters.
   return /no space left on device|disk quota exceeded/i.test(stderr) ? 'DiskFull' : 'CommandFailed';
 }
 
-function lastLine(text: string): string {
-  return text.trimEnd().split('\n').at(-1) ?? '';
+/** Of ssh and the storage what names the cause; else what restic said in the end. */
+function tellingLine({ stderr }: Pick<Output, 'stderr'>, type: FailureType): string {
+  const lines = stderr.trimEnd().split('\n');
+  const [words] = WORDS.find(([, of]) => of === type) ?? [];
+  const told = words && lines.find((one) => !one.startsWith('{') && words.test(one));
+  const said = parseResticLines(stderr).exitError?.message.split('\n')[0];
+  return told ?? said ?? lines.at(-1) ?? '';
 }

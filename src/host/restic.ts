@@ -25,6 +25,8 @@ export interface ResticOptions {
   cache?: string;
   /** How long another's lock is waited for, in seconds. */
   waitSeconds?: number;
+  /** It is ended after so long: against a storage that does not answer restic itself tries for 15 minutes (0.18, seen). */
+  limitSeconds?: number;
 }
 
 /** A connection that is silent for so long is dead: 10 s, three times. */
@@ -58,7 +60,7 @@ export function resticCredentials(access: RepositoryAccess): Record<string, Buff
  */
 export function restic(
   { url, login, ca }: Pick<RepositoryAccess, 'url' | 'login' | 'ca'>,
-  { cache, waitSeconds }: ResticOptions = {},
+  { cache, waitSeconds, limitSeconds }: ResticOptions = {},
 ): Script {
   const environment = [
     sh`RESTIC_REPOSITORY_FILE="$CREDENTIALS_DIRECTORY/repository"`,
@@ -74,7 +76,8 @@ export function restic(
     ...(ca === null ? [] : [sh`--cacert "$CREDENTIALS_DIRECTORY/ca"`]),
     ...(isSftp(url) ? [sh`-o sftp.args="${sshArguments()}"`] : []),
   ];
-  return join([...environment, sh`${paths.restic}`, ...options], ' ');
+  const limit = limitSeconds === undefined ? [] : [sh`timeout --signal=INT --kill-after=10 ${limitSeconds}`];
+  return join([...environment, ...limit, sh`${paths.restic}`, ...options], ' ');
 }
 
 /** The address of a site's own repository in a storage; `name` is the site's id. */
@@ -94,8 +97,8 @@ function isSftp(url: string): boolean {
   return url.startsWith('sftp:');
 }
 
-/** restic splits it at spaces, as a shell does. Inside double quotes, for $CREDENTIALS_DIRECTORY has none of either. */
-function sshArguments(): Script {
+/** What ssh and sftp are told; $CREDENTIALS_DIRECTORY has neither spaces nor quotes. */
+export function sshArguments(): Script {
   const directory = '$CREDENTIALS_DIRECTORY';
   const words = [
     ...['-F', 'none', '-i', `${directory}/ssh-key`, '-o', 'IdentitiesOnly=yes', '-o', 'IdentityAgent=none'],

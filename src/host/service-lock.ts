@@ -3,7 +3,7 @@ import { paths } from './paths.js';
 import { sh, type Script } from './shell.js';
 
 /** Services of a server that several sites share, and that one change at a time may touch. */
-export type Service = 'nginx' | 'php-fpm' | 'mariadb' | 'packages' | 'firewall';
+export type Service = 'nginx' | 'php-fpm' | 'mariadb' | 'packages' | 'firewall' | 'storage';
 
 /**
  * Takes the server-wide lock of a service until the script ends, whatever ends it: descriptor 9 holds it, so a program

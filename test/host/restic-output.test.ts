@@ -77,6 +77,16 @@ describe('an exit code', () => {
   });
 });
 
+it('names what ssh says, not what restic makes of it', () => {
+  const stderr =
+    'subprocess ssh: b@h: Permission denied (publickey).\n{"message_type":"exit_error","code":1,"message":"Fatal: unexpected EOF"}';
+  const refused = catching(() => expectRestic(output(1, stderr), { name: 'web1' }, { what: 'It', storage: 'store' }));
+  expect(refused).toMatchObject({
+    type: 'StorageRefused',
+    message: 'It failed on web1: subprocess ssh: b@h: Permission denied (publickey).',
+  });
+});
+
 function catching(fn: () => unknown): ApplicationFailure {
   try {
     fn();

@@ -1,0 +1,177 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Context } from '@temporalio/activity';
+import { escrowOnDisk, escrowOverSftp } from '../host/escrow.js';
+import { repositoryUrl, resticCredentials } from '../host/restic.js';
+import { expectRestic, resticFailure } from '../host/restic-output.js';
+import { initRepository, parseRepositoryId } from '../host/restic-repository.js';
+import { paths } from '../host/paths.js';
+import { sh } from '../host/shell.js';
+import { addRestUser } from '../host/storage-host.js';
+import { openKeyring } from '../inventory/keyring-file.js';
+import { sealToRecovery } from '../inventory/recovery.js';
+import * as repositories from '../inventory/repositories.js';
+import type { StorageLogin } from '../inventory/storage-login.js';
+import type { Storage } from '../inventory/storages.js';
+import * as storages from '../inventory/storages.js';
+import { failure } from '../workflows/failures.js';
+import type { StepContext } from '../workflows/step.js';
+import type { Deps } from './deps.js';
+import { change } from './host-step.js';
+import { openRepository, type OpenRepository } from './repository-access.js';
+import { fence, workplace, type Workplace } from './workplace.js';
+
+/** Whose repository is wanted, and where. All are ids. */
+export interface RepositoryPlan {
+  tenant: string;
+  /** From where it is used: the site's server. */
+  server: string;
+  site: string;
+  storage: string;
+}
+
+/** A REST server looks for new users at most every 30 s. */
+const LET_IN_MILLISECONDS = 75_000;
+const SECRET_BYTES = 32;
+
+export function repositoryActivities(deps: Deps) {
+  return {
+    /**
+     * Lets a site have its repository in a storage; there is one already after the first time. Returns its id.
+     * @throws NotFound the storage is not one that the tenant may use; Conflict there is no recovery key
+     * @throws UnsupportedHost the server has no restic that will do; and what restic ends with
+     */
+    async prepareRepository(step: StepContext, plan: RepositoryPlan): Promise<{ repository: string }> {
+      const { server, site, storage } = plan;
+      return { repository: await prepareRepository(deps, step, { server, site, storage, scope: `site/${site}` }) };
+    },
+  };
+}
+
+/**
+ * Makes a repository once, in this order: what opens it is kept here; who uses it is let in; its password lies beside
+ * it, sealed to the recovery key, and was read back; only then restic makes it. `site: null`: the one for trying the storage.
+ */
+export async function prepareRepository(
+  deps: Deps,
+  step: StepContext,
+  { server, site, storage: id, scope }: { server: string; site: string | null; storage: string; scope: string },
+): Promise<string> {
+  const { inventory } = deps;
+  const storage = await storages.byId(inventory.db, id);
+  const repository = await keep(deps, step, storage, site);
+  if (repository.initialisedAt !== null) return repository.id;
+  const open = await openRepository(deps, repository.id);
+  const place = await workplace(deps, step, server, scope);
+  await refuseWithoutRestic(place);
+  const keeper = storage.maintainServer === null ? null : await workplace(deps, step, storage.maintainServer, scope);
+  if (repository.loginPublic !== null) await letIn(keeper, open, repository.loginPublic);
+  if (repository.escrowedAt === null) await escrow(deps, { place, keeper, open, site });
+  await inventory.fenced(fence(step), async (trx) => await repositories.markEscrowed(trx, repository.id));
+  const resticId = await initialise(place, open);
+  await inventory.fenced(fence(step), async (trx) => await repositories.markInitialised(trx, repository.id, resticId));
+  return repository.id;
+}
+
+/** Read back, so that an attempt before this one that made another password is the one that counts. */
+async function keep({ inventory, keyring }: Deps, step: StepContext, storage: Storage, site: string | null) {
+  const name = nameOf(site);
+  const login: StorageLogin | undefined =
+    storage.logins === 'per-site' ? { kind: 'rest', user: name, password: secret() } : undefined;
+  return await inventory.fenced(fence(step), async (trx) =>
+    repositories.add(trx, keyring, {
+      ...{ storage: storage.id, site, url: repositoryUrl(storage.url, name), password: Buffer.from(secret()) },
+      ...(login && { login }),
+    }),
+  );
+}
+
+async function refuseWithoutRestic(place: Workplace): Promise<void> {
+  if ((await place.read(sh`[ -x ${paths.restic} ]`)).exit === 0) return;
+  throw failure('UnsupportedHost', `${place.name} has no restic that CHOM could use`, {
+    server: place.name,
+    cause: 'It was enrolled before CHOM made backups',
+    next: `chom server add ${place.name}`,
+  });
+}
+
+async function letIn(keeper: Workplace | null, { storage, access }: OpenRepository, user: string): Promise<void> {
+  const { login } = access;
+  if (keeper === null || storage.maintainPath === null || login?.kind !== 'rest') {
+    throw failure('Bug', `Storage ${storage.name} has logins per site, and no server where they could be made`);
+  }
+  const adding = addRestUser({ path: storage.maintainPath, user, salt: salt() });
+  const job = { ...adding, secrets: { login: Buffer.from(login.password) } };
+  await change(keeper, `rest-user-${user}`, `Letting ${user} into storage ${storage.name}`, job);
+}
+
+async function escrow(
+  deps: Deps,
+  {
+    place,
+    keeper,
+    open,
+    site,
+  }: { place: Workplace; keeper: Workplace | null; open: OpenRepository; site: string | null },
+): Promise<void> {
+  const { storage, access } = open;
+  // Read afresh: the key may have been made since this worker started.
+  const { recovery } = await openKeyring(deps.config.home);
+  if (recovery === undefined) {
+    throw failure('Conflict', 'There is no recovery key to seal the password of a repository to', {
+      cause: 'whoever loses the password loses the backups',
+      next: 'chom storage recovery-kit',
+    });
+  }
+  const what = { repository: access.url, site, password: access.password.toString() };
+  const kept = { name: nameOf(site), sealed: sealToRecovery(recovery, Buffer.from(JSON.stringify(what))) };
+  const doing = `Laying the sealed password into storage ${storage.name}`;
+  if (keeper !== null && storage.maintainPath !== null) {
+    await change(keeper, `escrow-${kept.name}`, doing, escrowOnDisk(storage.maintainPath, kept));
+  } else if (storage.kind === 'local') {
+    await change(place, `escrow-${kept.name}`, doing, escrowOnDisk(storage.url, kept));
+  } else if (storage.kind === 'sftp') {
+    const job = { ...escrowOverSftp(storage.url, kept), secrets: resticCredentials(access), limitSeconds: 120 };
+    expectRestic(await place.job(`escrow-${kept.name}`, job), place, { what: doing, storage: storage.name });
+  } else {
+    throw failure('UnsupportedHost', `CHOM cannot lay anything beside the repositories of storage ${storage.name}`, {
+      cause: `it is reached by ${storage.kind} alone`,
+      next: 'chom storage add NAME … --maintain SERVER:/path',
+    });
+  }
+}
+
+/** Where a user was let in just now, the storage may not know him yet: then it is asked again. */
+async function initialise(place: Workplace, { repository, storage, access }: OpenRepository): Promise<string> {
+  const deadline = Date.now() + (repository.loginPublic === null ? 0 : LET_IN_MILLISECONDS);
+  const what = `Making the repository of ${nameOf(repository.site)} in storage ${storage.name}`;
+  for (let n = 1; ; n += 1) {
+    const job = { ...initRepository(access), secrets: resticCredentials(access), limitSeconds: 240 };
+    const output = await place.job(`init-repository-${n}`, job);
+    const unknown = output.exit !== 0 && resticFailure(output) === 'StorageRefused';
+    if (unknown && Date.now() < deadline) {
+      await sleep(3000, undefined, { signal: Context.current().cancellationSignal });
+      continue;
+    }
+    const id = parseRepositoryId(expectRestic(output, place, { what, storage: storage.name }).stdout);
+    if (id !== null) return id;
+    throw failure('CommandFailed', `${what} failed on ${place.name}: restic named no id`, { server: place.name });
+  }
+}
+
+/** By what a repository goes in its storage: the site's id. */
+function nameOf(site: string | null): string {
+  return site ?? 'trial';
+}
+
+function secret(): string {
+  return randomBytes(SECRET_BYTES).toString('base64url');
+}
+
+/** bcrypt's alphabet. */
+function salt(): string {
+  const alphabet = './ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+  const [last = 0, ...first] = randomBytes(22);
+  // Of the last character only two bits count.
+  return `${first.map((byte) => alphabet[byte % 64]).join('')}${'.Oeu'[last % 4]}`;
+}

@@ -11,6 +11,8 @@ import { repositoryActivities } from './repository.js';
 import { settlingActivities } from './settling.js';
 import { siteActivities } from './site.js';
 import { stepActivity } from './step.js';
+import { storageActivities } from './storage.js';
+import { storageQuestions } from './storage-questions.js';
 
 /** Every activity that a worker offers, each behind what all steps go through (step.ts). */
 export function createActivities(deps: Deps): Record<string, (...args: never[]) => Promise<unknown>> {
@@ -25,6 +27,7 @@ export function createActivities(deps: Deps): Record<string, (...args: never[]) 
     repairActivities(deps),
     certificateActivities(deps),
     repositoryActivities(deps),
+    storageActivities(deps),
   ];
   const entries = groups.flatMap((group) => Object.entries(group));
   const names = entries.map(([name]) => name);
@@ -32,5 +35,5 @@ export function createActivities(deps: Deps): Record<string, (...args: never[]) 
   if (twice !== undefined) throw new TypeError(`two activities are called ${twice}`);
   const steps = Object.fromEntries(entries.map(([name, activity]) => [name, stepActivity(deps, activity)]));
   // No steps of anything: whoever asks them waits for the answer.
-  return { ...steps, ...inspectionActivities(deps) };
+  return { ...steps, ...inspectionActivities(deps), ...storageQuestions(deps) };
 }

@@ -10,6 +10,7 @@ import { EXIT, problemOf } from './problem.js';
 import { parseTenantName } from './names.js';
 import { serverCommand } from './server.js';
 import { siteCommand } from './site.js';
+import { storageCommand } from './storage.js';
 import { tenantCommand } from './tenant.js';
 
 /** Runs one command line, without the program's own name. Returns the exit status; never throws. */
@@ -73,6 +74,7 @@ Examples:
   serverCommand(program, cli);
   siteCommand(program, cli);
   certificateCommand(program, cli);
+  storageCommand(program, cli);
   opCommand(program, cli);
   tenantCommand(program, cli);
   doctorCommand(program, cli);

@@ -13,15 +13,20 @@ const MARKS: Record<Finding['state'], string> = { ok: '✔', wrong: '✘', unkno
 /** Tells what was found. Returns the exit status: 1 when something is wrong. */
 export function tellFindings(output: Output, findings: readonly Finding[], more: object = {}): number {
   const bad = findings.filter(({ state }) => state === 'wrong').map(({ name }) => name);
-  const checks = findings.map(({ name, state, message, cause = null, next = null }) => {
-    return { name, state, message, cause, next };
-  });
-  output.data({ ...more, ok: bad.length === 0, checks }, describe(findings));
+  output.data({ ...more, ok: bad.length === 0, checks: findingsDocument(findings) }, findingsText(findings));
   if (bad.length > 0) output.say(`Wrong: ${bad.join(', ')}`);
   return bad.length === 0 ? EXIT.ok : EXIT.failed;
 }
 
-function describe(findings: readonly Finding[]): string {
+/** Findings as programs read them. */
+export function findingsDocument(findings: readonly Finding[]): object[] {
+  return findings.map(({ name, state, message, cause = null, next = null }) => {
+    return { name, state, message, cause, next };
+  });
+}
+
+/** Findings as people read them. */
+export function findingsText(findings: readonly Finding[]): string {
   const width = Math.max(0, ...findings.map(({ name }) => name.length));
   return findings
     .flatMap(({ name, state, message, cause, next }) => [

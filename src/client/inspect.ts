@@ -28,23 +28,42 @@ export async function inspectSite(chom: Chom, domain: string): Promise<Report> {
 }
 
 async function inspected(chom: Chom, type: 'inspectServer' | 'inspectSite', id: string, name: string): Promise<Report> {
+  return await askWorker<Report>(chom, { type, args: [id], summary: `Look at ${name}` });
+}
+
+/** A question that a worker answers, and that is no operation. */
+export interface WorkerQuestion {
+  /** Type of the workflow. */
+  type: string;
+  args: unknown[];
+  /** One line for people. */
+  summary: string;
+  limitMs?: number;
+}
+
+/** Has a worker answer. @throws what the activity throws; NoWorker; TemporalUnavailable */
+export async function askWorker<Answer>(
+  chom: Chom,
+  { type, args, summary, limitMs = LIMIT_MS }: WorkerQuestion,
+): Promise<Answer> {
   const temporal = await chom.temporal();
-  const workflowId = `${type === 'inspectServer' ? 'inspect-server' : 'inspect-site'}-${randomId(12)}`;
+  const kind = type.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const workflowId = `${kind}-${randomId(12)}`;
   const start = async () =>
     await temporal.workflow.start(type, {
       workflowId,
       taskQueue: chom.config.taskQueue,
-      args: [id],
-      staticSummary: `Look at ${name}`,
-      workflowExecutionTimeout: LIMIT_MS,
+      args,
+      staticSummary: summary,
+      workflowExecutionTimeout: limitMs,
     });
   const handle = await temporal.withDeadline(Date.now() + START_MS, start).catch((error: unknown) => {
-    throw unavailable(name, error);
+    throw unavailable(summary, error);
   });
   const left = new AbortController();
   try {
-    const deadline = Date.now() + LIMIT_MS + START_MS;
-    const result = temporal.withDeadline(deadline, async () => (await handle.result()) as Report);
+    const deadline = Date.now() + limitMs + START_MS;
+    const result = temporal.withDeadline(deadline, async () => (await handle.result()) as Answer);
     return await Promise.race([result, nobody(chom, workflowId, left.signal)]);
   } catch (error) {
     throw error instanceof WorkflowFailedError && error.cause ? rootOf(error.cause) : error;
@@ -53,8 +72,8 @@ async function inspected(chom: Chom, type: 'inspectServer' | 'inspectSite', id: 
   }
 }
 
-function unavailable(name: string, error: unknown) {
-  return failure('TemporalUnavailable', `Temporal did not let a worker look at ${name}`, {
+function unavailable(summary: string, error: unknown) {
+  return failure('TemporalUnavailable', `Temporal did not take it up: ${summary}`, {
     cause: messageOf(error),
     next: 'chom doctor',
   });

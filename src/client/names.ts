@@ -12,6 +12,11 @@ export function parseTenantName(text: string): string {
   return parseName(text, 'tenant');
 }
 
+/** @throws InvalidInput saying what a storage may be called */
+export function parseStorageName(text: string): string {
+  return parseName(text, 'storage');
+}
+
 function parseName(text: string, of: string): string {
   if (text.trim() === '') throw failure('InvalidInput', `The ${of}'s name is empty`);
   if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;

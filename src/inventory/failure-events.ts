@@ -10,6 +10,7 @@ const TYPES: Record<OperationKind, string> = {
   'issue-certificate': 'CertificateFailed',
   'adopt-server': 'ServerAdoptionFailed',
   'undo-operation': 'OperationUndoFailed',
+  'check-storage': 'StorageCheckFailed',
 };
 
 /** Why an operation failed. */

@@ -59,6 +59,14 @@ export async function add(trx: Trx, keyring: Keyring, storage: NewStorage): Prom
   return await byId(trx, id);
 }
 
+/** Gives it the login that all sites share, unless it has one. Returns what it has then. */
+export async function giveLogin(trx: Trx, keyring: Keyring, id: string, login: StorageLogin): Promise<Storage> {
+  const sealedLogin = await seal(trx, keyring, Buffer.from(JSON.stringify(login)), context(id));
+  const given = trx.updateTable('storages').set({ sealedLogin, loginPublic: publicOf(login), updatedAt: now() });
+  await given.where('id', '=', id).where('sealedLogin', 'is', null).execute();
+  return await byId(trx, id);
+}
+
 /** What was found when something was to be deleted. */
 export async function recordAccess(trx: Trx, id: string, access: StorageAccess): Promise<void> {
   const at = now();

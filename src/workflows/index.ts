@@ -1,5 +1,6 @@
 /** The registry of workflow types: each name is exported once, under the name that its function has. */
 export { adoptServer } from './adopt-server.js';
+export { checkStorage } from './check-storage.js';
 export { enrolServer } from './enrol-server.js';
 export { inspectServer, inspectSite } from './inspection.js';
 export { issueCertificate } from './issue-certificate.js';
@@ -8,3 +9,4 @@ export { removeServer } from './remove-server.js';
 export { repairSite } from './repair-site.js';
 export { settleOperation } from './settle-operation.js';
 export { undoOperation } from './undo-operation.js';
+export { checkRepositories, learnStorageKey, makeStorageLogin } from './storage-questions.js';

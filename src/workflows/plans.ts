@@ -128,3 +128,13 @@ export type UndoPlan = z.infer<typeof undoPlan>;
 /** Input of adopt-server. */
 export const adoptionPlan = z.strictObject({ server: z.string(), tenant: z.string(), name: z.string() });
 export type AdoptionPlan = z.infer<typeof adoptionPlan>;
+
+/** Input of check-storage: the storage, and the server that it is tried from. */
+export const storagePlan = z.strictObject({
+  tenant: z.string(),
+  server: z.string(),
+  serverName: z.string(),
+  storage: z.string(),
+  storageName: z.string(),
+});
+export type StoragePlan = z.infer<typeof storagePlan>;

@@ -7,6 +7,7 @@ export const OPERATION_KINDS = [
   'repair-site',
   'issue-certificate',
   'undo-operation',
+  'check-storage',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 

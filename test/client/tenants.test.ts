@@ -3,10 +3,21 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chomCommand } from '../../src/client/commands.js';
 import * as certificates from '../../src/inventory/certificates.js';
 import * as operations from '../../src/inventory/operations.js';
+import * as repositories from '../../src/inventory/repositories.js';
+import * as storages from '../../src/inventory/storages.js';
+import { restStorage } from '../inventory/storage-records.js';
 import { addServer, addSite, rowCounts, startCommandLine, type CommandLine } from './command-line.js';
 
 const OPERATION = 'provision-site-theirsaaaaaa';
-const SECRETS = ['web1', 'theirs.example', 'www.theirs.example', OPERATION, 'serial-of-theirs', 'srv-web1'];
+const SECRETS = [
+  'web1',
+  'theirs.example',
+  'www.theirs.example',
+  OPERATION,
+  'serial-of-theirs',
+  'srv-web1',
+  'their-store',
+];
 /** They show what there is. */
 const SEEING: string[][] = [
   ['server', 'list'],
@@ -15,6 +26,9 @@ const SEEING: string[][] = [
   ['certificate', 'list', '--all'],
   ['op', 'list'],
   ['op', 'list', '--running'],
+  ['storage', 'list'],
+  ['storage', 'recovery-kit'],
+  ['storage', 'recovery-kit', '--reveal'],
 ];
 
 /** They name something of another tenant's: refused, with this exit status. */
@@ -35,6 +49,9 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'server', 'remove', 'web1', '--confirm', 'web1'],
   [5, 'site', 'doctor', 'theirs.example'],
   [5, 'site', 'repair', 'theirs.example'],
+  [5, 'storage', 'add', 'new', '--repository', 'rest:https://store.example/', '--maintain', 'web1:/srv/rest'],
+  [5, 'storage', 'show', 'their-store'],
+  [5, 'storage', 'check', 'their-store'],
   [5, 'op', 'settle', OPERATION],
   [5, 'op', 'settle', OPERATION, '--abandon', '--confirm', OPERATION],
 ];
@@ -59,6 +76,10 @@ beforeAll(async () => {
       ...{ issuer: 'i', chain: 'c', ...times },
     });
     await certificates.markInstalled(trx, 'cert-theirs');
+    const { keyring } = line.stores;
+    await storages.add(trx, keyring, restStorage('stotheirs', 'their-store', { tenant: 'default' }));
+    const repository = { storage: 'stotheirs', site, url: 'rest:https://store.example/x', password: Buffer.from('x') };
+    await repositories.add(trx, keyring, repository);
   });
   await line.here('tenant', 'add', 'acme');
 });

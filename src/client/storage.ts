@@ -1,0 +1,211 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import * as repositories from '../inventory/repositories.js';
+import * as servers from '../inventory/servers.js';
+import * as sites from '../inventory/sites.js';
+import type { Storage } from '../inventory/storages.js';
+import * as storages from '../inventory/storages.js';
+import { failure } from '../workflows/failures.js';
+import { askYesNo, interactive } from './ask.js';
+import { action, type Cli, type Session } from './cli.js';
+import { findingsDocument, findingsText } from './findings.js';
+import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
+import { parseStorageName } from './names.js';
+import type { Chom } from './open.js';
+import { EXIT } from './problem.js';
+import { readPrivateKey } from './private-key.js';
+import { recoveryKitCommand } from './recovery-kit.js';
+import { makeRecoveryKey } from './recovery-key.js';
+import { facts, quoted, table } from './text.js';
+
+interface AddOptions {
+  repository: string;
+  login?: string;
+  key?: string;
+  hostKey?: string;
+  ca?: string;
+  maintain?: string;
+  allTenants?: boolean;
+}
+
+/** `chom storage …` */
+export function storageCommand(program: Command, cli: Cli): void {
+  const storage = program.command('storage').description('where backups go');
+  storage
+    .command('add')
+    .argument('<name>', 'what you call it')
+    .description('let backups go to an SFTP server, a restic REST server or, for a trial, a directory of each server')
+    .requiredOption('--repository <place>', 'sftp:USER@HOST:/path, rest:https://HOST:PORT/ or /path')
+    .option('--maintain <server:/path>', 'the enrolled server that keeps the files, and where; a REST server needs it')
+    .option('--login <file>', 'USER:PASSWORD of a REST server, for all sites; without it each gets a login of its own')
+    .option('--key <file>', 'private SSH key that may log in over SFTP; without it CHOM makes one')
+    .option('--host-key <fingerprint>', 'SHA256:… of the host key of an SFTP server; without it you are asked')
+    .option('--ca <file>', 'PEM of the CA of a REST server whose certificate is not a public one')
+    .option('--all-tenants', 'every tenant may use it')
+    .addHelpText(
+      'after',
+      `
+Each site has a repository of its own there. Whether a host that was broken into could delete its backups is found out by
+\`storage check\`, and shown by \`storage list\`.
+
+Examples:
+  chom storage add store --repository rest:https://store.example:8000/ --maintain store1:/srv/rest
+  chom storage add box --repository sftp:backup@box.example:/backups --host-key SHA256:…`,
+    )
+    .action(action(cli, add));
+  storage
+    .command('list')
+    .description('all storages, and whether a host that was broken into could delete its backups there')
+    .addHelpText('after', '\nExample:\n  chom storage list --json')
+    .action(action(cli, list));
+  storage
+    .command('show')
+    .argument('<name>')
+    .description('what is known of a storage, and whose repositories lie there')
+    .addHelpText('after', '\nExample:\n  chom storage show store')
+    .action(action(cli, show));
+  storage
+    .command('check')
+    .argument('<name>')
+    .description(
+      'write to it, try to delete what was written, and look through its repositories; exit status 1 if any is bad',
+    )
+    .option('--from <server>', 'the server to try it from, where none keeps it')
+    .option(...FOLLOW_OPTIONS.noWait)
+    .option(...FOLLOW_OPTIONS.timeout)
+    .addHelpText('after', '\nExample:\n  chom storage check store')
+    .action(action(cli, check));
+  recoveryKitCommand(storage, cli);
+}
+
+async function add(session: Session, name: string, options: AddOptions): Promise<void> {
+  const { addStorage, checkNewStorage } = await import('./new-storage.js');
+  const { repository, login, key, hostKey, ca, maintain, allTenants } = options;
+  const wanted = {
+    ...{ name, repository },
+    ...(hostKey !== undefined && { hostKey }),
+    ...(maintain !== undefined && { maintain }),
+    ...(allTenants !== undefined && { allTenants }),
+    ...(login !== undefined && { login: await readText('--login', login) }),
+    ...(ca !== undefined && { ca: await readText('--ca', ca) }),
+    ...(key !== undefined && { key: await readPrivateKey(key) }),
+  };
+  const { location } = checkNewStorage(wanted);
+  if (location.ssh && hostKey === undefined && !interactive(session.cli)) throw unasked(name, location.ssh.address);
+  const chom = await session.open();
+  // Passwords of repositories are sealed to it.
+  await makeRecoveryKey(chom, (text) => session.output.say(text));
+  const added = await addStorage(chom, wanted, async (fingerprint) => {
+    const question = `Is ${fingerprint} the host key of ${location.ssh?.address}?`;
+    return (await askYesNo(session.cli, question)) === true;
+  });
+  if (added.kind === 'sftp' && key === undefined) {
+    session.output.say(`Let this key in as ${location.ssh?.user}:\n  ${added.loginPublic}`);
+  }
+  session.output.say(`Next: chom storage check ${name}`);
+  const { document, text } = await tell(chom, added);
+  session.output.data(document, text);
+}
+
+/** Without a terminal nobody can say that a host key is right. */
+function unasked(name: string, address: string) {
+  return failure(
+    'InvalidInput',
+    `The host key of ${address} is not known, and without a terminal you cannot be asked`,
+    {
+      cause: 'whoever answers at that address first would get every backup',
+      next: `chom storage add ${name} … --host-key SHA256:…, as ssh-keygen -l -f prints it on the storage`,
+    },
+  );
+}
+
+async function readText(option: string, file: string): Promise<string> {
+  return await readFile(file, 'utf8').catch((error: unknown) => {
+    const cause = String(Reflect.get(Object(error), 'code'));
+    throw failure('InvalidInput', `${option}: the file ${quoted(file)} cannot be read`, { cause });
+  });
+}
+
+async function list(session: Session): Promise<void> {
+  const chom = await session.open();
+  const found = await storages.list(chom.inventory.db, { tenant: chom.tenant });
+  if (found.length === 0) session.output.say('No storages yet. Next: chom storage add NAME --repository PLACE');
+  const rows = found.map((one) => [one.name, loginsOf(one), accessOf(one), one.probedAt ?? '', one.url]);
+  const text = found.length === 0 ? '' : table(['NAME', 'LOGIN', 'BACKUPS ARE', 'CHECKED', 'PLACE'], rows);
+  session.output.data({ storages: await Promise.all(found.map((one) => storageDocument(chom, one))) }, text);
+}
+
+async function show(session: Session, name: string): Promise<void> {
+  parseStorageName(name);
+  const chom = await session.open();
+  const storage = await storages.byName(chom.inventory.db, chom.tenant, name);
+  const { document, text } = await tell(chom, storage);
+  session.output.data(document, text);
+}
+
+async function check(session: Session, name: string, options: FollowOptions & { from?: string; wait: boolean }) {
+  parseTimeout(options.timeout);
+  parseStorageName(name);
+  const { checkStorage, lookThroughStorage } = await import('./check-storage.js');
+  const chom = await session.open();
+  const { operation, storage } = await checkStorage(chom, name, options);
+  let bad = false;
+  const status = await follow(session, chom, operation, {
+    ...options,
+    needsWorker: true,
+    tell: async () => {
+      const { findings } = await lookThroughStorage(chom, storage);
+      bad = findings.some(({ state }) => state === 'wrong');
+      const told = await tell(chom, await storages.byId(chom.inventory.db, storage.id));
+      const document = { ...told.document, ok: !bad, checks: findingsDocument(findings) };
+      return { document, text: `${told.text}\n\n${findingsText(findings)}` };
+    },
+  });
+  return status === EXIT.ok && bad ? EXIT.failed : status;
+}
+
+async function tell(chom: Chom, storage: Storage): Promise<{ document: object; text: string }> {
+  const document = await storageDocument(chom, storage);
+  const { maintain, sites: of } = document;
+  const text = facts([
+    ['storage', storage.name],
+    ['place', storage.url],
+    ['for', storage.tenant === null ? 'all tenants' : storage.tenant],
+    ['login', loginsOf(storage)],
+    ['key or user', storage.loginPublic],
+    ['host key', storage.hostKeyFingerprint],
+    ['backups are', accessOf(storage)],
+    ['checked', storage.probedAt],
+    ['kept by', maintain === null ? null : `${maintain.server}:${maintain.path}`],
+    ['sites', of.map(({ domain }) => domain).join(', ')],
+  ]);
+  return { document: { storage: document }, text };
+}
+
+async function storageDocument({ inventory: { db }, tenant }: Chom, storage: Storage) {
+  const { id, name, kind, url, logins, loginPublic, access, probedAt, maintainServer, maintainPath, createdAt } =
+    storage;
+  const held = await repositories.list(db, { storage: id });
+  const own = await sites.list(db, { tenant });
+  // Of a storage that is everybody's, each tenant sees its own sites.
+  const theirs = held.flatMap((repository) => {
+    const site = own.find((one) => one.id === repository.site);
+    return site ? [{ id: site.id, domain: site.domain, initialisedAt: repository.initialisedAt }] : [];
+  });
+  const keeper = maintainServer === null ? null : (await servers.byId(db, maintainServer)).name;
+  return {
+    ...{ id, name, kind, url, logins, loginPublic, access, probedAt, createdAt },
+    tenant: storage.tenant,
+    hostKey: storage.hostKeyFingerprint,
+    maintain: keeper === null || maintainPath === null ? null : { server: keeper, path: maintainPath },
+    sites: theirs,
+  };
+}
+
+function loginsOf({ logins }: Storage): string {
+  return logins === 'shared' ? 'shared login' : 'one per site';
+}
+
+function accessOf({ access }: Storage): string {
+  return access ?? 'not tried yet';
+}

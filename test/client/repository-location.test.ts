@@ -1,0 +1,67 @@
+import { expect, it } from 'vitest';
+import { checkNewStorage } from '../../src/client/new-storage.js';
+import { parseRepository } from '../../src/client/repository-location.js';
+import { type FailureDetails, failureDetails } from '../../src/workflows/failures.js';
+import { ApplicationFailure } from '@temporalio/common';
+
+it.each([
+  ['sftp:backup@box.example:/backups', 'sftp', 'sftp://backup@box.example:22//backups'],
+  ['sftp://backup@Box.example:2222//srv/backups/', 'sftp', 'sftp://backup@box.example:2222//srv/backups'],
+  ['sftp:backup@[2001:db8::1]:/b', 'sftp', 'sftp://backup@[2001:db8::1]:22//b'],
+  ['rest:https://store.example:8000/', 'rest', 'rest:https://store.example:8000'],
+  ['rest:https://store.example/backups/', 'rest', 'rest:https://store.example/backups'],
+  ['s3:https://s3.example/bucket/path', 's3', 's3:https://s3.example/bucket/path'],
+  ['/srv/backups', 'local', '/srv/backups'],
+])('%s is %s at %s', (text, kind, url) => {
+  expect(parseRepository(text)).toMatchObject({ kind, url });
+});
+
+it.each([
+  'backups',
+  'sftp:box.example:/backups',
+  'sftp:backup@box.example:backups',
+  'sftp:-oProxyCommand=x@box.example:/b',
+  'sftp:backup@box.example:/a b',
+  'sftp:backup@box.example:/a"b',
+  'rest:http://store.example/',
+  'rest:store.example',
+  'rest:https://store.example/?x=y',
+  's3:https://s3.example',
+  '/srv/../etc',
+  '/srv//backups',
+  '/',
+  '/srv/$(id)',
+])('%j is refused', (text) => {
+  expect(refusal(() => parseRepository(text))).toMatchObject({ type: 'InvalidInput' });
+});
+
+it('shows no login that was written into an address', () => {
+  const said = refusal(() => parseRepository('rest:https://me:open-sesame@store.example/'));
+  expect(said).toMatchObject({ type: 'InvalidInput' });
+  expect(JSON.stringify(said)).not.toContain('sesame');
+});
+
+const rest = { name: 'store', repository: 'rest:https://store.example/', maintain: 'store1:/srv/rest' };
+it.each([
+  [{ ...rest, maintain: undefined }, 'Nothing says which server keeps the files of the REST server'],
+  [{ ...rest, maintain: 'store1' }, '--maintain store1 does not name a server and a directory'],
+  [{ ...rest, login: 'no colon' }, 'The login file does not hold one line USER:PASSWORD'],
+  [{ ...rest, ca: 'x' }, 'The file that --ca names holds no certificate in PEM form'],
+  [{ ...rest, hostKey: 'SHA256:x' }, '--host-key is for SFTP, and this is rest'],
+  [{ ...rest, name: 'a b' }, '"a b" is no name for a storage'],
+  [{ name: 'box', repository: 'sftp:a@b.example:/c', login: 'a:b' }, '--login is for a REST server, and this is sftp'],
+  [{ name: 's3', repository: 's3:https://s3.example/bucket' }, 'CHOM cannot keep backups in S3 yet'],
+])('%j is refused: %s', (wanted, message) => {
+  const given = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined));
+  expect(refusal(() => checkNewStorage(given as typeof rest))).toMatchObject({ type: 'InvalidInput', message });
+});
+
+function refusal(fn: () => unknown): { type: string | undefined | null; message: string; details: FailureDetails } {
+  try {
+    fn();
+  } catch (error) {
+    if (!(error instanceof ApplicationFailure)) throw error;
+    return { type: error.type, message: error.message, details: failureDetails(error) };
+  }
+  throw new Error('It was not refused');
+}

@@ -42,7 +42,8 @@ export function repositoryActivities(deps: Deps) {
      * @throws UnsupportedHost the server has no restic that will do; and what restic ends with
      */
     async prepareRepository(step: StepContext, plan: RepositoryPlan): Promise<{ repository: string }> {
-      const { server, site, storage } = plan;
+      const { tenant, server, site, storage } = plan;
+      await storages.byId(deps.inventory.db, storage, { tenant });
       return { repository: await prepareRepository(deps, step, { server, site, storage, scope: `site/${site}` }) };
     },
   };

@@ -18,14 +18,16 @@ export function storageActivities(deps: Deps) {
   const { inventory } = deps;
 
   return {
-    /** @throws what prepareRepository throws */
-    async prepareTrial(step: StepContext, { server, storage }: StoragePlan): Promise<void> {
+    /** @throws NotFound the storage is another tenant's; what prepareRepository throws */
+    async prepareTrial(step: StepContext, { tenant, server, storage }: StoragePlan): Promise<void> {
+      await storages.byId(inventory.db, storage, { tenant });
       await prepareRepository(deps, step, { server, storage, site: null, scope: 'server' });
     },
 
     /** Records whether what was written could be deleted. @throws what restic ends with */
     async tryStorage(step: StepContext, plan: StoragePlan): Promise<void> {
       const { tenant, server, storage: id } = plan;
+      await storages.byId(inventory.db, id, { tenant });
       const { storage, access } = await openRepository(deps, repositoryId(plan.storage, null));
       const place = await workplace(deps, step, server, 'server');
       const act = tryDeleting(access, `trial-${step.operation}-${step.attempt}`);

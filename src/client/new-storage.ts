@@ -80,13 +80,14 @@ export async function addStorage(
   const { location, name, hostKey, maintain, login } = checkNewStorage(wanted);
   const { inventory, keyring } = chom;
   const tenant = wanted.allTenants === true ? null : chom.tenant;
-  await refuseTaken(chom, tenant, name);
+  const begun = await takenUp(chom, { tenant, name, url: location.url });
+  if (begun) return await withKey(chom, begun);
   const keeper = maintain && (await keeperOf(chom, maintain.server));
   const pinned = location.ssh && (await pin(chom, location, { name, hostKey, confirmHostKey }));
   const own: StorageLogin | null = wanted.key
     ? { kind: 'sftp', privateKey: wanted.key.secret.toString(), public: wanted.key.public }
     : login;
-  const { id, logins } = await inventory.transaction(async (trx) =>
+  const added = await inventory.transaction(async (trx) =>
     storages.add(trx, keyring, {
       ...{ id: `sto${randomId(9)}`, tenant, name, kind: location.kind, url: location.url },
       logins: location.kind === 'rest' && login === null ? 'per-site' : 'shared',
@@ -96,17 +97,26 @@ export async function addStorage(
       ...(keeper && maintain && { maintain: { server: keeper, path: maintain.path } }),
     }),
   );
-  if (location.kind === 'sftp' && logins === 'shared' && own === null) {
-    await askWorker<string>(chom, { type: 'makeStorageLogin', args: [id], summary: `Make a key for storage ${name}` });
-  }
-  return await storages.byId(inventory.db, id);
+  return await withKey(chom, added);
 }
 
-async function refuseTaken({ inventory, tenant: own }: Chom, tenant: string | null, name: string): Promise<void> {
-  const held = (await storages.list(inventory.db, { tenant: own })).find(
-    (one) => one.name === name && one.tenant === tenant,
-  );
-  if (!held) return;
+/** Only a worker makes keys. Who dies in between adds the storage once more. */
+async function withKey(chom: Chom, { id, name, kind, loginPublic }: Storage): Promise<Storage> {
+  if (kind === 'sftp' && loginPublic === null) {
+    await askWorker<string>(chom, { type: 'makeStorageLogin', args: [id], summary: `Make a key for storage ${name}` });
+  }
+  return await storages.byId(chom.inventory.db, id);
+}
+
+/** The one of that name that was never finished; null when there is none. @throws Conflict there is one that was */
+async function takenUp(
+  { inventory, tenant: own }: Chom,
+  { tenant, name, url }: { tenant: string | null; name: string; url: string },
+): Promise<Storage | null> {
+  const all = await storages.list(inventory.db, { tenant: own });
+  const held = all.find((one) => one.name === name && one.tenant === tenant);
+  if (!held) return null;
+  if (held.kind === 'sftp' && held.loginPublic === null && held.url === url) return held;
   throw failure('Conflict', `There is a storage ${name} already: ${held.url}`, { next: `chom storage show ${name}` });
 }
 

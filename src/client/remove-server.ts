@@ -1,6 +1,7 @@
 import * as servers from '../inventory/servers.js';
 import type { Server } from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
+import * as storages from '../inventory/storages.js';
 import { failure } from '../workflows/failures.js';
 import { removalPlan } from '../workflows/plans.js';
 import { askFor } from './ask-for.js';
@@ -9,7 +10,7 @@ import type { Chom } from './open.js';
 
 /**
  * Asks for CHOM to leave a server. `gone`: it no longer exists, and only the records end, those of its sites too.
- * @throws NotFound; Conflict sites are on it; Busy; TemporalUnavailable
+ * @throws NotFound; Conflict sites are on it, or it keeps backups; Busy; TemporalUnavailable
  */
 export async function removeServer(
   chom: Chom,
@@ -26,6 +27,13 @@ export async function removeServer(
       server: name,
       cause: 'CHOM leaves no server on which its sites are',
       next: `chom site list --server ${name}`,
+    });
+  }
+  const kept = (await storages.keptBy(inventory.db, server.id)).map((storage) => storage.name);
+  if (kept.length > 0 && !gone) {
+    throw failure('Conflict', `Server ${name} keeps the backups of storage ${kept.join(', ')}`, {
+      server: name,
+      next: `chom storage show ${kept[0]}`,
     });
   }
   const plan = removalPlan.parse({ server: server.id, tenant, name, gone });

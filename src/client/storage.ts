@@ -8,7 +8,8 @@ import * as storages from '../inventory/storages.js';
 import { failure } from '../workflows/failures.js';
 import { askYesNo, interactive } from './ask.js';
 import { action, type Cli, type Session } from './cli.js';
-import { findingsDocument, findingsText } from './findings.js';
+import { confirm } from './confirm.js';
+import { type Finding, findingsDocument, findingsText } from './findings.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
 import { parseStorageName } from './names.js';
 import type { Chom } from './open.js';
@@ -36,7 +37,10 @@ export function storageCommand(program: Command, cli: Cli): void {
     .argument('<name>', 'what you call it')
     .description('let backups go to an SFTP server, a restic REST server or, for a trial, a directory of each server')
     .requiredOption('--repository <place>', 'sftp:USER@HOST:/path, rest:https://HOST:PORT/ or /path')
-    .option('--maintain <server:/path>', 'the enrolled server that keeps the files, and where; a REST server needs it')
+    .option(
+      '--maintain <server:/path>',
+      'the enrolled server that keeps the files, and where: of a REST server its data directory, with .htpasswd',
+    )
     .option('--login <file>', 'USER:PASSWORD of a REST server, for all sites; without it each gets a login of its own')
     .option('--key <file>', 'private SSH key that may log in over SFTP; without it CHOM makes one')
     .option('--host-key <fingerprint>', 'SHA256:… of the host key of an SFTP server; without it you are asked')
@@ -75,6 +79,13 @@ Examples:
     .option(...FOLLOW_OPTIONS.timeout)
     .addHelpText('after', '\nExample:\n  chom storage check store')
     .action(action(cli, check));
+  storage
+    .command('remove')
+    .argument('<name>')
+    .description('forget a storage that no site has a repository in; what lies there stays')
+    .option('--confirm <name>', 'the name once more; without it you are asked')
+    .addHelpText('after', '\nExample:\n  chom storage remove store --confirm store')
+    .action(action(cli, remove));
   recoveryKitCommand(storage, cli);
 }
 
@@ -143,6 +154,15 @@ async function show(session: Session, name: string): Promise<void> {
   session.output.data(document, text);
 }
 
+async function remove(session: Session, name: string, options: { confirm?: string }): Promise<void> {
+  parseStorageName(name);
+  await confirm(session, name, options.confirm);
+  const { inventory, tenant } = await session.open();
+  const { id } = await storages.byName(inventory.db, tenant, name);
+  await inventory.transaction(async (trx) => await storages.remove(trx, id));
+  session.output.data({ removed: name }, '');
+}
+
 async function check(session: Session, name: string, options: FollowOptions & { from?: string; wait: boolean }) {
   parseTimeout(options.timeout);
   parseStorageName(name);
@@ -154,14 +174,30 @@ async function check(session: Session, name: string, options: FollowOptions & { 
     ...options,
     needsWorker: true,
     tell: async () => {
-      const { findings } = await lookThroughStorage(chom, storage);
+      const tried = await storages.byId(chom.inventory.db, storage.id);
+      const findings = [...triedFindings(tried), ...(await lookThroughStorage(chom, storage)).findings];
       bad = findings.some(({ state }) => state === 'wrong');
-      const told = await tell(chom, await storages.byId(chom.inventory.db, storage.id));
+      const told = await tell(chom, tried);
       const document = { ...told.document, ok: !bad, checks: findingsDocument(findings) };
       return { document, text: `${told.text}\n\n${findingsText(findings)}` };
     },
   });
   return status === EXIT.ok && bad ? EXIT.failed : status;
+}
+
+/** What the operation has shown by succeeding. */
+function triedFindings({ access }: Storage): Finding[] {
+  const who = 'whoever breaks into a host';
+  const deletable = `Backups can be deleted by ${who}: deletable`;
+  return [
+    { name: 'reached', state: 'ok', message: 'It answers, and lets CHOM in' },
+    { name: 'written', state: 'ok', message: 'What was written was read back' },
+    {
+      name: 'access',
+      state: 'ok',
+      message: access === 'append-only' ? `Backups cannot be deleted by ${who}: append-only` : deletable,
+    },
+  ];
 }
 
 async function tell(chom: Chom, storage: Storage): Promise<{ document: object; text: string }> {

@@ -115,8 +115,6 @@ async function find(db: Db, id: string): Promise<Repository | null> {
 }
 
 async function refuseForeign(trx: Trx, storage: string, site: string): Promise<void> {
-  const of = await storages.byId(trx, storage);
   const { tenant } = await trx.selectFrom('sites').select('tenant').where('id', '=', site).executeTakeFirstOrThrow();
-  if (of.tenant === null || of.tenant === tenant) return;
-  throw failure('NotFound', `There is no storage ${of.name}`, { next: 'chom storage list' });
+  await storages.byId(trx, storage, { tenant });
 }

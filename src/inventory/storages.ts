@@ -78,7 +78,12 @@ export async function remove(trx: Trx, id: string): Promise<void> {
   const { name } = await byId(trx, id);
   const theirs = trx.selectFrom('repositories').select('id').where('storage', '=', id).where('site', 'is not', null);
   const { length } = await theirs.execute();
-  if (length > 0) throw failure('Conflict', `Storage ${name} holds the repositories of ${length} sites`);
+  if (length > 0) {
+    throw failure('Conflict', `Storage ${name} holds the repositories of ${length} sites`, {
+      cause: 'forgotten, nothing of them could be restored by CHOM any more',
+      next: `chom storage show ${name}`,
+    });
+  }
   await trx.deleteFrom('repositories').where('storage', '=', id).execute();
   await trx.deleteFrom('storages').where('id', '=', id).execute();
 }
@@ -88,11 +93,16 @@ export function sharedLogin(storage: Storage, keyring: Keyring): StorageLogin | 
   return storage.sealedLogin === null ? null : openLogin(keyring.open(storage.sealedLogin, context(storage.id)));
 }
 
-/** @throws NotFound */
-export async function byId(db: Db, id: string): Promise<Storage> {
+/** @throws NotFound also when it is another tenant's, whose name it does not tell */
+export async function byId(db: Db, id: string, filter: { tenant?: string } = {}): Promise<Storage> {
   const row = await db.selectFrom('storages').selectAll().where('id', '=', id).executeTakeFirst();
-  if (!row) throw unknown(id);
+  if (!row || (filter.tenant !== undefined && row.tenant !== null && row.tenant !== filter.tenant)) throw unknown(id);
   return row;
+}
+
+/** Those whose files a server keeps, by name. */
+export async function keptBy(db: Db, server: string): Promise<Storage[]> {
+  return await db.selectFrom('storages').selectAll().where('maintainServer', '=', server).orderBy('name').execute();
 }
 
 /** What a tenant means by a name: its own storage before everybody's. @throws NotFound also when it is another tenant's */

@@ -52,6 +52,7 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'storage', 'add', 'new', '--repository', 'rest:https://store.example/', '--maintain', 'web1:/srv/rest'],
   [5, 'storage', 'show', 'their-store'],
   [5, 'storage', 'check', 'their-store'],
+  [5, 'storage', 'remove', 'their-store', '--confirm', 'their-store'],
   [5, 'op', 'settle', OPERATION],
   [5, 'op', 'settle', OPERATION, '--abandon', '--confirm', OPERATION],
 ];

@@ -59,8 +59,9 @@ onBothDatabases('A storage', (database) => {
     expect(await failureOf(storages.byName(db, 't2', 'none'))).toMatchObject({ type: 'NotFound' });
     expect(await failureOf(repository('st1', 'stwo'))).toMatchObject({
       type: 'NotFound',
-      message: 'There is no storage store',
+      message: 'There is no storage st1',
     });
+    expect(await failureOf(storages.byId(db, 'st1', { tenant: 't2' }))).toMatchObject({ type: 'NotFound' });
     expect(await repositories.list(db, { site: 'stwo' })).toEqual([]);
     expect((await repository('st2', 'stwo')).id).toBe('st2/stwo');
   });
@@ -84,6 +85,31 @@ onBothDatabases('A storage', (database) => {
     expect(await repositories.ofSite(inventory.db, 'st2', 'sone')).toEqual(first);
     expect(await repositories.ofSite(inventory.db, 'st2', 'stwo')).toBeNull();
     expect(await failureOf(write((trx) => storages.remove(trx, 'st2')))).toMatchObject({ type: 'Conflict' });
+  });
+
+  test('goes when no site has anything there, and is known by the server that keeps it', async () => {
+    const { inventory, keyring } = database;
+    await twoTenants();
+    await add(restStorage('st1', 'store', { maintain: { server: 'web1', path: '/srv/rest' } }));
+    expect((await storages.keptBy(inventory.db, 'web1')).map(({ name }) => name)).toEqual(['store']);
+    expect(await storages.keptBy(inventory.db, 'web2')).toEqual([]);
+    const trial = { storage: 'st1', site: null, url: 'rest:https://store.example/trial', password: Buffer.from('x') };
+    await write((trx) => repositories.add(trx, keyring, trial));
+    await write((trx) => storages.remove(trx, 'st1'));
+    expect(await storages.list(inventory.db)).toEqual([]);
+    expect(await repositories.list(inventory.db, { storage: 'st1' })).toEqual([]);
+  });
+
+  test('gets a login once', async () => {
+    const { keyring } = database;
+    const { login: _, ...without } = sftpStorage('st1', 'store');
+    await add(without);
+    const give = (privateKey: string) =>
+      write((trx) => storages.giveLogin(trx, keyring, 'st1', { kind: 'sftp', privateKey, public: `of ${privateKey}` }));
+    expect((await give('first')).loginPublic).toBe('of first');
+    const held = await give('second');
+    expect(held.loginPublic).toBe('of first');
+    expect(storages.sharedLogin(held, keyring)).toMatchObject({ privateKey: 'first' });
   });
 
   test('is used by a repository only when its password is escrowed, and stays the same one', async () => {

@@ -1,5 +1,5 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
-import { parseResticLines, resticFailure } from '../host/restic-output.js';
+import { parseResticLines, RESTIC_CAUSES, resticFailure } from '../host/restic-output.js';
 import { makeSshKey } from '../host/ssh-key.js';
 import { checkOnDisk } from '../host/trial.js';
 import * as repositories from '../inventory/repositories.js';
@@ -26,7 +26,8 @@ export function storageQuestions({ hosts, inventory, keyring }: Deps) {
       if (output.exit === 0) return fine(of, 'The repository is whole');
       const { exitError } = parseResticLines(output.stderr);
       const said = exitError?.message ?? output.stderr.trim().split('\n').at(-1) ?? '';
-      return wrong(of, `The repository: ${said}`, `restic check (on ${host.name})`, resticFailure(output));
+      const again = `restic --repo ${maintainPath}/${of} --no-lock check (on ${host.name})`;
+      return wrong(of, `The repository: ${said}`, again, RESTIC_CAUSES[resticFailure(output)]);
     } catch (error) {
       if (!(error instanceof ApplicationFailure) || !isFailureType(error.type)) throw error;
       const { cause, next } = failureDetails(error);

@@ -144,7 +144,8 @@ const WORDS: readonly (readonly [RegExp, FailureType])[] = [
   ],
 ];
 
-const CAUSES: Partial<Record<FailureType, string>> = {
+/** The likely cause of each. */
+export const RESTIC_CAUSES: Partial<Record<FailureType, string>> = {
   TimedOut: 'The storage did not answer in time',
   NoRepository: 'Somebody removed it, or the storage is not what it was',
   RepositoryLocked: 'Another backup, restore or check of it is at work, or died and left its lock',
@@ -171,7 +172,7 @@ export function expectRestic(
   const line = tellingLine(output, type);
   throw failure(type, `${what} failed on ${host.name}: ${line.slice(0, 300) || `exit code ${exit}`}`, {
     server: host.name,
-    cause: CAUSES[type] ?? `restic ended with exit code ${exit}`,
+    cause: RESTIC_CAUSES[type] ?? `restic ended with exit code ${exit}`,
     next: type === 'DiskFull' ? `df -h (on ${host.name})` : `chom storage check ${storage}`,
     output: tail(output.stderr),
   });
@@ -194,5 +195,5 @@ function tellingLine({ stderr }: Pick<Output, 'stderr'>, type: FailureType): str
   const [words] = WORDS.find(([, of]) => of === type) ?? [];
   const told = words && lines.find((one) => !one.startsWith('{') && words.test(one));
   const said = parseResticLines(stderr).exitError?.message.split('\n')[0];
-  return told ?? said ?? lines.at(-1) ?? '';
+  return (told ?? said ?? lines.at(-1) ?? '').replace(/^\S+ returned error, retrying after \S+: /, '');
 }

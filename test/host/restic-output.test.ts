@@ -87,6 +87,16 @@ it('names what ssh says, not what restic makes of it', () => {
   });
 });
 
+it('leaves out that restic tried again', () => {
+  const stderr =
+    'Stat(<config/>) returned error, retrying after 547.3ms: Head "https://h/config": connect: connection refused\n';
+  const refused = catching(() => expectRestic(output(124, stderr), { name: 'web1' }, { what: 'It', storage: 'store' }));
+  expect(refused).toMatchObject({
+    type: 'StorageUnreachable',
+    message: 'It failed on web1: Head "https://h/config": connect: connection refused',
+  });
+});
+
 function catching(fn: () => unknown): ApplicationFailure {
   try {
     fn();

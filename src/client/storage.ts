@@ -1,23 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import * as repositories from '../inventory/repositories.js';
-import * as servers from '../inventory/servers.js';
-import * as sites from '../inventory/sites.js';
-import type { Storage } from '../inventory/storages.js';
 import * as storages from '../inventory/storages.js';
 import { failure } from '../workflows/failures.js';
 import { askYesNo, interactive } from './ask.js';
 import { action, type Cli, type Session } from './cli.js';
 import { confirm } from './confirm.js';
-import { type Finding, findingsDocument, findingsText } from './findings.js';
+import { findingsDocument, findingsText } from './findings.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
 import { parseStorageName } from './names.js';
-import type { Chom } from './open.js';
 import { EXIT } from './problem.js';
 import { readPrivateKey } from './private-key.js';
 import { recoveryKitCommand } from './recovery-kit.js';
 import { makeRecoveryKey } from './recovery-key.js';
-import { facts, quoted, table } from './text.js';
+import { accessOf, loginsOf, storageDocument, tellStorage, triedFindings } from './storage-document.js';
+import { quoted, table } from './text.js';
 
 interface AddOptions {
   repository: string;
@@ -114,7 +110,7 @@ async function add(session: Session, name: string, options: AddOptions): Promise
     session.output.say(`Let this key in as ${location.ssh?.user}:\n  ${added.loginPublic}`);
   }
   session.output.say(`Next: chom storage check ${name}`);
-  const { document, text } = await tell(chom, added);
+  const { document, text } = await tellStorage(chom, added);
   session.output.data(document, text);
 }
 
@@ -150,7 +146,7 @@ async function show(session: Session, name: string): Promise<void> {
   parseStorageName(name);
   const chom = await session.open();
   const storage = await storages.byName(chom.inventory.db, chom.tenant, name);
-  const { document, text } = await tell(chom, storage);
+  const { document, text } = await tellStorage(chom, storage);
   session.output.data(document, text);
 }
 
@@ -177,71 +173,10 @@ async function check(session: Session, name: string, options: FollowOptions & { 
       const tried = await storages.byId(chom.inventory.db, storage.id);
       const findings = [...triedFindings(tried), ...(await lookThroughStorage(chom, storage)).findings];
       bad = findings.some(({ state }) => state === 'wrong');
-      const told = await tell(chom, tried);
+      const told = await tellStorage(chom, tried);
       const document = { ...told.document, ok: !bad, checks: findingsDocument(findings) };
       return { document, text: `${told.text}\n\n${findingsText(findings)}` };
     },
   });
   return status === EXIT.ok && bad ? EXIT.failed : status;
-}
-
-/** What the operation has shown by succeeding. */
-function triedFindings({ access }: Storage): Finding[] {
-  const who = 'whoever breaks into a host';
-  const deletable = `Backups can be deleted by ${who}: deletable`;
-  return [
-    { name: 'reached', state: 'ok', message: 'It answers, and lets CHOM in' },
-    { name: 'written', state: 'ok', message: 'What was written was read back' },
-    {
-      name: 'access',
-      state: 'ok',
-      message: access === 'append-only' ? `Backups cannot be deleted by ${who}: append-only` : deletable,
-    },
-  ];
-}
-
-async function tell(chom: Chom, storage: Storage): Promise<{ document: object; text: string }> {
-  const document = await storageDocument(chom, storage);
-  const { maintain, sites: of } = document;
-  const text = facts([
-    ['storage', storage.name],
-    ['place', storage.url],
-    ['for', storage.tenant === null ? 'all tenants' : storage.tenant],
-    ['login', loginsOf(storage)],
-    ['key or user', storage.loginPublic],
-    ['host key', storage.hostKeyFingerprint],
-    ['backups are', accessOf(storage)],
-    ['checked', storage.probedAt],
-    ['kept by', maintain === null ? null : `${maintain.server}:${maintain.path}`],
-    ['sites', of.map(({ domain }) => domain).join(', ')],
-  ]);
-  return { document: { storage: document }, text };
-}
-
-async function storageDocument({ inventory: { db }, tenant }: Chom, storage: Storage) {
-  const { id, name, kind, url, logins, loginPublic, access, probedAt, maintainServer, maintainPath, createdAt } =
-    storage;
-  const held = await repositories.list(db, { storage: id });
-  const own = await sites.list(db, { tenant });
-  // Of a storage that is everybody's, each tenant sees its own sites.
-  const theirs = held.flatMap((repository) => {
-    const site = own.find((one) => one.id === repository.site);
-    return site ? [{ id: site.id, domain: site.domain, initialisedAt: repository.initialisedAt }] : [];
-  });
-  const keeper = maintainServer === null ? null : (await servers.byId(db, maintainServer)).name;
-  return {
-    ...{ id, name, kind, url, logins, loginPublic, access, probedAt, createdAt },
-    tenant: storage.tenant,
-    hostKey: storage.hostKeyFingerprint,
-    maintain: keeper === null || maintainPath === null ? null : { server: keeper, path: maintainPath },
-    sites: theirs,
-  };
-}
-
-function loginsOf({ logins }: Storage): string {
-  return logins === 'shared' ? 'shared login' : 'one per site';
-}
-
-function accessOf({ access }: Storage): string {
-  return access ?? 'not tried yet';
 }

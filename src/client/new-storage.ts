@@ -67,6 +67,13 @@ export function checkNewStorage(wanted: NewStorage) {
   };
 }
 
+/** What the inventory has against it. @throws NotFound, Conflict the server that keeps it; Conflict the name is taken */
+export async function refuseStorage(chom: Chom, wanted: NewStorage): Promise<void> {
+  const { location, name, maintain } = checkNewStorage(wanted);
+  await takenUp(chom, { tenant: tenantOf(chom, wanted), name, url: location.url });
+  if (maintain) await keeperOf(chom, maintain.server);
+}
+
 /**
  * Adds a storage. Of SFTP the host key is pinned first, by the fingerprint that is given, or by `confirmHostKey`.
  * @throws InvalidInput; NotFound, Conflict the server that keeps it; Conflict the name is taken; HostKeyMismatch,
@@ -79,7 +86,7 @@ export async function addStorage(
 ): Promise<Storage> {
   const { location, name, hostKey, maintain, login } = checkNewStorage(wanted);
   const { inventory, keyring } = chom;
-  const tenant = wanted.allTenants === true ? null : chom.tenant;
+  const tenant = tenantOf(chom, wanted);
   const begun = await takenUp(chom, { tenant, name, url: location.url });
   if (begun) return await withKey(chom, begun);
   const keeper = maintain && (await keeperOf(chom, maintain.server));
@@ -98,6 +105,10 @@ export async function addStorage(
     }),
   );
   return await withKey(chom, added);
+}
+
+function tenantOf({ tenant }: Chom, { allTenants = false }: NewStorage): string | null {
+  return allTenants ? null : tenant;
 }
 
 /** Only a worker makes keys. Who dies in between adds the storage once more. */

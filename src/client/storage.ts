@@ -86,7 +86,7 @@ Examples:
 }
 
 async function add(session: Session, name: string, options: AddOptions): Promise<void> {
-  const { addStorage, checkNewStorage } = await import('./new-storage.js');
+  const { addStorage, checkNewStorage, refuseStorage } = await import('./new-storage.js');
   const { repository, login, key, hostKey, ca, maintain, allTenants } = options;
   const wanted = {
     ...{ name, repository },
@@ -100,6 +100,7 @@ async function add(session: Session, name: string, options: AddOptions): Promise
   const { location } = checkNewStorage(wanted);
   if (location.ssh && hostKey === undefined && !interactive(session.cli)) throw unasked(name, location.ssh.address);
   const chom = await session.open();
+  await refuseStorage(chom, wanted);
   // Passwords of repositories are sealed to it.
   await makeRecoveryKey(chom, (text) => session.output.say(text));
   const added = await addStorage(chom, wanted, async (fingerprint) => {

@@ -1,0 +1,222 @@
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { LabHost, LabStore } from '../../lab/index.js';
+import { openFromRecovery } from '../../src/inventory/recovery.js';
+import * as repositories from '../../src/inventory/repositories.js';
+import * as servers from '../../src/inventory/servers.js';
+import * as storages from '../../src/inventory/storages.js';
+import type { Finding } from '../../src/workflows/inspection.js';
+import { prepareRepository } from './repository-step.js';
+import { type Rig, startRig } from './rig.js';
+
+let rig: Rig;
+let web1: LabHost;
+let store: LabStore;
+/** Shown once, when the first server was added. */
+let recoveryKey = '';
+beforeAll(async () => {
+  rig = await startRig({ hosts: [{ name: 'web1' }, { name: 'old', debian: 12 }, { name: 'store1', store: true }] });
+  web1 = rig.lab.host('web1');
+  store = rig.lab.store;
+  await rig.startWorker();
+  const { stderr } = await rig.enrol(web1);
+  recoveryKey = /CHOM-RECOVERY-PRIVATE-\S+/.exec(stderr)?.[0] ?? '';
+  await rig.enrol(store.host);
+});
+afterAll(async () => await rig?.down());
+
+async function on(host: LabHost, script: string): Promise<string> {
+  const { exit, stdout, stderr } = await host.exec(script);
+  if (exit !== 0) throw new Error(`on ${host.name}: ${script}: exit ${exit}: ${stderr}`);
+  return stdout.trim();
+}
+
+const wrongOf = (json: Record<string, unknown> | undefined) =>
+  ((json?.['checks'] ?? []) as Finding[]).filter(({ state }) => state === 'wrong');
+const storage = async (name: string) => await storages.byName(rig.inventory.db, 'default', name);
+const siteId = async (domain: string) => (await rig.chom.must('site', 'show', domain, '--json')).json?.site?.id ?? '';
+
+describe('restic', () => {
+  test('is the distribution’s where that will do, and a pinned one beside it where it is too old', async () => {
+    const used = '/usr/local/lib/chom/restic';
+    expect(await on(web1, `readlink ${used}; ${used} version`)).toMatch(/^\/usr\/bin\/restic\nrestic 0\.18/);
+    const old = rig.lab.host('old');
+    expect(await on(old, 'restic version')).toMatch(/^restic 0\.14/);
+    await rig.enrol(old);
+    expect(await on(old, `readlink ${used}; ${used} version`)).toMatch(
+      /^\/usr\/local\/lib\/chom\/restic-.*\nrestic 0\.18/,
+    );
+    expect(await on(old, 'restic version')).toMatch(/^restic 0\.14/);
+    const { versions } = await servers.byName(rig.inventory.db, 'default', 'old');
+    expect(versions.restic).toMatch(/^0\.18/);
+  });
+
+  test('that is gone or too old is found by the doctor, and comes back by its command', async () => {
+    const old = rig.lab.host('old');
+    for (const spoil of ['rm -r', 'ln -sfn /usr/bin/restic']) {
+      await on(old, `${spoil} /usr/local/lib/chom/restic`);
+      const { json, exit } = await rig.chom('server', 'doctor', 'old', '--json');
+      expect({ exit, wrong: wrongOf(json) }).toMatchObject({
+        exit: 1,
+        wrong: [{ name: 'restic', next: 'chom server add old' }],
+      });
+      await rig.chom.must('server', 'add', 'old');
+      expect((await rig.chom('server', 'doctor', 'old', '--json')).exit).toBe(0);
+    }
+  });
+});
+
+describe('an SFTP storage', () => {
+  const add = (...words: string[]) => rig.chom('storage', 'add', 'box', '--repository', store.sftp, ...words, '--json');
+
+  test('is not trusted before its host key is', async () => {
+    const unasked = await add();
+    expect({ exit: unasked.exit, type: unasked.json?.error?.type }).toEqual({ exit: 2, type: 'InvalidInput' });
+    const other = await add('--host-key', `SHA256:${'A'.repeat(43)}`);
+    expect({ exit: other.exit, type: other.json?.error?.type }).toEqual({ exit: 1, type: 'HostKeyMismatch' });
+    expect(await storages.list(rig.inventory.db)).toEqual([]);
+  });
+
+  test('is reached by a key of CHOM’s own, and says why it is not as long as nobody lets that in', async () => {
+    const { stderr, json } = await add('--host-key', store.host.hostKey);
+    expect(json).toMatchObject({ storage: { name: 'box', kind: 'sftp', logins: 'shared', access: null } });
+    const [key = ''] = /ssh-ed25519 \S+ \S+/.exec(stderr) ?? [];
+    expect(key).toMatch(/^ssh-ed25519 AAAA/);
+    const refused = await rig.chom('storage', 'check', 'box', '--from', 'web1', '--json');
+    expect(refused.json?.error).toMatchObject({ type: 'StorageRefused' });
+    await store.authorize(key);
+  });
+
+  test('is found to be deletable, and says that all sites share one login', async () => {
+    const { json } = await rig.chom.must('storage', 'check', 'box', '--from', 'web1', '--json');
+    expect(json).toMatchObject({
+      ok: true,
+      storage: { access: 'deletable' },
+      checks: [{}, {}, {}, { name: 'repositories', state: 'unknown' }],
+    });
+    await rig.replayed(json?.operation ?? '');
+    const { stdout } = await rig.chom.must('storage', 'list');
+    expect(stdout).toMatch(/^box +shared login +deletable /m);
+    expect(await on(store.host, `ls ${store.sftpPath}`)).toBe('recovery\ntrial');
+    expect(await on(store.host, `ls ${store.sftpPath}/trial/snapshots ${store.sftpPath}/trial/locks`)).toMatch(
+      /^\S+snapshots:$|^\S+locks:\n\n\S+snapshots:$/,
+    );
+  });
+
+  test('takes the repository of a site, and holds its password sealed', async () => {
+    await rig.chom.must('site', 'create', 'one.lab.test', '--server', 'web1', '--no-tls');
+    const site = await siteId('one.lab.test');
+    const { id } = await storage('box');
+    const server = (await servers.byName(rig.inventory.db, 'default', 'web1')).id;
+    const made = await prepareRepository(rig, { tenant: 'default', server, site, storage: id }, 'one');
+    const sealed = await on(store.host, `cat ${store.sftpPath}/recovery/${site}`);
+    const opened = JSON.parse(openFromRecovery(recoveryKey, sealed).toString()) as { password: string };
+    const repository = await repositories.byId(rig.inventory.db, made);
+    expect(opened.password).toBe(repositories.passwordOf(repository, rig.keyring).toString());
+    expect(opened.password).toMatch(/^[\w-]{43}$/);
+  });
+});
+
+describe('a REST server', () => {
+  const rest = () => ['--repository', store.rest, '--ca', store.caFile];
+  const credentials = async (site: string) => {
+    const of = await repositories.byId(rig.inventory.db, repositories.repositoryId((await storage('store')).id, site));
+    const login = repositories.loginOf(of, await storage('store'), rig.keyring);
+    if (login?.kind !== 'rest') throw new Error('it has no login of a REST server');
+    return { login, password: repositories.passwordOf(of, rig.keyring).toString() };
+  };
+
+  test('is refused where nobody says which server keeps its files, and over http', async () => {
+    for (const words of [rest(), ['--repository', 'rest:http://store.lab.test', '--maintain', 'store1:/srv/rest']]) {
+      const { exit, json } = await rig.chom('storage', 'add', 'store', ...words, '--json');
+      expect({ exit, type: json?.error?.type }).toEqual({ exit: 2, type: 'InvalidInput' });
+    }
+  });
+
+  test('is found to be append-only, with a login for each site, and its repositories are whole', async () => {
+    await rig.chom.must('storage', 'add', 'store', ...rest(), '--maintain', `store1:${store.restPath}`);
+    const { json } = await rig.chom.must('storage', 'check', 'store', '--json');
+    expect(json).toMatchObject({
+      ...{ ok: true, checks: [{}, {}, { name: 'access', state: 'ok' }, { name: 'trial', state: 'ok' }] },
+      storage: { access: 'append-only', logins: 'per-site', maintain: { server: 'store1', path: store.restPath } },
+    });
+    await rig.replayed(json?.operation ?? '');
+    expect((await rig.chom.must('storage', 'list')).stdout).toMatch(/^store +one per site +append-only /m);
+    // Again: the repository for trying is there, and whoever keeps it finds two snapshots.
+    await rig.chom.must('storage', 'check', 'store');
+    expect(await on(store.host, `ls ${store.restPath}/trial/snapshots | wc -l`)).toBe('2');
+  });
+
+  test('gives each site a repository of its own, once, that no other site reaches or deletes from', async () => {
+    await rig.chom.must('site', 'create', 'two.lab.test', '--server', 'web1', '--no-tls');
+    const site = await siteId('two.lab.test');
+    const [one, { id }] = [await siteId('one.lab.test'), await storage('store')];
+    const server = (await servers.byName(rig.inventory.db, 'default', 'web1')).id;
+    const plan = { tenant: 'default', server, site, storage: id };
+    const made = await prepareRepository(rig, plan, 'two');
+    const { login, password } = await credentials(site);
+    await prepareRepository(rig, { ...plan, site: one }, 'three');
+    expect(await prepareRepository(rig, plan, 'four')).toBe(made);
+    expect(await credentials(site)).toEqual({ login, password });
+    const users = await on(
+      store.host,
+      `cut -d : -f 1 ${store.restPath}/.htpasswd; stat -c '%U %a' ${store.restPath}/.htpasswd`,
+    );
+    expect(users.split('\n').sort()).toEqual([one, site, 'trial', 'rest-server 600'].sort());
+    const sealed = openFromRecovery(recoveryKey, await on(store.host, `cat ${store.restPath}/recovery/${site}`));
+    expect(JSON.parse(sealed.toString())).toMatchObject({ site, password });
+    const as = (of: string) => {
+      const url = `rest:https://${login.user}:${login.password}@${store.host.address}:8000/${of}`;
+      return `RESTIC_PASSWORD=${password} restic -r ${url} --cacert /root/ca.pem --no-cache`;
+    };
+    await on(web1, `cat >/root/ca.pem <<'END'\n${await readFile(store.caFile, 'utf8')}END`);
+    expect(
+      await on(web1, `echo x | ${as(site)} backup -q --stdin && ${as(site)} snapshots --json | grep -o '"id"' | wc -l`),
+    ).toBe('1');
+    expect((await web1.exec(`${as(one)} snapshots`)).stderr).toContain('401 Unauthorized');
+    const tried = await web1.exec(
+      `id=$(${as(site)} snapshots --json | sed 's/.*"id":"\\([0-9a-f]*\\)".*/\\1/'); ${as(site)} forget $id; ${as(site)} snapshots --json`,
+    );
+    expect(tried.stdout).toContain('"id"');
+    const open = `RESTIC_PASSWORD=${password} restic -r ${store.maintenance}/${site} --no-cache`;
+    const [snapshot = ''] =
+      /[0-9a-f]{64}/.exec(await on(store.host, `${open} snapshots --json | tr , '\\n' | grep '"id"'`)) ?? [];
+    await on(store.host, `${open} forget --prune ${snapshot}`);
+    expect(await on(store.host, `${open} snapshots --json`)).toBe('[]');
+  });
+
+  test('whose repository was damaged is found, and which one it is', async () => {
+    const site = await siteId('two.lab.test');
+    // As a disk does that lies about what it wrote.
+    await on(store.host, `cp /etc/hostname ${store.restPath}/${site}/index/${'0'.repeat(64)}`);
+    const { exit, json } = await rig.chom('storage', 'check', 'store', '--json');
+    expect({ exit, wrong: wrongOf(json).map(({ name }) => name) }).toEqual({ exit: 1, wrong: [site] });
+  });
+
+  test('lets nothing secret be seen by who is on a host', async () => {
+    const { login, password } = await credentials(await siteId('two.lab.test'));
+    for (const host of [web1, store.host]) {
+      const traces = `grep -rlF -e ${password} -e ${login.password} /var/lib/chom /run/chom /run/systemd /var/log /etc 2>/dev/null; journalctl -q | grep -cF -e ${password} -e ${login.password}`;
+      expect((await host.exec(traces)).stdout.trim()).toBe('0');
+    }
+  });
+
+  test('has a recovery kit that opens a repository with restic alone', async () => {
+    const hidden = await rig.chom.must('storage', 'recovery-kit', '--json');
+    const site = await siteId('one.lab.test');
+    const { password } = await credentials(site);
+    expect(hidden.stdout).not.toContain(password);
+    const { json } = await rig.chom.must('storage', 'recovery-kit', '--reveal', '--json');
+    const entries = json?.['repositories'] as {
+      site: string;
+      storage: string;
+      repository: string;
+      password: string;
+      sealed: string;
+    }[];
+    const entry = entries.find((one) => one.site === site && one.storage === 'store');
+    expect(entry).toMatchObject({ password, sealed: `${store.restPath}/recovery/${site}` });
+    const local = `RESTIC_PASSWORD=${entry?.password} restic -r ${store.restPath}/${site} --no-cache --no-lock cat config`;
+    expect(await on(store.host, local)).toContain('"version"');
+  });
+});

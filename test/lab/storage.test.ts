@@ -1,4 +1,7 @@
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost, LabStore } from '../../lab/index.js';
 import { openFromRecovery } from '../../src/inventory/recovery.js';
@@ -115,6 +118,28 @@ describe('an SFTP storage', () => {
     expect(opened.password).toBe(repositories.passwordOf(repository, rig.keyring).toString());
     expect(opened.password).toMatch(/^[\w-]{43}$/);
   });
+});
+
+test('an SFTP storage whose files an enrolled server keeps is looked through there, by their owner', async () => {
+  const file = join(rig.home, 'own-key');
+  await promisify(execFile)('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', file]);
+  await store.authorize((await readFile(`${file}.pub`, 'utf8')).trim());
+  await on(store.host, `install -d -o store -g store ${store.sftpPath}/kept`);
+  const at = ['--repository', `${store.sftp}/kept`, '--maintain', `store1:${store.sftpPath}/kept`];
+  await rig.chom.must('storage', 'add', 'kept', ...at, '--key', file, '--host-key', store.host.hostKey);
+  const { json } = await rig.chom.must('storage', 'check', 'kept', '--json');
+  expect(json).toMatchObject({ ok: true, storage: { access: 'deletable' }, checks: [{}, {}, {}, { name: 'trial' }] });
+  expect(await on(store.host, `find ${store.sftpPath}/kept ! -user store`)).toBe('');
+});
+
+test('a directory of the server itself will do for a trial, where it is there', async () => {
+  await rig.chom.must('storage', 'add', 'trial', '--repository', '/srv/backups');
+  const missing = await rig.chom('storage', 'check', 'trial', '--from', 'web1', '--json');
+  expect(missing.json?.error?.message).toContain('there is no directory /srv/backups');
+  await on(web1, 'mkdir -m 0700 /srv/backups');
+  const { json } = await rig.chom.must('storage', 'check', 'trial', '--from', 'web1', '--json');
+  expect(json).toMatchObject({ ok: true, storage: { access: 'deletable' } });
+  await rig.chom.must('storage', 'remove', 'trial', '--confirm', 'trial');
 });
 
 describe('a REST server', () => {

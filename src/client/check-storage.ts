@@ -15,7 +15,7 @@ const LOOK_MS = 2 * 60 * 60_000;
 
 /**
  * Asks for a storage to be tried: by the server that keeps it, else by `from`, else by any of the tenant's.
- * @throws NotFound; Conflict there is no server to try it from; Forbidden its server is another tenant's; Busy
+ * @throws InvalidInput `from` is not the server that keeps it; NotFound; Conflict there is no server to try it from; Forbidden its server is another tenant's; Busy
  */
 export async function checkStorage(
   chom: Chom,
@@ -49,8 +49,13 @@ async function serverToTryFrom({ inventory, tenant }: Chom, storage: Storage, fr
   const { name, maintainServer } = storage;
   if (maintainServer !== null) {
     const keeper = await servers.byId(inventory.db, maintainServer);
-    if (keeper.tenant === tenant) return keeper;
-    throw failure('Forbidden', `Storage ${name} is kept by a server of another tenant, who checks it`);
+    if (keeper.tenant !== tenant) {
+      throw failure('Forbidden', `Storage ${name} is kept by a server of another tenant, who checks it`);
+    }
+    if (from === undefined || from === keeper.name) return keeper;
+    throw failure('InvalidInput', `Storage ${name} is tried from ${keeper.name}, which keeps it`, {
+      next: 'leave --from out',
+    });
   }
   if (from !== undefined) return await servers.byName(inventory.db, tenant, parseServerName(from));
   const any = (await servers.list(inventory.db, { tenant })).find(({ status }) => status === 'active');

@@ -3,29 +3,26 @@ import { copyFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Program, type Source, findProgram } from '../src/client/program.js';
-import { goInstall } from '../src/client/programs/go.js';
 import { run } from './command.js';
 import { downloadPackages } from './debian-packages.js';
 
 const execute = promisify(execFile);
 
 /** Debian 13's own, which runs on Debian 12 too; otherwise built. */
-const RESTIC_VERSION = '0.18.1';
 const restic: Program = {
   name: 'restic',
   setting: 'CHOM_LAB_RESTIC',
   cached: 'lab-restic-0.18',
-  sources: [fromDebian('restic', 'usr/bin/restic', 'restic'), goBuild()],
+  sources: [fromDebian('restic', 'usr/bin/restic', 'restic'), goBuild('github.com/restic/restic', 'v0.18.1', 'restic')],
 };
 
-const REST_SERVER_VERSION = 'v0.14.0';
 const restServer: Program = {
   name: 'rest-server',
   setting: 'CHOM_LAB_REST_SERVER',
   cached: 'lab-rest-server-1',
   sources: [
     fromDebian('restic-rest-server', 'usr/bin/restic-rest-server', 'rest-server'),
-    goInstall(['github.com/restic/rest-server/cmd/rest-server'], REST_SERVER_VERSION, '1 minute'),
+    goBuild('github.com/restic/rest-server', 'v0.14.0', 'rest-server'),
   ],
 };
 
@@ -52,16 +49,17 @@ function fromDebian(name: string, file: string, as: string): Source {
   };
 }
 
-/** `go install` refuses it, for its go.mod has replacements. Without cgo it runs on every release. */
-function goBuild(): Source {
-  const module = 'github.com/restic/restic';
+/**
+ * As a dependency of a module of its own: restic's go.mod has replacements, which `go install` refuses, and a proxy need not list
+ * the versions that it would ask for. Without cgo it runs on every release.
+ */
+function goBuild(module: string, version: string, command: string): Source {
   return {
-    doing: `building ${module} ${RESTIC_VERSION} with Go (about 1 minute, once)`,
+    doing: `building ${module} ${version} with Go (1 to 4 minutes, once)`,
     async fill(directory) {
-      const text = `module lab\n\ngo 1.23\n\nrequire ${module} v${RESTIC_VERSION}\n`;
-      await writeFile(join(directory, 'go.mod'), text);
+      await writeFile(join(directory, 'go.mod'), `module lab\n\ngo 1.23\n\nrequire ${module} ${version}\n`);
       const environment = { ...process.env, GOOS: '', GOFLAGS: '', GO111MODULE: 'on', CGO_ENABLED: '0' };
-      const build = ['build', '-mod=mod', '-trimpath', '-o', 'restic', `${module}/cmd/restic`];
+      const build = ['build', '-mod=mod', '-trimpath', '-o', command, `${module}/cmd/${command}`];
       await execute('go', build, { cwd: directory, env: environment, maxBuffer: 64 << 20 });
     },
   };

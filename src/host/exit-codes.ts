@@ -24,6 +24,14 @@ export const EXIT = {
   uidTaken: 90,
   /** It belonged to another site here. */
   uidUsed: 91,
+  /** A lock on the database did not end in time, or its tables were changed while it was read. */
+  databaseLocked: 92,
+  /** A table, view or routine is damaged; nothing was changed. */
+  databaseBroken: 93,
+  /** It came to a stop, and was ended. */
+  timedOut: 94,
+  /** What was written is not what is read. */
+  notReadBack: 95,
 } as const;
 
 /** What they mean, for `expectOk`. */
@@ -40,4 +48,8 @@ export const EXIT_TYPES: Readonly<Record<(typeof EXIT)[keyof typeof EXIT], Failu
   [EXIT.packageManagerBusy]: 'PackageManagerBusy',
   [EXIT.uidTaken]: 'Conflict',
   [EXIT.uidUsed]: 'Conflict',
+  [EXIT.databaseLocked]: 'DatabaseLocked',
+  [EXIT.databaseBroken]: 'DatabaseBroken',
+  [EXIT.timedOut]: 'TimedOut',
+  [EXIT.notReadBack]: 'RepositoryDamaged',
 };

@@ -40,10 +40,11 @@ export function expectOk(
   const known = exits[output.exit];
   const type =
     known ?? (isDiskFull(said) ? 'DiskFull' : isPackageManagerBusy(said) ? 'PackageManagerBusy' : 'CommandFailed');
+  const there = THERE[type];
   throw failure(type, `${what} failed on ${server}: ${reason}`, {
     server,
     cause: CAUSES[type] ?? `A program ended with exit code ${output.exit}`,
-    next: type === 'DiskFull' ? `df -h (on ${server})` : `chom server show ${server}`,
+    next: there === undefined ? `chom server show ${server}` : `${there} (on ${server})`,
     output: tail(said),
   });
 }
@@ -51,4 +52,13 @@ export function expectOk(
 const CAUSES: Partial<Record<FailureType, string>> = {
   DiskFull: 'A disk of the server is full',
   PackageManagerBusy: 'Another apt or dpkg, perhaps unattended-upgrades, holds the lock',
+  DatabaseLocked: 'Somebody else holds a lock on it, or changes its tables',
+  DatabaseBroken: 'A crash or a full disk, or what a view reads is gone',
+};
+
+/** What an operator looks at on the server itself. */
+const THERE: Partial<Record<FailureType, string>> = {
+  DiskFull: 'df -h',
+  DatabaseLocked: "mariadb -e 'SHOW FULL PROCESSLIST'",
+  DatabaseBroken: 'mariadb-check --all-databases',
 };

@@ -41,6 +41,8 @@ export const RETRYABLE = {
   DomainNotPointed: false,
   CertificateRefused: false,
   // Backups.
+  DatabaseLocked: true,
+  DatabaseBroken: false,
   StorageUnreachable: true,
   StorageRefused: false,
   StorageFull: true,

@@ -1,0 +1,76 @@
+import { progressDirectory } from './backup-progress.js';
+import { EXIT } from './exit-codes.js';
+import { paths } from './paths.js';
+import { sh, type Script } from './shell.js';
+
+/** Below `/var/lib`: what CHOM notes of the backups of a site on its server. */
+export function backupState(site: string): string {
+  return `chom/backups/${site}`;
+}
+
+/**
+ * The unit in which root reads a site: of /srv it sees that site alone and read-only, and of what else only root may read
+ * as little as restic, ssh and MariaDB's client do without. It is told to stop by SIGINT, at which restic takes its lock
+ * away. `repository` is a directory on the server itself.
+ */
+export function backupBox({
+  site,
+  operation,
+  repository,
+}: {
+  site: string;
+  operation: string;
+  repository: string | null;
+}): string[] {
+  return [
+    'TemporaryFileSystem=/srv:ro /root:ro /home:ro /var/lib:ro /var/log:ro /var/spool:ro',
+    `BindReadOnlyPaths=${paths.root(site)}`,
+    'InaccessiblePaths=-/etc/shadow -/etc/shadow- -/etc/gshadow -/etc/gshadow- -/etc/sudoers -/etc/sudoers.d',
+    'InaccessiblePaths=-/etc/letsencrypt -/run/chom/secrets',
+    ...(repository === null ? [] : [`BindPaths=-${repository}`]),
+    `StateDirectory=${backupState(site)}`,
+    `CacheDirectory=chom/restic/${site}`,
+    `RuntimeDirectory=${progressDirectory(operation)}`,
+    ...['StateDirectoryMode=0700', 'CacheDirectoryMode=0700', 'RuntimeDirectoryMode=0700', 'UMask=0077'],
+    'ProtectSystem=strict',
+    'PrivateTmp=yes',
+    'PrivateDevices=yes',
+    'PrivateIPC=yes',
+    'ProtectClock=yes',
+    'ProtectHostname=yes',
+    'ProtectKernelLogs=yes',
+    'ProtectKernelModules=yes',
+    'ProtectControlGroups=yes',
+    // The first is restic's; the others are dropped before it starts, see `withoutLinks`.
+    'CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_SETPCAP',
+    'NoNewPrivileges=yes',
+    'LockPersonality=yes',
+    'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK',
+    'RestrictNamespaces=yes',
+    'RestrictRealtime=yes',
+    'RestrictSUIDSGID=yes',
+    'SystemCallArchitectures=native',
+    'KillSignal=SIGINT',
+    // Visitors first.
+    'Nice=10',
+    'IOSchedulingPriority=7',
+  ];
+}
+
+/**
+ * Runs a script with no capability but that to read everything, where no link in the site's directories is followed: a
+ * directory that the site swaps for one, between restic's look at it and its opening, leads nowhere. (Linux 5.10 on;
+ * mount(8) of util-linux 2.38 and older, as in Debian 12, passes the option on only by name.) Exit codes: unsupported.
+ */
+export function withoutLinks(site: string, script: Script): Script {
+  const options = 'remount,bind,ro,nosuid,nodev,noexec,nosymfollow';
+  const root = paths.root(site);
+  return sh`export LC_ALL=C
+for place in $(awk -v root=${root} '$5 == root || index($5, root "/") == 1 { print $5 }' /proc/self/mountinfo); do
+  mount -o ${options} "$place" && grep -q " $place [^-]*nosymfollow" /proc/self/mountinfo || {
+    echo 'the kernel or mount(8) of the server cannot leave links alone (nosymfollow): a site could lead its backup astray' >&2
+    exit ${EXIT.unsupported}
+  }
+done
+exec setpriv --bounding-set=-all,+dac_read_search --inh-caps=-all --ambient-caps=-all sh -c ${script.script}`;
+}

@@ -13,7 +13,7 @@ use warnings;
 use POSIX ();
 my ($database, $place, $lock_seconds, $silent_seconds) = @ARGV;
 my @login = ('--no-defaults', '--socket=/run/mysqld/mysqld.sock', '--default-character-set=utf8mb4');
-my %exit = (broken => ${EXIT.databaseBroken}, locked => ${EXIT.databaseLocked}, unsupported => ${EXIT.unsupported}, timeout => ${EXIT.timedOut}, failed => 1);
+my %exit = (broken => ${EXIT.databaseBroken}, locked => ${EXIT.databaseLocked}, unsupported => ${EXIT.unsupported}, timeout => ${EXIT.timedOut}, failed => ${EXIT.dumpFailed});
 $SIG{PIPE} = 'DEFAULT';
 binmode STDOUT;
 

@@ -32,6 +32,8 @@ export const EXIT = {
   timedOut: 94,
   /** What was written is not what is read. */
   notReadBack: 95,
+  /** The dump ended early, or lacks something: there is no snapshot of it. */
+  dumpFailed: 96,
 } as const;
 
 /** What they mean, for `expectOk`. */
@@ -52,4 +54,5 @@ export const EXIT_TYPES: Readonly<Record<(typeof EXIT)[keyof typeof EXIT], Failu
   [EXIT.databaseBroken]: 'DatabaseBroken',
   [EXIT.timedOut]: 'TimedOut',
   [EXIT.notReadBack]: 'RepositoryDamaged',
+  [EXIT.dumpFailed]: 'CommandFailed',
 };

@@ -23,6 +23,8 @@ interface Steps {
 
 /** So long may restic take for what is small: a list of snapshots, a manifest, a lock. */
 const SMALL_SECONDS = 600;
+/** Beside what a lock is waited for: against a storage that does not answer restic itself tries for 15 minutes. */
+const OPEN_SECONDS = 180;
 
 /** Prints counts of what `restic ls --json` lists, and exits 1 where a wanted directory is not among it. */
 const COUNT = String.raw`
@@ -55,7 +57,8 @@ while ($all =~ /"tags":\[([^\]]*)\](.*?)"id":"([0-9a-f]{64})"/gs) {
 /** Defines the shell functions `make_anew` and `find_again`. Names beginning with `$t` are the unit's own files. */
 export function backupSteps(steps: Steps): { functions: Script } {
   const { site, operation, head, database, files, access, limits, state, progress } = steps;
-  const cached = restic(access, { cache: paths.resticCache(site), waitSeconds: limits.lockSeconds });
+  const waiting = { cache: paths.resticCache(site), waitSeconds: limits.lockSeconds };
+  const cached = restic(access, waiting);
   // What is read back comes from the storage, and without a lock, for nothing of it can be taken away meanwhile.
   const fresh = restic(access);
   const functions = sh`umask 077
@@ -79,11 +82,10 @@ gave_up() {
   for place in /tmp ${paths.resticCache(site)} ${state}; do
     [ "$(free "$place")" -ge 16 ] || fail "no space is left for $place" ${EXIT.diskFull}
   done
-  [ "$1" -ne 124 ] || fail "$2 came to a stop" ${EXIT.timedOut}
   exit "$1"
 }
-small() { timeout -k 10 ${SMALL_SECONDS} env ${cached} "$@"; }
-back() { env ${fresh} --no-lock "$@"; }
+small() { ${restic(access, { ...waiting, limitSeconds: SMALL_SECONDS })} "$@"; }
+back() { ${fresh} --no-lock "$@"; }
 field() { sed -n "s/.*\"$2\":\([0-9][0-9]*\).*/\1/p" "$1" | head -n 1; }
 word() { sed -n "s/.*\"$2\":\"\([0-9a-f]*\)\".*/\1/p" "$1" | head -n 1; }
 # snapshot ROLE ARGUMENTS…: the id of what restic has made goes into $id, its summary into a file.
@@ -92,7 +94,7 @@ snapshot() {
   shift
   for try in first second; do
     rm -f "$t/$role.summary"
-    perl "$t/watcher.pl" ${progress} "$role" "$t/$role.errors" ${limits.silentSeconds} env ${cached} backup \
+    perl "$t/watcher.pl" ${progress} "$role" "$t/$role.errors" ${limits.lockSeconds + OPEN_SECONDS} ${limits.silentSeconds} env ${cached} backup \
       --host ${site} --tag ${`chom,operation=${operation},role=`}"$role" "$@" >"$t/$role.summary"
     code=$?
     go_on
@@ -129,9 +131,9 @@ save_database() {
       { read -r code && read -r text; } <"$t/dump/failed"
       fail "$text" "$code"
     fi
-    gave_up "$code" 'the dump of the database'
+    gave_up "$code"
   fi
-  { [ -s "$t/dump/dump" ] && read -r dump; } <"$t/dump/dump" || fail 'nothing is known of the dump' 1
+  { [ -s "$t/dump/dump" ] && read -r dump; } <"$t/dump/dump" || fail 'nothing is known of the dump' ${EXIT.dumpFailed}
   database=$id
   sha=$(word "$t/dump/dump" sha256)
   dumped_at=$(field "$t/dump/dump" startedAt)
@@ -143,10 +145,14 @@ save_files() {
   done
   began=$(date +%s)
   snapshot files --exclude-caches ${(files?.excluded ?? []).map((pattern) => `--exclude=${pattern}`)} -- ${files?.directories ?? []}
-  case $code in 0 | 3) ;; *) gave_up "$code" 'the backup of the files' ;; esac
+  case $code in 0 | 3) ;; *) gave_up "$code" ;; esac
   ended=$(date +%s)
   saved=$id
   count_files "$saved" || fail 'the files that were written cannot be read back' ${EXIT.notReadBack}
+  case $counted in
+    "\"files\":$(field "$t/files.summary" total_files_processed),"*",\"bytes\":$(field "$t/files.summary" total_bytes_processed)") ;;
+    *) fail 'the files that were written are not those that are read back' ${EXIT.notReadBack} ;;
+  esac
 }
 # Of the manifest the long part, tables and the like, comes last.
 write_manifest() {
@@ -219,14 +225,14 @@ make_anew() {
   ${files === null ? sh`:` : sh`save_files`}
   write_manifest || fail 'the manifest cannot be written' ${EXIT.diskFull}
   snapshot manifest --stdin-filename manifest.json --stdin <"$t/manifest.json"
-  [ "$code" -eq 0 ] || gave_up "$code" 'the manifest'
+  [ "$code" -eq 0 ] || gave_up "$code"
   reading_back
   read_hash=$(back dump "$id" /manifest.json | sha256sum)
   go_on
   [ "$read_hash" = "$(sha256sum <"$t/manifest.json")" ] ||
     fail 'the manifest that was written is not what is read back' ${EXIT.notReadBack}
   manifest=$id
-  if [ -n "$again" ]; then list || gave_up $? 'the list of snapshots'; fi
+  if [ -n "$again" ]; then list || gave_up $?; fi
   go_on
   report "$manifest" "$(field "$t/manifest.summary" data_added)" "$(field "$t/manifest.summary" data_added_packed)"
 }`;

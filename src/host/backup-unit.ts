@@ -3,9 +3,9 @@ import { EXIT } from './exit-codes.js';
 import { paths } from './paths.js';
 import { sh, type Script } from './shell.js';
 
-/** Below `/var/lib`: what CHOM notes of the backups of a site on its server. */
+/** What is noted of a site's backups on its server. */
 export function backupState(site: string): string {
-  return `chom/backups/${site}`;
+  return `${paths.backups}/${site}`;
 }
 
 /**
@@ -28,8 +28,8 @@ export function backupBox({
     'InaccessiblePaths=-/etc/shadow -/etc/shadow- -/etc/gshadow -/etc/gshadow- -/etc/sudoers -/etc/sudoers.d',
     'InaccessiblePaths=-/etc/letsencrypt -/run/chom/secrets',
     ...(repository === null ? [] : [`BindPaths=-${repository}`]),
-    `StateDirectory=${backupState(site)}`,
-    `CacheDirectory=chom/restic/${site}`,
+    `StateDirectory=${below('/var/lib/', backupState(site))}`,
+    `CacheDirectory=${below('/var/cache/', paths.resticCache(site))}`,
     `RuntimeDirectory=${progressDirectory(operation)}`,
     ...['StateDirectoryMode=0700', 'CacheDirectoryMode=0700', 'RuntimeDirectoryMode=0700', 'UMask=0077'],
     'ProtectSystem=strict',
@@ -73,4 +73,9 @@ for place in $(awk -v root=${root} '$5 == root || index($5, root "/") == 1 { pri
   }
 done
 exec setpriv --bounding-set=-all,+dac_read_search --inh-caps=-all --ambient-caps=-all sh -c ${script.script}`;
+}
+
+function below(parent: string, path: string): string {
+  if (!path.startsWith(parent)) throw new RangeError(`${path} is not below ${parent}`);
+  return path.slice(parent.length);
 }

@@ -43,7 +43,7 @@ export function makeBackup(
 ): { check: Script; act: Script; properties: string[]; secrets: Record<string, Buffer> } {
   const { site, operation } = order;
   if (!/^[\w-]+(\/[\w-]+)*$/.test(operation)) throw failure('Bug', `${operation} cannot name a snapshot`);
-  const state = `/var/lib/${backupState(site)}`;
+  const state = backupState(site);
   const steps = backupSteps({
     site,
     operation,
@@ -68,7 +68,7 @@ ${inBox(join([steps.functions, sh`find_again`]))}`,
 
 /** Forgets what the backups of a site left on its server; they themselves stay. Succeeds when there was nothing. */
 export function forgetBackupPlaces(site: string): { check: Script; act: Script } {
-  const places = [`/var/lib/${backupState(site)}`, paths.resticCache(site)];
+  const places = [backupState(site), paths.resticCache(site)];
   return {
     check: sh`for place in ${places}; do [ ! -e "$place" ] || exit 1; done`,
     act: sh`rm -rf ${places}`,

@@ -26,6 +26,8 @@ export const paths = {
   restic: '/usr/local/lib/chom/restic',
   /** What restic keeps of repositories so as not to fetch it again; encrypted as it is there. */
   resticCache: (site: string) => `/var/cache/chom/restic/${site}`,
+  /** What is noted of the backups of its sites, by site; they themselves lie in storages. */
+  backups: '/var/lib/chom/backups',
   tls: (site: string) => `/var/lib/chom/tls/${site}`,
   nginx: '/etc/nginx',
   mariadb: '/etc/mysql',

@@ -1,16 +1,16 @@
 /**
- * The Perl program through which a restic that makes a snapshot is run: `perl - PROGRESS PHASE ERRORS SILENT_SECONDS
- * COMMAND…`. It keeps restic's newest status in the file PROGRESS, prints only its summary, notes what could not be
- * read in the file ERRORS (how much, and up to 50 of it as JSON), and ends with restic's exit code. A restic that shows
- * no progress for SILENT_SECONDS is told to stop, and the exit code is then 124.
+ * The Perl program through which a restic that makes a snapshot is run: `perl - PROGRESS PHASE ERRORS OPEN_SECONDS
+ * SILENT_SECONDS COMMAND…`. It keeps restic's newest status in the file PROGRESS, prints only its summary, notes what could not be
+ * read in the file ERRORS (how much, and up to 50 of it as JSON), and ends with restic's exit code. A restic that has not
+ * opened the repository after OPEN_SECONDS, or shows no progress for SILENT_SECONDS, is told to stop: exit code 124.
  *
  * JSON is taken apart by patterns: a quote inside a JSON string is always escaped, so none of them fits there.
  */
 export const RESTIC_WATCHER = String.raw`
 use strict;
 use warnings;
-my ($progress, $phase, $errors, $silent_seconds, @command) = @ARGV;
-my ($said, $failed, @items) = ('', 0);
+my ($progress, $phase, $errors, $open_seconds, $silent_seconds, @command) = @ARGV;
+my ($said, $failed, $limit, @items) = ('', 0, $open_seconds);
 pipe my $out, my $to_out or die "pipe: $!\n";
 pipe my $err, my $to_err or die "pipe: $!\n";
 my $pid = fork // die "fork: $!\n";
@@ -30,6 +30,7 @@ sub number { return $_[0] =~ /"$_[1]":([0-9.e+-]+)/ ? $1 : 0 }
 
 sub show {
   my ($line) = @_;
+  $limit = $silent_seconds;
   my ($files, $bytes) = (number($line, 'files_done'), number($line, 'bytes_done'));
   my ($all, $total) = (number($line, 'total_files'), number($line, 'total_bytes'));
   my $now = join ' ', $files, $bytes, $all, $total;
@@ -80,8 +81,8 @@ while (%from) {
   my $ready = '';
   vec($ready, fileno $_, 1) = 1 for values %from;
   my $found = select $ready, undef, undef, 5;
-  if (!$stalled && time - $moved > $silent_seconds) { $stalled = 1; kill 'INT', $pid }
-  if ($stalled && time - $moved > $silent_seconds + 60) { kill 'KILL', $pid }
+  if (!$stalled && time - $moved > $limit) { $stalled = 1; kill 'INT', $pid }
+  if ($stalled && time - $moved > $limit + 60) { kill 'KILL', $pid }
   next if $found <= 0;
   for my $name (keys %from) {
     next unless vec $ready, fileno $from{$name}, 1;
@@ -96,7 +97,7 @@ my $status = $?;
 open my $file, '>', $errors or die "$errors: $!\n";
 print $file "{\"count\":$failed,\"items\":[", join(',', map { "{\"path\":\"$_->[0]\",\"why\":\"$_->[1]\"}" } @items), "]}\n";
 close $file or die "$errors: $!\n";
-if ($stalled) { print STDERR "restic made no progress for $silent_seconds s\n"; exit 124 }
+if ($stalled) { print STDERR "restic made no progress for $limit s\n"; exit 124 }
 exit 130 if $stopped;
 exit($status & 127 ? 128 + ($status & 127) : $status >> 8);
 `;

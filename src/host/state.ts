@@ -10,6 +10,7 @@ const PRIVATE = [
   paths.recovery,
   paths.sites,
   paths.installed,
+  paths.backups,
   `${paths.state}/tls`,
 ];
 

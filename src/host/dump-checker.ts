@@ -53,6 +53,8 @@ sub said {
 # By MariaDB's number of the error.
 sub explain {
   my ($what, $text) = @_;
+  # By transactions instead of times, or before MariaDB 10.11.
+  refuse('unsupported', "a table keeps its history in a way that this mariadb-dump cannot dump: $text") if $text =~ /dump-history/;
   my ($number) = $text =~ /(?:Got error: |ERROR |Error )(\d{2,4})\b/;
   ($number) = $text =~ /\((\d{3,4})\)\s*$/ unless defined $number;
   $number //= 0;

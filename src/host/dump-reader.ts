@@ -2,7 +2,7 @@
  * The part of the dump checker (Perl) that reads a dump as it is written: take() is given its pieces; then %held has what it
  * holds, %rows the rows of its tables, $trailer whether it came to its end, $unknown what is written otherwise than known.
  *
- * mariadb-dump 10.4 and later puts each row on a line of its own and escapes line breaks in values, whatever sql_mode the
+ * mariadb-dump (10.11 and 11.8, seen) puts each row on a line of its own and escapes line breaks in values, whatever sql_mode the
  * server has, for its session sets its own. All else is taken apart by statements, so that no text in a routine, a comment
  * or a name is taken for a table or a row.
  */

@@ -1,5 +1,12 @@
+import type { LabHost } from '../../lab/index.js';
+import type { MadeBackup } from '../../src/host/backup-result.js';
+import { paths } from '../../src/host/paths.js';
+import { sh } from '../../src/host/shell.js';
+import type { BackedUp } from './backup-site.js';
+import { ask } from './on-host.js';
+
 /** SQL of a database that holds what a dump, or whoever reads along with it, could stumble over. */
-export const AWKWARD = String.raw`
+const AWKWARD = String.raw`
 CREATE TABLE plain (id INT PRIMARY KEY AUTO_INCREMENT, text LONGTEXT, raw LONGBLOB, at TIMESTAMP NULL, flag BIT(3));
 INSERT INTO plain (text) VALUES ('a\nb'), ('),('), (');\nINSERT INTO "plain" VALUES\n(1);\n'), ('it''s "quoted" \\'),
   ('\r\n\0\Z\t'), ('DELIMITER ;;\nCREATE TABLE y;\n'), ('\n-- Dump completed\n'), ('🙂 日本 ä'), (''), (NULL), ('\\\n\\'), ('\\''\n(');
@@ -73,11 +80,62 @@ DELIMITER ;
 `;
 
 /** How many rows its tables hold, counted by the database; with the earlier ones of what keeps them. */
-export function countRows(database: string): string {
+function countRows(database: string): string {
   return `SELECT GROUP_CONCAT('SELECT ''', HEX(TABLE_NAME), ''', COUNT(*) FROM \`', REPLACE(TABLE_NAME, '\`', '\`\`'), '\`',
   IF(TABLE_TYPE = 'SYSTEM VERSIONED', ' FOR SYSTEM_TIME ALL', '') SEPARATOR ' UNION ALL ') INTO @counts
 FROM information_schema.TABLES
 WHERE TABLE_SCHEMA = '${database}' AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND ENGINE <> 'MRG_MyISAM';
 PREPARE counting FROM @counts;
 EXECUTE counting;`;
+}
+
+/** What its manifest must name. */
+export const AWKWARD_CONTENTS = {
+  ...{ views: ['seen', 'seen_again'], sequences: ['numbers'], triggers: ['marks', 'odd trigger'] },
+  ...{ procedures: ['says'], functions: ['path', 'total'], events: ['tidy'] },
+};
+
+interface Contents {
+  tables: { name: string; rows: number | null }[];
+}
+
+/** Rows by table, as lines: of the database, of the manifest of its backup, and of what was made from its dump. */
+export interface Counts {
+  counted: string[];
+  dumped: string[];
+  restored: string[];
+  contents: Contents;
+  backup: MadeBackup;
+}
+
+/** Fills the site's database, backs it up with the worst of sql_mode, and reads the dump into another. */
+export async function backUpAwkward(machine: LabHost, site: BackedUp): Promise<Counts> {
+  await site.sql(AWKWARD, `--init-command=SET sql_mode = 'ANSI_QUOTES'`, '--default-character-set=utf8mb4');
+  await ask(machine, sh`mariadb -e "SET GLOBAL sql_mode = 'NO_BACKSLASH_ESCAPES,ANSI_QUOTES'"`);
+  const backup = await site.backUp({ kind: 'database' });
+  await ask(machine, sh`mariadb -e 'SET GLOBAL sql_mode = DEFAULT'`);
+  const [dump, manifest] = backup.snapshots;
+  const { contents } = JSON.parse(await site.restic('dump', manifest!.id, '/manifest.json')) as { contents: Contents };
+  const { sha256, bytes } = backup.facts.database!;
+  const again = `${site.site}r`;
+  const restored = await ask(
+    machine,
+    sh`mariadb -e ${`CREATE DATABASE ${again}`}
+RESTIC_PASSWORD=lab ${paths.restic} --no-cache -r ${site.access.url} dump ${dump!.id} /database.sql >/root/dump.sql
+[ "$(sha256sum </root/dump.sql) $(stat -c %s /root/dump.sql)" = ${`${sha256}  - ${bytes}`} ] || exit 1
+mariadb --default-character-set=utf8mb4 ${again} </root/dump.sql || exit 1
+printf %s ${countRows(again)} | mariadb -N -B ${again}
+mariadb -e ${`DROP DATABASE ${again}`}; rm /root/dump.sql`,
+  );
+  return {
+    ...{ backup, contents, restored: lines(restored), counted: lines(await site.sql(countRows(site.site))) },
+    dumped: contents.tables
+      .filter((one) => one.rows !== null)
+      .map(({ name, rows }) => `${Buffer.from(name).toString('hex').toUpperCase()}\t${rows}`)
+      .sort(),
+  };
+}
+
+function lines(text: string): string[] {
+  return text.trimEnd().split('\n').sort();
 }

@@ -1,15 +1,20 @@
 import { randomInt } from 'node:crypto';
 import type { LabHost } from '../../lab/index.js';
+import { poll } from '../../lab/poll.js';
+import { type BackupProgress, parseProgress, readProgress } from '../../src/host/backup-progress.js';
 import { makeBackup, type BackupLimits, type BackupOrder } from '../../src/host/backup.js';
 import { type MadeBackup, readBackup } from '../../src/host/backup-result.js';
 import { createDatabase } from '../../src/host/database.js';
+import { expectOk } from '../../src/host/exit.js';
 import type { Host, Job, Output } from '../../src/host/host.js';
 import { placeOf } from '../../src/host/job-unit.js';
 import { paths } from '../../src/host/paths.js';
-import type { RepositoryAccess } from '../../src/host/restic.js';
+import { type RepositoryAccess, resticCredentials } from '../../src/host/restic.js';
+import { useDistributionRestic, usePinnedRestic } from '../../src/host/restic-install.js';
+import { initRepository } from '../../src/host/restic-repository.js';
 import { join, sh, type Script } from '../../src/host/shell.js';
 import { createUser } from '../../src/host/user.js';
-import { ask, make, run } from './on-host.js';
+import { ask, make } from './on-host.js';
 import { jobOf } from './reach.js';
 
 /** A site whose backups go into a directory of its own server. */
@@ -22,7 +27,7 @@ export interface BackedUp {
   /** Runs it to its end. Throws the failure that an activity would. */
   backUp(change?: Parameters<BackedUp['job']>[0]): Promise<MadeBackup & { already: boolean }>;
   read(output: Output): MadeBackup;
-  /** Bare restic on the server; prints its output, or throws. */
+  /** Bare restic where the repository lies; prints its output, or throws. */
   restic(...words: string[]): Promise<string>;
   /** Ids of all snapshots, and how many locks there are. */
   snapshots(): Promise<string[]>;
@@ -30,32 +35,48 @@ export interface BackedUp {
   sql(text: string, ...options: string[]): Promise<string>;
 }
 
+/** Where the repository of a site lies, and the machine that keeps its files. */
+export interface Kept {
+  access: RepositoryAccess;
+  keeper: LabHost;
+  path: string;
+}
+
 let made = 0;
 const PASSWORD = 'lab';
 
-/** Makes the site: user, directories, database, repository. */
-export async function backedUp(machine: LabHost, host: Host, type: BackupOrder['type'] = 'php'): Promise<BackedUp> {
-  made += 1;
-  const id = Array.from({ length: 9 }, () => 'abcdefghijklmnopqrstuvwxyz234567'[randomInt(32)]).join('');
-  const site = `s${id}`;
-  const url = `/backups/${site}`;
-  const access: RepositoryAccess = { url, password: Buffer.from(PASSWORD), login: null, hostKey: null, ca: null };
+/** The restic that CHOM uses, as enrolment gives it; `pinned` where the distribution's is too old. */
+export async function giveRestic(machine: LabHost, pinned: { url: string; sha256: string } | null): Promise<void> {
+  const file = '/root/restic';
+  if (pinned) await ask(machine, sh`curl -sf -o ${file} ${pinned.url}`);
+  await make(machine, pinned ? usePinnedRestic({ file, sha256: pinned.sha256 }) : useDistributionRestic());
+}
+
+/** The name of a new site. */
+export function newSite(): string {
+  return `s${Array.from({ length: 9 }, () => 'abcdefghijklmnopqrstuvwxyz234567'[randomInt(32)]).join('')}`;
+}
+
+/** Makes the site: user, directories, database, repository; in a directory of its server unless `kept` says where. */
+export async function backedUp(
+  machine: LabHost,
+  host: Host,
+  { site = newSite(), type = 'php', kept }: { site?: string; type?: BackupOrder['type']; kept?: Kept } = {},
+): Promise<BackedUp> {
+  const local = { url: `/backups/${site}`, password: Buffer.from(PASSWORD), login: null, hostKey: null, ca: null };
+  const { access, keeper, path } = kept ?? { access: local, keeper: machine, path: local.url };
   const order = { site, type, domain: `${site}.example.org`, php: null, kind: 'full' as const, database: true };
   await make(machine, createUser({ site, uid: 21_000 + randomInt(30_000) }));
   await make(machine, createDatabase(site));
+  if (!kept) await ask(machine, sh`mkdir -p /backups && chmod 700 /backups`);
+  const init = { ...initRepository(access), secrets: resticCredentials(access) };
+  expectOk(await host.job({ ...jobOf({ scope: `site/${site}` }), ...init }), host, 'Making the repository');
   const asRoot = (words: readonly string[]): Script =>
-    sh`RESTIC_PASSWORD=${PASSWORD} restic --no-cache -r ${url} ${words}`;
-  await ask(
-    machine,
-    sh`[ -e ${paths.restic} ] || { mkdir -p /usr/local/lib/chom && ln -s /usr/bin/restic ${paths.restic}; }
-mkdir -p /backups && chmod 700 /backups`,
-  );
-  await ask(machine, asRoot(['init']));
+    sh`RESTIC_PASSWORD=${PASSWORD} ${paths.restic} --no-cache -r ${path} ${words}`;
 
   function job({ attempt = 'run-1/1', limits = {}, operation, ...change }: Parameters<BackedUp['job']>[0] = {}): Job {
     const base = jobOf({ scope: `site/${site}`, limitSeconds: 600, ...(operation && { root: operation }) });
-    const change_ = makeBackup({ ...order, operation: base.operation, ...change }, access, limits);
-    return { ...base, attempt, ...change_ };
+    return { ...base, attempt, ...makeBackup({ ...order, operation: base.operation, ...change }, access, limits) };
   }
   const read = (output: Output) => readBackup(output, host, { what: `The backup of ${site}`, storage: 'lab' });
   return {
@@ -64,12 +85,12 @@ mkdir -p /backups && chmod 700 /backups`,
       const output = await host.job(job(change));
       return { ...read(output), already: output.already };
     },
-    restic: async (...words) => await ask(machine, asRoot(words)),
+    restic: async (...words) => await ask(keeper, asRoot(words)),
     async snapshots() {
-      const said = await ask(machine, asRoot(['--no-lock', 'snapshots', '--json']));
+      const said = await ask(keeper, asRoot(['--no-lock', 'snapshots', '--json']));
       return (JSON.parse(said) as { id: string }[]).map((one) => one.id);
     },
-    locks: async () => Number(await ask(machine, sh`find ${`${url}/locks`} -type f | wc -l`)),
+    locks: async () => Number(await ask(keeper, sh`find ${`${path}/locks`} -type f | wc -l`)),
     sql: async (text, ...options) => await ask(machine, sh`printf %s ${text} | mariadb -N -B ${options} ${site}`),
   };
 }
@@ -80,8 +101,13 @@ export async function killJob(machine: LabHost, job: Job): Promise<void> {
   await ask(machine, sh`systemctl kill -s KILL ${`${unit}-act.service`} ${`${unit}.service`}`);
 }
 
-/** Holds a lock on a table of the site until it is let go. */
-export async function holdLock(machine: LabHost, site: string, statement: string): Promise<() => Promise<void>> {
+/** Does something while another session of the database holds a lock. */
+export async function whileLocked<T>(
+  machine: LabHost,
+  site: string,
+  statement: string,
+  act: () => Promise<T>,
+): Promise<T> {
   const unit = `hold-${site}-${(made += 1)}`;
   const script = sh`{ printf '%s;\nSELECT 1;\n' ${statement}; exec sleep infinity; } | mariadb --unbuffered -N ${site} >${`/run/${unit}`}`;
   await ask(
@@ -89,9 +115,11 @@ export async function holdLock(machine: LabHost, site: string, statement: string
     sh`systemd-run --quiet --unit=${unit} sh -c ${script.script}
 n=0; until [ -s ${`/run/${unit}`} ]; do n=$((n + 1)); [ $n -lt 600 ] || exit 1; sleep 0.1; done`,
   );
-  return async () => {
+  try {
+    return await act();
+  } finally {
     await ask(machine, sh`systemctl stop ${unit}; rm -f ${`/run/${unit}`}`);
-  };
+  }
 }
 
 /** A file that takes restic some time to read, and the disk none. */
@@ -100,7 +128,9 @@ export function slowFile(site: string, gigabytes: number): Script {
   return join([sh`truncate -s ${`${gigabytes}G`} ${file}`, sh`chown ${site}: ${file}`]);
 }
 
-/** Whether anything matches on the host. */
-export async function holds(machine: LabHost, script: Script): Promise<boolean> {
-  return (await run(machine, script)).exit === 0;
+/** Waits until a backup is at that phase, and has begun it. */
+export async function reaches(machine: LabHost, { operation }: Job, phase: BackupProgress['phase']): Promise<void> {
+  await poll(`${operation} is at ${phase}`, 240_000, async () => {
+    return parseProgress(await ask(machine, readProgress(operation)))?.phase === phase;
+  });
 }

@@ -1,0 +1,95 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Lab, type LabHost, startLab } from '../../lab/index.js';
+import { repositoryUrl } from '../../src/host/restic.js';
+import { sh } from '../../src/host/shell.js';
+import { makeSshKey } from '../../src/host/ssh-key.js';
+import { AWKWARD_CONTENTS, backUpAwkward } from './awkward-database.js';
+import { backedUp, giveRestic, type Kept, killJob, newSite, reaches, slowFile } from './backup-site.js';
+import { ask, ready } from './on-host.js';
+import { reach } from './reach.js';
+
+let lab: Lab;
+let hosts: ReturnType<typeof reach>;
+let store: LabHost;
+
+beforeAll(async () => {
+  lab = await startLab({ hosts: [{ name: 'web1' }, { name: 'old', debian: 12 }, { name: 'store1', store: true }] });
+  hosts = reach(lab.hosts);
+  store = lab.store.host;
+  for (const name of ['web1', 'old']) await ready(lab.host(name));
+  await giveRestic(lab.host('web1'), null);
+  await giveRestic(lab.host('old'), lab.restic);
+  await giveRestic(store, null);
+});
+
+afterAll(async () => {
+  await hosts?.close();
+  await lab?.down();
+});
+
+/** A repository of the site on the store, by SFTP with a key of its own. */
+async function onStore(site: string): Promise<Kept> {
+  const key = makeSshKey(site);
+  await lab.store.authorize(key.public);
+  const [type = '', blob = ''] = (await ask(store, sh`cat /etc/ssh/ssh_host_ed25519_key.pub`)).split(' ');
+  const access = {
+    url: repositoryUrl(`sftp://store@${store.address}:22//data`, site),
+    password: Buffer.from('lab'),
+    login: { kind: 'sftp' as const, privateKey: key.private.toString() },
+    hostKey: `${type} ${blob.trim()}`,
+    ca: null,
+  };
+  return { access, keeper: store, path: `${lab.store.sftpPath}/${site}` };
+}
+
+describe.each(['web1', 'old'])('on %s', (name) => {
+  it('a site is backed up over SFTP, and again after that was killed', async () => {
+    const machine = lab.host(name);
+    const host = await hosts.for(name);
+    const id = newSite();
+    const site = await backedUp(machine, host, { site: id, kept: await onStore(id) });
+    await site.sql('CREATE TABLE one (id INT); INSERT INTO one VALUES (1)');
+    await ask(machine, slowFile(id, 200));
+    const job = site.job();
+    const running = host.job(job).catch((error: unknown) => error);
+    await reaches(machine, job, 'files');
+    await killJob(machine, job);
+    expect(await running).toMatchObject({ type: 'Interrupted' });
+    const left = await site.snapshots();
+    expect(left).toHaveLength(1);
+    await ask(machine, sh`rm ${`/srv/chom/${id}/shared/slow`}`);
+    const output = await host.job({ ...job, attempt: 'run-1/2' });
+    const backup = site.read(output);
+    expect(backup).toMatchObject({ partial: false, leftover: left });
+    expect(await site.snapshots()).toHaveLength(4);
+    expect(await site.locks()).toBe(0);
+    const again = await host.job({ ...job, attempt: 'run-1/3' });
+    expect(again.already).toBe(true);
+    expect(site.read(again)).toEqual(backup);
+  });
+});
+
+describe('a storage', () => {
+  it('that does not answer is named as the cause', async () => {
+    const machine = lab.host('web1');
+    const id = newSite();
+    const kept = await onStore(id);
+    const site = await backedUp(machine, await hosts.for('web1'), { site: id, kept });
+    kept.access.url = kept.access.url.replace(':22/', ':2/');
+    const failed = await site.backUp({ kind: 'files' }).catch((error: unknown) => error);
+    expect(failed).toMatchObject({ type: 'StorageUnreachable' });
+  });
+});
+
+describe('an older MariaDB', () => {
+  it('is dumped whole too, and its rows are counted as it counts them', async () => {
+    const machine = lab.host('old');
+    const { dumped, counted, restored, contents } = await backUpAwkward(
+      machine,
+      await backedUp(machine, await hosts.for('old')),
+    );
+    expect(dumped).toEqual(counted);
+    expect(restored).toEqual(counted);
+    expect(contents).toMatchObject(AWKWARD_CONTENTS);
+  });
+});

@@ -37,3 +37,23 @@ export function duration(milliseconds: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${pad(seconds % 60)} s`;
   return `${Math.floor(seconds / 3600)} h ${pad(Math.floor((seconds % 3600) / 60))} min`;
 }
+
+/** How long ago, as a person says it: `7 min`, `30 h`, `12 days`; `in 3 h` of what is yet to come. */
+export function age(milliseconds: number): string {
+  const minutes = Math.floor(Math.abs(milliseconds) / 60_000);
+  const days = Math.floor(minutes / (24 * 60));
+  const text = minutes < 60 ? `${minutes} min` : days < 2 ? `${Math.floor(minutes / 60)} h` : `${days} days`;
+  return milliseconds < 0 ? `in ${text}` : text;
+}
+
+/** In powers of 1000, as disks are sold: `0 B`, `1.2 kB`, `21 MB`. */
+export function size(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  // 999.5 would be written as 1000.
+  while (value >= 999.5 && units.length > 1) {
+    value /= 1000;
+    units.shift();
+  }
+  return `${units[0] === 'B' || value >= 9.95 ? Math.round(value) : value.toFixed(1)} ${units[0]}`;
+}

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { duration, facts, quoted, table } from '../../src/client/text.js';
+import { age, duration, facts, quoted, size, table } from '../../src/client/text.js';
 
 test('columns are aligned, and what is empty is a hyphen', () => {
   expect(
@@ -33,6 +33,32 @@ test.each([
   [7_800_000, '2 h 10 min'],
 ])('%i ms is %s', (milliseconds, text) => {
   expect(duration(milliseconds)).toBe(text);
+});
+
+test.each([
+  [0, '0 min'],
+  [3_599_999, '59 min'],
+  [3_600_000, '1 h'],
+  [172_799_999, '47 h'],
+  [172_800_000, '2 days'],
+  [-7_300_000, 'in 2 h'],
+])('%i ms ago is %s', (milliseconds, text) => {
+  expect(age(milliseconds)).toBe(text);
+});
+
+test.each([
+  [0, '0 B'],
+  [999, '999 B'],
+  [1000, '1.0 kB'],
+  [9949, '9.9 kB'],
+  [9950, '10 kB'],
+  [999_499, '999 kB'],
+  [999_500, '1.0 MB'],
+  [21_400_000, '21 MB'],
+  [3_200_000_000, '3.2 GB'],
+  [5_000_000_000_000_000, '5000 TB'],
+])('%i bytes are %s', (bytes, text) => {
+  expect(size(bytes)).toBe(text);
 });
 
 test('what somebody wrote is cut, and cannot write to the terminal', () => {

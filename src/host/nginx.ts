@@ -17,7 +17,12 @@ import { paths, webRoot } from './paths.js';
 export type NginxSite = Pick<SitePlan, 'site' | 'domain' | 'aliases' | 'type'> & {
   /** A certificate is installed: 443 is served, and 80 redirects. False until then: nginx refuses a missing file. */
   certificate: boolean;
+  /** Visitors are told to come again; ACME challenges are answered all the same. */
+  maintenance?: boolean;
 };
+
+/** What a browser or a search engine is told that comes meanwhile. */
+const RETRY_AFTER_SECONDS = 60;
 
 /** The file of a site: port 80 alone, or 80 and 443 once its certificate is installed. */
 export function siteFile(site: NginxSite, facts: NginxFacts): NginxFile {
@@ -30,6 +35,7 @@ export function siteFile(site: NginxSite, facts: NginxFacts): NginxFile {
     `error_log ${paths.logs(site.site)}/error.log;`,
   ];
   const redirect = ['location / {', '    return 301 https://$host$request_uri;', '}'];
+  const body = site.maintenance ? maintenance() : content(site);
   const servers = site.certificate
     ? [
         server([...listen(80, facts), ...common, '', ...acme(), '', ...answer(), '', ...redirect]),
@@ -42,10 +48,10 @@ export function siteFile(site: NginxSite, facts: NginxFacts): NginxFile {
           '',
           ...answer(),
           '',
-          ...content(site),
+          ...body,
         ]),
       ]
-    : [server([...listen(80, facts), ...common, '', ...acme(), '', ...answer(), '', ...content(site)])];
+    : [server([...listen(80, facts), ...common, '', ...acme(), '', ...answer(), '', ...body])];
   return versioned(`# Site ${site.site}, written by CHOM: changes made here are replaced.\n${servers.join('\n')}`);
 }
 
@@ -103,6 +109,19 @@ export function headersFile(): string {
     'add_header Referrer-Policy strict-origin-when-cross-origin always;',
     '',
   ].join('\n');
+}
+
+/** Nothing of the site's own is touched: its files and its PHP may be gone meanwhile. */
+function maintenance(): string[] {
+  return [
+    'location / {',
+    '    default_type "text/html; charset=utf-8";',
+    `    add_header Retry-After ${RETRY_AFTER_SECONDS} always;`,
+    '    add_header Cache-Control no-store always;',
+    `    include ${paths.nginx}/chom.d/headers.inc;`,
+    `    return 503 "<!doctype html><title>Maintenance</title><p>This site is being maintained and will be back in a moment.</p>\\n";`,
+    '}',
+  ];
 }
 
 function content(site: NginxSite): string[] {

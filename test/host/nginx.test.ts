@@ -27,6 +27,23 @@ function serversOf(text: string): string[][] {
 }
 
 describe("a site's nginx file", () => {
+  it('sends visitors away while it is maintained, and answers challenges all the same', () => {
+    const closed = serversOf(siteFile({ ...php, maintenance: true }, debian13).text);
+    expect(closed).toHaveLength(1);
+    expect(closed[0]).toEqual(
+      expect.arrayContaining(['add_header Retry-After 60 always;', 'location ^~ /.well-known/acme-challenge/ {']),
+    );
+    expect(closed[0]?.filter((line) => /^(return|root|fastcgi_pass)/.test(line))).toEqual([
+      'root /var/lib/chom/acme;',
+      expect.stringMatching(/^return 200 "[0-9a-f]{32}/),
+      expect.stringMatching(/^return 503 /),
+    ]);
+    const [plain, tls] = serversOf(siteFile({ ...php, certificate: true, maintenance: true }, debian13).text);
+    expect(plain).toContain('return 301 https://$host$request_uri;');
+    expect(tls?.join('\n')).toContain('return 503 ');
+    expect(siteFile({ ...php, maintenance: false }, debian13)).toEqual(siteFile(php, debian13));
+  });
+
   it('shows of a Laravel what lies in public, and of a WordPress no settings and no program among uploads', () => {
     const laravel = siteFile({ ...site, type: 'laravel' }, debian13).text;
     expect(laravel).toContain('    root /srv/chom/sabcdefghi/app/public;\n');

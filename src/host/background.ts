@@ -45,7 +45,7 @@ case "$(systemctl show -P ActiveState ${unit})" in active | activating) ;; *) ex
 
 /** Ends it, and takes its files away. Succeeds when there was none. */
 export function stopBackground(site: string): { check: Script; act: Script } {
-  const units = NAMES.flatMap((name) => [`chom-${name}@${site}.timer`, `chom-${name}@${site}.service`]);
+  const units = backgroundUnits(site);
   // With the links that enable them: systemctl takes those away only while the unit's file is there.
   const files = units.flatMap((unit) => {
     const target = unit.endsWith('.timer') ? 'timers.target' : 'multi-user.target';
@@ -59,6 +59,11 @@ rm -f ${files} && systemctl daemon-reload || exit 1
 systemctl reset-failed ${units} 2>/dev/null
 exit 0`,
   };
+}
+
+/** All that a site may do in the background, by its units; a timer before what it starts. */
+export function backgroundUnits(site: string): string[] {
+  return NAMES.flatMap((name) => [`chom-${name}@${site}.timer`, `chom-${name}@${site}.service`]);
 }
 
 function unitFiles(site: string, { name, description, command, every }: Background): UnitFile[] {

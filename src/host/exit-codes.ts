@@ -34,6 +34,10 @@ export const EXIT = {
   notReadBack: 95,
   /** The dump ended early, or lacks something: there is no snapshot of it. */
   dumpFailed: 96,
+  /** A dump does what the import of a site's database may not, or is none. */
+  dumpRejected: 97,
+  /** What was restored is not what the manifest of the backup says. */
+  notRestored: 98,
 } as const;
 
 /** What they mean, for `expectOk`. */
@@ -55,4 +59,6 @@ export const EXIT_TYPES: Readonly<Record<(typeof EXIT)[keyof typeof EXIT], Failu
   [EXIT.timedOut]: 'TimedOut',
   [EXIT.notReadBack]: 'RepositoryDamaged',
   [EXIT.dumpFailed]: 'CommandFailed',
+  [EXIT.dumpRejected]: 'DumpRejected',
+  [EXIT.notRestored]: 'RepositoryDamaged',
 };

@@ -46,7 +46,7 @@ settings=$(mariadb -N -B -e "SELECT CONCAT('bind=', @@bind_address), CONCAT('inf
 echo "$settings" | tr '\t' '\n'
 mariadb -N -B -e "SELECT CONCAT('foreign=', schema_name) FROM information_schema.schemata
   WHERE schema_name NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema', 'test')
-  AND schema_name NOT REGEXP '^s[a-z2-7]{9}$'"`;
+  AND schema_name NOT REGEXP '^s[a-z2-7]{9}(-[no][0-9a-f]{10})?$'"`;
 }
 
 export function parseMariadb(output: string): MariadbFacts {

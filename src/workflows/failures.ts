@@ -43,6 +43,9 @@ export const RETRYABLE = {
   // Backups.
   DatabaseLocked: true,
   DatabaseBroken: false,
+  DumpRejected: false,
+  // More than is free is needed: nothing was begun.
+  NoRoom: false,
   StorageUnreachable: true,
   StorageRefused: false,
   StorageFull: true,

@@ -1,0 +1,180 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { stopSite } from '../../src/host/close-site.js';
+import { DUMP_FILTER } from '../../src/host/dump-filter.js';
+import { restoreBox } from '../../src/host/restore-box.js';
+import { importDatabase } from '../../src/host/restore-database.js';
+import { stageFiles } from '../../src/host/restore-files.js';
+import { fetchManifest, parseManifest, type RestoreFacts } from '../../src/host/restore-manifest.js';
+import { restorePlaces } from '../../src/host/restore-places.js';
+import { removeRestored } from '../../src/host/restore-removal.js';
+import { askSpace, expectRoom, parseSpace } from '../../src/host/restore-space.js';
+import { switchBack, switchRestore } from '../../src/host/restore-switch.js';
+import type { Script } from '../../src/host/shell.js';
+
+const site = 'sabcdefghi';
+const ids = { manifest: '1'.repeat(64), files: '2'.repeat(64), database: '3'.repeat(64) };
+const order = { site, uid: 20_001, operation: 'op-1', manifestSha256: '4'.repeat(64), ...ids };
+const facts: RestoreFacts = {
+  ...{ format: 1, operation: 'op-0', site },
+  database: { bytes: 1000, sha256: '5'.repeat(64), rows: 1, tables: 1, charset: 'utf8mb4', collation: 'utf8mb4_bin' },
+  files: { files: 4, directories: 5, links: 6, bytes: 7000 },
+};
+const access = { url: '/r', password: Buffer.from('hidden'), login: null, hostKey: null, ca: null };
+const switching = { site, operation: 'op-1', files: true, database: { charset: 'utf8mb4', collation: 'utf8mb4_bin' } };
+
+describe('the steps of a restore', () => {
+  const steps = [
+    fetchManifest(order, access),
+    stageFiles(order, facts, access),
+    importDatabase(order, facts.database!, access),
+    ...[switching, { ...switching, files: false }, { ...switching, database: null }].flatMap((one) => [
+      switchRestore(one),
+      switchBack(one),
+    ]),
+    removeRestored(site, 'op-1'),
+    stopSite(site),
+  ];
+
+  it('are scripts to the shell of a host', () => {
+    const scripts: Script[] = [askSpace(), ...steps.flatMap(({ check, act }) => [check, act])];
+    for (const { script } of scripts) {
+      expect(execFileSync('dash', ['-n'], { input: script, encoding: 'utf8' })).toBe('');
+    }
+  });
+
+  it('hold no password', () => {
+    for (const { check, act, properties } of steps) {
+      expect([check.script, act.script, ...(properties ?? [])].join('\n')).not.toContain('hidden');
+    }
+  });
+
+  it('see of all sites that one alone', () => {
+    expect(restoreBox({ site, operation: 'op-1' })).toEqual(
+      expect.arrayContaining(['BindPaths=/srv/chom/sabcdefghi', 'ProtectSystem=strict']),
+    );
+  });
+
+  it('name what they make by the operation, without a character that a GRANT takes for another', () => {
+    const [one, other] = [restorePlaces(site, 'op-1'), restorePlaces(site, 'op-2')];
+    const names = [one, other].flatMap(({ fresh, old, importer, beside }) => [fresh, old, importer, beside]);
+    expect(new Set(names).size).toBe(names.length);
+    for (const { fresh, old, importer } of [one, other]) {
+      for (const name of [fresh, old, importer]) expect(name).toMatch(/^sabcdefghi-[noi][0-9a-f]{10}$/);
+    }
+  });
+});
+
+describe('the manifest', () => {
+  it('is read where it is one, and refused where it is none', () => {
+    expect(parseManifest(JSON.stringify({ ...facts, more: 1 }))).toEqual(facts);
+    for (const text of ['', '{}', JSON.stringify({ ...facts, format: 2 })]) {
+      expect(() => parseManifest(text)).toThrow('The manifest of the backup cannot be read');
+    }
+  });
+
+  it('with what would become SQL or a path is refused', () => {
+    const database = { ...facts.database!, charset: 'utf8mb4; DROP' };
+    for (const wrong of [{ database }, { site: '../etc' }]) {
+      expect(() => parseManifest(JSON.stringify({ ...facts, ...wrong }))).toThrow('cannot be read');
+    }
+  });
+});
+
+describe('the room for a restore', () => {
+  const MIB = 1024 * 1024;
+  const space = (files: number, databases: number, device = '2', inodes = '9 9000') =>
+    parseSpace(`${files * MIB} ${inodes} 1 /srv/chom\n${databases * MIB} 9 9000 ${device} /var/lib/mysql/\n`);
+  const need = (files: number, database: number) => ({
+    files: { ...facts.files!, bytes: files * MIB },
+    database: { ...facts.database!, bytes: database * MIB },
+  });
+
+  it('is what the files take, twice what the dump does, and some to spare', () => {
+    expect(() => expectRoom(need(100, 100), space(356, 456), 'web1')).not.toThrow();
+    expect(() => expectRoom(need(101, 100), space(356, 456), 'web1')).toThrow(
+      'The restore needs 357 MiB on web1 for /srv/chom, where 356 MiB are free',
+    );
+    expect(() => expectRoom(need(100, 101), space(356, 456), 'web1')).toThrow(
+      'The restore needs 458 MiB on web1 for /var/lib/mysql/, where 456 MiB are free',
+    );
+  });
+
+  it('is wanted once for both where they share a disk', () => {
+    expect(() => expectRoom(need(100, 100), space(556, 556, '1'), 'web1')).not.toThrow();
+    expect(() => expectRoom(need(100, 100), space(555, 555, '1'), 'web1')).toThrow('556 MiB');
+  });
+
+  it('is wanted for what is restored alone', () => {
+    expect(() => expectRoom({ ...need(100, 100), files: null }, space(0, 456), 'web1')).not.toThrow();
+    expect(() => expectRoom({ ...need(100, 100), database: null }, space(356, 0), 'web1')).not.toThrow();
+  });
+
+  it('is also that for another file', () => {
+    expect(() => expectRoom(need(1, 1), space(999, 999, '2', '5000 1000'), 'web1')).toThrow('1015 files');
+    // btrfs has no bound, and says 0.
+    expect(() => expectRoom(need(1, 1), space(999, 999, '2', '0 0'), 'web1')).not.toThrow();
+  });
+});
+
+describe('a dump on its way into a database', () => {
+  const filter = (dump: string, way = 'import', events = '/dev/null') =>
+    execFileSync('perl', ['-e', DUMP_FILTER, way, events], { input: dump, encoding: 'utf8' });
+  const body = (text: string) => `DELIMITER ;;\n${text} ;;\nDELIMITER ;\n`;
+
+  it.each([
+    [
+      'a view',
+      '/*!50001 CREATE ALGORITHM=UNDEFINED */\n/*!50013 DEFINER=`a``b`@`%` SQL SECURITY DEFINER */\n/*!50001 VIEW `v` AS select 1 */;\n',
+    ],
+    [
+      'a trigger',
+      body(
+        '/*!50003 CREATE*/ /*!50017 DEFINER=`root`@`localhost`*/ /*!50003 TRIGGER t BEFORE INSERT ON x FOR EACH ROW SET @a = 1 */',
+      ),
+    ],
+    ['a procedure', body('CREATE DEFINER=`root`@`localhost` PROCEDURE `p`()\nSELECT 1')],
+    [
+      'a function made with ANSI_QUOTES',
+      body('CREATE DEFINER="root"@"localhost" FUNCTION "f"() RETURNS int\nRETURN 1'),
+    ],
+    [
+      'an event',
+      body(
+        '/*!50106 CREATE*/ /*!50117 DEFINER=`root`@`localhost`*/ /*!50106 EVENT `e` ON SCHEDULE EVERY 1 DAY ON COMPLETION NOT PRESERVE DISABLE DO SELECT 1 */',
+      ),
+    ],
+    ['what is written by hand', "create or replace definer = 'root'@'localhost' view v as select 1;\n"],
+  ])('loses the definer of %s, and nothing else', (_, text) => {
+    expect(filter(text)).toBe(text.replace(/DEFINER\s*=\s*\S+?@("\w+"|'\w+'|`[^`]*`)\s*/i, ''));
+  });
+
+  it.each([
+    [
+      'a row',
+      "INSERT INTO `t` VALUES\n(1,'CREATE DEFINER=`root`@`localhost` PROCEDURE'),\n(2,'\\nCREATE DEFINER=a@b VIEW');\n",
+    ],
+    ['a name', 'CREATE TABLE `a\nCREATE DEFINER=a@b VIEW` (id int);\n'],
+    ['a comment', '/* \nCREATE DEFINER=`a`@`b` VIEW v;\n*/;\n'],
+    ['the text of a routine', body("CREATE PROCEDURE p()\nBEGIN\nSELECT '\nCREATE DEFINER=`a`@`b` PROCEDURE x';\nEND")],
+  ])('keeps what looks like one in %s', (_, text) => {
+    expect(filter(text)).toBe(text);
+  });
+
+  it('disables its events, and enables those again that were', () => {
+    const event = (name: string, status: string) =>
+      body(
+        `/*!50106 CREATE*/ /*!50106 EVENT ${name} ON SCHEDULE EVERY '1:30' HOUR_MINUTE STARTS '2026-01-01 00:00:00' ON COMPLETION PRESERVE ${status} COMMENT ' ENABLE ' DO SELECT ' ON COMPLETION PRESERVE ENABLE ' */`,
+      );
+    const all = (first: string, second: string) =>
+      event('`a`', first) + event('`b`', 'DISABLE') + event('`c`', 'DISABLE ON SLAVE') + event('"d""`"', second);
+    const events = execFileSync('mktemp', { encoding: 'utf8' }).trimEnd();
+    try {
+      const imported = filter(all('ENABLE', 'ENABLE'), 'import', events);
+      expect(imported).toBe(all('DISABLE', 'DISABLE'));
+      expect(filter(imported, 'load', events)).toBe(all('ENABLE', 'ENABLE'));
+    } finally {
+      execFileSync('rm', [events]);
+    }
+  });
+});

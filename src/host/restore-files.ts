@@ -79,7 +79,7 @@ export function inodes(place: string): Script {
  * Makes a tree, which nobody else can reach, the site's own. chown(2) also takes capabilities away, and setuid from what
  * can be executed; a directory's setgid stays: by it nginx may read what the site makes there.
  */
-function toSite(tree: string, uid: number): Script {
+export function toSite(tree: string, uid: number): Script {
   return sh`find ${tree} '(' -type b -o -type c -o -type p -o -type s ')' -delete &&
   find ${tree} ! -gid ${WWW_DATA} -exec chown -h ${`${uid}:${uid}`} {} + &&
   find ${tree} -gid ${WWW_DATA} -exec chown -h ${`${uid}:${WWW_DATA}`} {} + &&

@@ -1,3 +1,4 @@
+import { EXCHANGE } from './exchange.js';
 import { EXIT } from './exit-codes.js';
 import { paths } from './paths.js';
 import { inodes } from './restore-files.js';
@@ -99,15 +100,6 @@ fi
 { read -r charset collation && sql "ALTER DATABASE "${`\`${site}\``}" CHARACTER SET $charset COLLATE $collation"; } <${`${place}/charset`}
 load ${`${place}/old.sql`} /dev/null`;
 }
-
-/** renameat2(2) with RENAME_EXCHANGE, which mv(1) knows from coreutils 9.5 on alone. Its number goes by the machine. */
-const EXCHANGE = String.raw`
-use strict; use warnings;
-my ($machine, $one, $other) = @ARGV;
-my %number = (x86_64 => 316, aarch64 => 276, riscv64 => 276);
-my $call = $number{$machine} or do { print STDERR "directories cannot be exchanged on $machine\n"; exit 2 };
-syscall($call, -100, $one, -100, $other, 2) == 0 or do { print STDERR "$one and $other cannot be exchanged: $!\n"; exit 1 };
-`;
 
 function functions({ site }: SwitchOrder, { beside, journal }: RestorePlaces): Script {
   const place = `/var/lib/${journal}`;

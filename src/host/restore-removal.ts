@@ -33,3 +33,25 @@ rmdir "$(dirname ${place})" 2>/dev/null
 exit 0`,
   };
 }
+
+/**
+ * Removes all that restores left of a site that is deleted, beside its directories: databases, their users, notes.
+ * Succeeds when there was nothing.
+ */
+export function removeAllRestored(site: string): RestoreChange {
+  const notes = `/var/lib/chom/restores/${site}`;
+  const ours = (column: string) => `${column} REGEXP '^${site}-[noi][0-9a-f]{10}$'`;
+  const databases = `SELECT SCHEMA_NAME AS n FROM information_schema.SCHEMATA WHERE ${ours('SCHEMA_NAME')}`;
+  const users = `SELECT User AS n FROM mysql.global_priv WHERE ${ours('User')}`;
+  const drop = `BEGIN NOT ATOMIC
+SET SESSION lock_wait_timeout = 30;
+FOR one IN (${users}) DO EXECUTE IMMEDIATE CONCAT('DROP USER IF EXISTS ''', one.n, '''@''localhost'''); END FOR;
+FOR one IN (${databases}) DO EXECUTE IMMEDIATE CONCAT('DROP DATABASE IF EXISTS \`', one.n, '\`'); END FOR;
+END`;
+  return {
+    check: sh`[ ! -e ${notes} ] || exit 1
+found=$(${rootSql(`${databases} UNION ALL ${users}`)}) && [ -z "$found" ]`,
+    act: sh`${rootSql(drop)} || exit 1
+rm -rf ${notes}`,
+  };
+}

@@ -35,7 +35,7 @@ ${files ? sh`[ -s ${`${journal}/staged`} ] || fail 'no files were restored' 1` :
 if [ ! -e ${`${journal}/begun`} ]; then
   ${
     database
-      ? sh`charset=$(${rootSql(charsetOf(site))}) && echo "$charset" >${`${journal}/charset`} && sync ${`${journal}/charset`} || fail ${`database ${site} is missing`} 1
+      ? sh`charset=$(${rootSql(charsetOf(site))}) && echo "$charset" >${`${journal}/charset`} && sync ${`${journal}/charset`} || fail 'MariaDB does not answer' 1
   ${objectsDump(site, `${journal}/old.sql`, { broken: true })} || fail 'views, triggers and routines cannot be noted' 1`
       : sh`:`
   }
@@ -75,6 +75,8 @@ function switchDatabase(
   return sh`where=$(${rootSql(marker({ journal, fresh, old, mark, ...places }))}) || fail 'MariaDB does not answer' 1
 [ -n "$where" ] || fail 'the database that was restored is gone' 1
 if [ "$where" = ${fresh} ]; then
+  # Its user may have dropped it.
+  sql ${`CREATE DATABASE IF NOT EXISTS \`${site}\` CHARACTER SET ${charset} COLLATE ${collation}`}
   sql ${dropObjects(site)}
   sql ${dropObjects(fresh)}
   mariadb -e ${`KILL HARD USER '${site}'`}
@@ -97,7 +99,7 @@ if [ "$where" = ${old} ]; then
   mariadb -e ${`KILL HARD USER '${site}'`}
   sql ${exchangeTables(site, old, fresh, mark)}
 fi
-{ read -r charset collation && sql "ALTER DATABASE "${`\`${site}\``}" CHARACTER SET $charset COLLATE $collation"; } <${`${place}/charset`}
+{ read -r charset collation && [ -n "$charset" ] && sql "ALTER DATABASE "${`\`${site}\``}" CHARACTER SET $charset COLLATE $collation"; } <${`${place}/charset`}
 load ${`${place}/old.sql`} /dev/null`;
 }
 

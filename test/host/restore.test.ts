@@ -7,7 +7,8 @@ import { importDatabase } from '../../src/host/restore-database.js';
 import { stageFiles } from '../../src/host/restore-files.js';
 import { fetchManifest, parseManifest, type RestoreFacts } from '../../src/host/restore-manifest.js';
 import { restorePlaces } from '../../src/host/restore-places.js';
-import { removeRestored } from '../../src/host/restore-removal.js';
+import { stagePath, switchPath, switchPathBack } from '../../src/host/restore-path.js';
+import { removeAllRestored, removeRestored } from '../../src/host/restore-removal.js';
 import { askSpace, expectRoom, parseSpace } from '../../src/host/restore-space.js';
 import { switchBack, switchRestore } from '../../src/host/restore-switch.js';
 import type { Script } from '../../src/host/shell.js';
@@ -33,6 +34,10 @@ describe('the steps of a restore', () => {
       switchBack(one),
     ]),
     removeRestored(site, 'op-1'),
+    removeAllRestored(site),
+    stagePath(order, site, 'app/a b', access),
+    switchPath(order, 'app/a b'),
+    switchPathBack(order, 'app/a b'),
     stopSite(site),
   ];
 
@@ -62,6 +67,20 @@ describe('the steps of a restore', () => {
     for (const { fresh, old, importer } of [one, other]) {
       for (const name of [fresh, old, importer]) expect(name).toMatch(/^sabcdefghi-[noi][0-9a-f]{10}$/);
     }
+  });
+});
+
+describe('the path of a restore', () => {
+  it.each(['', 'app', 'app/', '/etc/passwd', 'app/../../x', 'app/./x', 'app//x', 'tmp/x', '../x'])(
+    'is not %j',
+    (path) => {
+      expect(() => switchPath(order, path)).toThrow('is no path below app or shared of a site');
+    },
+  );
+
+  it('is a path to restic, and no pattern', () => {
+    const { act } = stagePath(order, 'sother2345', 'app/a*[b]?\\c', access);
+    expect(act.script.toString()).toContain(String.raw`--include '/srv/chom/sother2345/app/a\*\[b\]\?\\c' --sparse`);
   });
 });
 

@@ -11,6 +11,7 @@ import { stagePath, switchPath, switchPathBack } from '../../src/host/restore-pa
 import { removeAllRestored, removeRestored } from '../../src/host/restore-removal.js';
 import { askSpace, expectRoom, parseSpace } from '../../src/host/restore-space.js';
 import { switchBack, switchRestore } from '../../src/host/restore-switch.js';
+import { prepareScratch, tryScratch } from '../../src/host/scratch.js';
 import type { Script } from '../../src/host/shell.js';
 
 const site = 'sabcdefghi';
@@ -23,6 +24,15 @@ const facts: RestoreFacts = {
 };
 const access = { url: '/r', password: Buffer.from('hidden'), login: null, hostKey: null, ca: null };
 const switching = { site, operation: 'op-1', files: true, database: { charset: 'utf8mb4', collation: 'utf8mb4_bin' } };
+
+const scratch = {
+  site,
+  uid: 20_001,
+  operation: 'op-1',
+  domain: 'example.org',
+  type: 'php' as const,
+  php: '8.4' as const,
+};
 
 describe('the steps of a restore', () => {
   const steps = [
@@ -39,6 +49,10 @@ describe('the steps of a restore', () => {
     switchPath(order, 'app/a b'),
     switchPathBack(order, 'app/a b'),
     stopSite(site),
+    prepareScratch(order, access),
+    prepareScratch({ ...order, database: null }, access),
+    tryScratch(scratch, facts.database),
+    tryScratch({ ...scratch, type: 'static', php: null }, null),
   ];
 
   it('are scripts to the shell of a host', () => {
@@ -58,6 +72,12 @@ describe('the steps of a restore', () => {
     expect(restoreBox({ site, operation: 'op-1' })).toEqual(
       expect.arrayContaining(['BindPaths=/srv/chom/sabcdefghi', 'ProtectSystem=strict']),
     );
+  });
+
+  it('see no network and no live file where a backup is tried out', () => {
+    const { properties = [] } = tryScratch(scratch, facts.database);
+    expect(properties).toContain('PrivateNetwork=yes');
+    expect(properties).not.toContain('BindPaths=/srv/chom/sabcdefghi');
   });
 
   it('name what they make by the operation, without a character that a GRANT takes for another', () => {

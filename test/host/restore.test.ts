@@ -1,4 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { stopSite } from '../../src/host/close-site.js';
 import { DUMP_FILTER } from '../../src/host/dump-filter.js';
@@ -8,6 +11,7 @@ import { stageFiles } from '../../src/host/restore-files.js';
 import { fetchManifest, parseManifest, type RestoreFacts } from '../../src/host/restore-manifest.js';
 import { restorePlaces } from '../../src/host/restore-places.js';
 import { stagePath, switchPath, switchPathBack } from '../../src/host/restore-path.js';
+import { readRestore } from '../../src/host/restore-result.js';
 import { removeAllRestored, removeRestored } from '../../src/host/restore-removal.js';
 import { askSpace, expectRoom, parseSpace } from '../../src/host/restore-space.js';
 import { switchBack, switchRestore } from '../../src/host/restore-switch.js';
@@ -86,6 +90,28 @@ describe('the steps of a restore', () => {
     expect(new Set(names).size).toBe(names.length);
     for (const { fresh, old, importer } of [one, other]) {
       for (const name of [fresh, old, importer]) expect(name).toMatch(/^sabcdefghi-[noi][0-9a-f]{10}$/);
+    }
+  });
+});
+
+describe('what a step of a restore says', () => {
+  const read = (exit: number, stderr: string) => () =>
+    readRestore(
+      { exit, stdout: 'said', stderr, already: false, milliseconds: 1 },
+      { name: 'web1' },
+      { what: 'The restore', storage: 'store1' },
+    );
+
+  it('is its output, or a failure of its own or of restic', () => {
+    expect(read(0, '')()).toBe('said');
+    for (const [exit, type] of [
+      [96, 'DumpRejected'],
+      [97, 'RepositoryDamaged'],
+      [91, 'DatabaseLocked'],
+      [84, 'DiskFull'],
+      [12, 'WrongPassword'],
+    ] as const) {
+      expect(read(exit, 'why')).toThrow(expect.objectContaining({ type }));
     }
   });
 });
@@ -207,13 +233,14 @@ describe('a dump on its way into a database', () => {
       );
     const all = (first: string, second: string) =>
       event('`a`', first) + event('`b`', 'DISABLE') + event('`c`', 'DISABLE ON SLAVE') + event('"d""`"', second);
-    const events = execFileSync('mktemp', { encoding: 'utf8' }).trimEnd();
+    const directory = mkdtempSync(join(tmpdir(), 'chom-events-'));
+    const events = join(directory, 'events');
     try {
       const imported = filter(all('ENABLE', 'ENABLE'), 'import', events);
       expect(imported).toBe(all('DISABLE', 'DISABLE'));
       expect(filter(imported, 'load', events)).toBe(all('ENABLE', 'ENABLE'));
     } finally {
-      execFileSync('rm', [events]);
+      rmSync(directory, { recursive: true });
     }
   });
 });

@@ -6,7 +6,7 @@ import type { BackedUp } from './backup-site.js';
 import { ask } from './on-host.js';
 
 /** SQL of a database that holds what a dump, or whoever reads along with it, could stumble over. */
-const AWKWARD = String.raw`
+export const AWKWARD = String.raw`
 CREATE TABLE plain (id INT PRIMARY KEY AUTO_INCREMENT, text LONGTEXT, raw LONGBLOB, at TIMESTAMP NULL, flag BIT(3));
 INSERT INTO plain (text) VALUES ('a\nb'), ('),('), (');\nINSERT INTO "plain" VALUES\n(1);\n'), ('it''s "quoted" \\'),
   ('\r\n\0\Z\t'), ('DELIMITER ;;\nCREATE TABLE y;\n'), ('\n-- Dump completed\n'), ('🙂 日本 ä'), (''), (NULL), ('\\\n\\'), ('\\''\n(');

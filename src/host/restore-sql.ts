@@ -41,6 +41,32 @@ EXECUTE IMMEDIATE @exchange;
 END`;
 }
 
+/** Numbers of the errors by which MariaDB says that a table's files are damaged, gone, or in the way of another's. */
+export const DAMAGED = [7, 1025, 1030, 1033, 1050, 1146, 1812, 1813, 1877, 1932];
+
+/** Drops those tables of a database that cannot be renamed, and so not be exchanged, because they are damaged. */
+export function dropDamaged(database: string): string {
+  const name = `CONCAT('\`${database}\`.', ${quoted('one.n')})`;
+  const aside = `\`${database}\`.\`chom restore aside\``;
+  return `BEGIN NOT ATOMIC
+SET SESSION lock_wait_timeout = ${LOCK_SECONDS}, foreign_key_checks = 0;
+FOR one IN (SELECT TABLE_NAME AS n FROM information_schema.TABLES
+  WHERE TABLE_SCHEMA = '${database}' AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE')) DO
+  BEGIN
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN
+      GET DIAGNOSTICS CONDITION 1 @number = MYSQL_ERRNO, @why = MESSAGE_TEXT;
+      -- No such file or table; of a rename that fails otherwise, a full disk say, nothing follows.
+      IF @number NOT IN (${DAMAGED.join(', ')}) OR (@number IN (7, 1025) AND @why NOT REGEXP '(errno|Errcode): (2|155|194) ') THEN
+        RESIGNAL;
+      END IF;
+      EXECUTE IMMEDIATE CONCAT('DROP TABLE IF EXISTS ', ${name});
+    END;
+    EXECUTE IMMEDIATE CONCAT('RENAME TABLE ', ${name}, ' TO ${aside}, ${aside} TO ', ${name});
+  END;
+END FOR;
+END`;
+}
+
 /** Drops all of a database but its tables, also where some of it is gone already. */
 export function dropObjects(database: string): string {
   const each = (from: string, statement: string) =>

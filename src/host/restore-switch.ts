@@ -4,8 +4,17 @@ import { paths } from './paths.js';
 import { inodes } from './restore-files.js';
 import { outOfSpace, type RestoreChange } from './restore-manifest.js';
 import { RESTORED, type RestorePlaces, restorePlaces } from './restore-places.js';
-import { dropObjects, exchangeTables, loadObjects, marker, objectsDump, rootSql } from './restore-sql.js';
-import { sh, type Script } from './shell.js';
+import {
+  DAMAGED,
+  dropDamaged,
+  dropObjects,
+  exchangeTables,
+  loadObjects,
+  marker,
+  objectsDump,
+  rootSql,
+} from './restore-sql.js';
+import { join, sh, type Script } from './shell.js';
 
 /** What a restore puts in the place of what is there. */
 export interface SwitchOrder {
@@ -15,6 +24,8 @@ export interface SwitchOrder {
   files: boolean;
   /** The character set that the restored database came with; null where it is left as it is. */
   database: { charset: string; collation: string } | null;
+  /** Tables that are damaged go, and no undo brings them back; otherwise they prevent the switch (databaseBroken). */
+  dropDamaged?: boolean;
 }
 
 /**
@@ -41,7 +52,7 @@ if [ ! -e ${`${journal}/begun`} ]; then
   }
   note begun
 fi
-${database ? switchDatabase(site, places, database) : sh`:`}
+${database ? switchDatabase(order, places, database) : sh`:`}
 ${files ? sh`exchange_files staged` : sh`:`}
 note switched`,
   };
@@ -67,7 +78,7 @@ rm -f ${['begun', 'loaded'].map((name) => `${journal}/${name}`)} && sync ${journ
 }
 
 function switchDatabase(
-  site: string,
+  { site, dropDamaged: drop = false }: SwitchOrder,
   { journal, fresh, old, mark, ...places }: RestorePlaces,
   { charset, collation }: { charset: string; collation: string },
 ): Script {
@@ -80,6 +91,7 @@ if [ "$where" = ${fresh} ]; then
   sql ${dropObjects(site)}
   sql ${dropObjects(fresh)}
   mariadb -e ${`KILL HARD USER '${site}'`}
+  ${drop ? sh`sql ${dropDamaged(site)}` : sh`:`}
   sql ${exchangeTables(site, fresh, old, mark)}
 fi
 if [ ! -e ${`${place}/loaded`} ]; then
@@ -103,6 +115,12 @@ fi
 load ${`${place}/old.sql`} /dev/null`;
 }
 
+/** Patterns of sh, of what the client says first of an error. */
+const damaged = join(
+  DAMAGED.map((number) => sh`*${`ERROR ${number} `}*`),
+  ' | ',
+);
+
 function functions({ site }: SwitchOrder, { beside, journal }: RestorePlaces): Script {
   const place = `/var/lib/${journal}`;
   const root = paths.root(site);
@@ -120,7 +138,7 @@ sql() {
   ${outOfSpace('/var/lib/mysql')}
   case $said in
     *'ERROR 1205 '*) fail ${`a table of ${site} is locked by somebody else: `}"$said" ${EXIT.databaseLocked} ;;
-    *'ERROR 7 '* | *'ERROR 1030 '* | *'ERROR 1050 '* | *'ERROR 1146 '* | *'ERROR 1812 '* | *'ERROR 1813 '* | *'ERROR 1877 '* | *'ERROR 1932 '*) fail ${`the database of ${site} is damaged: `}"$said" ${EXIT.databaseBroken} ;;
+    ${damaged}) fail ${`the database of ${site} is damaged: `}"$said" ${EXIT.databaseBroken} ;;
   esac
   fail ${`the database of ${site} cannot be exchanged: `}"$said" 1
 }

@@ -43,10 +43,12 @@ describe('the steps of a restore', () => {
     fetchManifest(order, access),
     stageFiles(order, facts, access),
     importDatabase(order, facts.database!, access),
-    ...[switching, { ...switching, files: false }, { ...switching, database: null }].flatMap((one) => [
-      switchRestore(one),
-      switchBack(one),
-    ]),
+    ...[
+      switching,
+      { ...switching, dropDamaged: true },
+      { ...switching, files: false },
+      { ...switching, database: null },
+    ].flatMap((one) => [switchRestore(one), switchBack(one)]),
     removeRestored(site, 'op-1'),
     removeAllRestored(site),
     stagePath(order, site, 'app/a b', access),

@@ -132,9 +132,12 @@ fail() {
   exit "$2"
 }
 note() { : >${place}/"$1" && sync ${place}/"$1" ${place} || fail "cannot note what is done" 1; }
+# Of what the client said, which may be the statement as well: the line that tells why.
+why() { said=$(printf '%s\n' "$said" | grep '^ERROR ' | tail -n 1); }
 sql() {
   case $1 in BEGIN*) delimiter=// ;; *) delimiter=';' ;; esac
   said=$(mariadb -N -B --default-character-set=utf8mb4 --delimiter="$delimiter" -e "$1" 2>&1) && return
+  why
   ${outOfSpace('/var/lib/mysql')}
   case $said in
     *'ERROR 1205 '*) fail ${`a table of ${site} is locked by somebody else: `}"$said" ${EXIT.databaseLocked} ;;
@@ -144,7 +147,9 @@ sql() {
 }
 # Gives the new ones of FILE to the site; those enabled that EVENTS names.
 load() {
-  said=$({ ${loadObjects(site, sh`"$1"`, sh`"$2"`)}; } 2>&1 >/dev/null) || fail ${`views, triggers, routines or events of ${site} cannot be made: `}"$said" 1
+  said=$({ ${loadObjects(site, sh`"$1"`, sh`"$2"`)}; } 2>&1 >/dev/null) && return
+  why
+  fail ${`views, triggers, routines or events of ${site} cannot be made: `}"$said" 1
 }
 # exchange_files WHERE: unless the restored ones already lie elsewhere than there.
 exchange_files() {

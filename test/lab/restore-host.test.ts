@@ -254,6 +254,30 @@ n=0; until grep -q 1 /run/gate; do n=$((n + 1)); [ $n -lt 600 ] || exit 1; sleep
     expect(await leftovers(site.site)).toBe('');
   });
 
+  it('over a damaged table is refused and taken back, or drops it where it is told to', async () => {
+    const site = await newSite();
+    await site.sql('CREATE TABLE whole (id INT); INSERT INTO whole VALUES (1)');
+    const before = await site.state();
+    const backup = await site.backUp();
+    await ask(
+      machine,
+      sh`systemctl stop mariadb && rm ${`/var/lib/mysql/${site.site}/version.ibd`} && systemctl start mariadb`,
+    );
+    await stage(site, backup);
+    await close(site);
+    const refused = await site.run(switchRestore(switching(backup)));
+    expect(refused).toMatchObject({ exit: 92 });
+    expect(refused.stderr).toContain(`the database of ${site.site} is damaged: ERROR`);
+    await done(site, switchBack(switching(backup)));
+    expect(await site.sql('SELECT id FROM whole')).toBe('1\n');
+    await done(site, switchRestore({ ...switching(backup), dropDamaged: true }));
+    expect(await site.state()).toBe(before);
+    await open(site);
+    expect(await visit(site)).toBe('page one one 200');
+    await done(site, removeRestored(site.site, backup.order.operation));
+    expect(await leftovers(site.site)).toBe('');
+  });
+
   it('of the files alone leaves the database, and one of the database alone the files', async () => {
     const site = await newSite();
     const backup = await site.backUp();

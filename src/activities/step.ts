@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
 import * as operations from '../inventory/operations.js';
 import { refuseForeign } from '../inventory/ownership.js';
@@ -8,6 +7,7 @@ import type { StepContext } from '../workflows/step.js';
 import { nameAndMessageOf } from '../workflows/thrown.js';
 import { isUnreadable } from '../workflows/unreadable.js';
 import type { Deps } from './deps.js';
+import { beat } from './heartbeat.js';
 import { fence } from './workplace.js';
 
 type StepActivity = (step: StepContext, ...args: never[]) => Promise<unknown>;
@@ -20,7 +20,7 @@ export function stepActivity(deps: Deps, activity: StepActivity) {
   return async (step: StepContext, ...args: never[]): Promise<unknown> => {
     const context = Context.current();
     const ended = new AbortController();
-    void heartbeat(deps, context, ended.signal);
+    void beat(deps, context, ended.signal);
     try {
       refuseUnreadable(step, args);
       // Index 0: the operation's own beginning and end, which look after their fence themselves.
@@ -58,19 +58,6 @@ async function undone(deps: Deps, step: StepContext): Promise<void> {
     if (takesBack) return await remains.takenBack(trx, operation, takesBack);
     await operations.markUndone(trx, { operation, step: undoes, goesOn });
   });
-}
-
-/** Temporal throttles what it sends; the beat itself must only be well below the heartbeat timeout of 10 s. */
-async function heartbeat({ log }: Deps, context: Context, ended: AbortSignal): Promise<void> {
-  try {
-    for (;;) {
-      context.heartbeat();
-      await sleep(2000, undefined, { signal: ended, ref: false });
-    }
-  } catch (error) {
-    // Without a heartbeat Temporal takes this worker for lost and gives the step to another: that is all that is lost.
-    if (!ended.aborted) log.error({ err: error, activity: context.info.activityType }, 'the heartbeat stopped');
-  }
 }
 
 function asFailure(deps: Deps, step: StepContext, error: unknown, cancelled: AbortSignal): unknown {

@@ -94,7 +94,13 @@ function stallClock(): (seen: Seen) => number {
   let changedAt = 0;
   return (seen) => {
     const { state, outcome } = seen.operation;
-    const all = JSON.stringify([state, outcome, shownSteps(seen).map(fingerprint), seen.warnings, seen.question]);
+    const all = JSON.stringify([
+      state,
+      outcome,
+      shownSteps(seen).map((shown) => [fingerprint(shown), shown.step.amount]),
+      seen.warnings,
+      seen.question,
+    ]);
     if (before === null) changedAt = lastKnownChange(seen);
     else if (all !== before) changedAt = Date.now();
     before = all;

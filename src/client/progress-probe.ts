@@ -1,9 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Operation } from '../inventory/operations.js';
+import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
+import type { Beat } from '../activities/heartbeat.js';
 import type { Progress, StepProgress } from '../workflows/progress.js';
 import type { Chom } from './open.js';
 
 type Temporal = Awaited<ReturnType<Chom['temporal']>>;
+type Description = Awaited<ReturnType<ReturnType<Temporal['workflow']['getHandle']>['describe']>>;
+type PendingActivity = NonNullable<Description['raw']['pendingActivities']>[number];
 
 const LIMIT_MS = 3000;
 const DESCRIBE_EVERY_MS = 5000;
@@ -14,6 +18,8 @@ export interface ProgressProbe {
   readonly progress: Progress | null;
   /** Why there is no new answer; null when there is. */
   readonly silence: string | null;
+  /** How far the step is that was last heard of; null where none counts. */
+  readonly beat: Beat | null;
   /** How the workflow ended, once it has: `terminated`, `completed` … */
   readonly closed: string | null;
   /** Ends the asking; resolves once no request is on its way any more: only then may the connection be closed. */
@@ -29,6 +35,7 @@ export function probeProgress(chom: Chom, id: string, onClosed: () => void): Pro
   const probe: { -readonly [Key in keyof ProgressProbe]: ProgressProbe[Key] } = {
     progress: null,
     silence: null,
+    beat: null,
     closed: null,
     async stop() {
       stopped.abort();
@@ -43,7 +50,7 @@ export function probeProgress(chom: Chom, id: string, onClosed: () => void): Pro
       Object.assign(probe, await askProgress(chom, id, stopped.signal));
       if (JSON.stringify(probe.progress) !== before) changed = Date.now();
       if (Date.now() - described >= DESCRIBE_EVERY_MS) {
-        probe.closed = await howClosed(chom, id, stopped.signal);
+        Object.assign(probe, await describe(chom, id, stopped.signal));
         described = Date.now();
       }
       // Each query costs the worker a workflow task; while nothing happens it is asked less often.
@@ -121,16 +128,26 @@ async function askProgress(chom: Chom, id: string, signal?: AbortSignal): Promis
   }
 }
 
-/** Null also when Temporal does not know the workflow or is away: neither says that it has ended. */
-async function howClosed(chom: Chom, id: string, signal: AbortSignal): Promise<string | null> {
+/** Nothing new also when Temporal does not know the workflow or is away: neither says that it has ended. */
+async function describe(chom: Chom, id: string, signal: AbortSignal): Promise<Partial<ProgressProbe>> {
   try {
-    const describe = async (temporal: Temporal) =>
-      await temporal.withDeadline(Date.now() + LIMIT_MS, async () => await temporal.workflow.getHandle(id).describe());
-    const { status } = await ask(chom, describe, signal);
-    return status.name === 'RUNNING' ? null : status.name.toLowerCase();
+    const about = async (temporal: Temporal) =>
+      await temporal.withDeadline(Date.now() + LIMIT_MS, async () => {
+        const { status, raw } = await temporal.workflow.getHandle(id).describe();
+        const [beat] = await Promise.all((raw.pendingActivities ?? []).map(async (one) => await beatOf(temporal, one)));
+        return { closed: status.name === 'RUNNING' ? null : status.name.toLowerCase(), beat: beat ?? null };
+      });
+    return await ask(chom, about, signal);
   } catch {
-    return null;
+    return {};
   }
+}
+
+async function beatOf(temporal: Temporal, { heartbeatDetails }: PendingActivity): Promise<Beat | null> {
+  const { loadedDataConverter } = temporal.options;
+  const [beat] = await decodeArrayFromPayloads(loadedDataConverter, heartbeatDetails?.payloads);
+  const isBeat = typeof beat === 'object' && beat !== null && typeof Reflect.get(beat, 'step') === 'number';
+  return isBeat ? (beat as Beat) : null;
 }
 
 function isProgress(answered: unknown): answered is Progress {

@@ -1,5 +1,5 @@
-import { MARKS, type StepProgress } from '../workflows/progress.js';
-import { duration, printable } from './text.js';
+import { MARKS, type Amount, type StepProgress } from '../workflows/progress.js';
+import { duration, printable, size } from './text.js';
 import type { Seen } from './watch.js';
 
 const SPINNER = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
@@ -54,7 +54,8 @@ export function describeStep({ step, depth, attempts: attempt }: ShownStep, styl
   const end = step.endedAt ?? (style.frame === undefined ? undefined : style.now);
   const took = end === undefined || state === 'skipped' ? '' : ` (${duration(end - step.startedAt)})`;
   const rest = ` ${printable(step.label)}${inWords}${attempt}${took}${message}`;
-  return '  '.repeat(depth) + paint(mark, COLOURS[state], style.colour) + rest;
+  const amount = step.amount === undefined ? '' : ` — ${describeAmount(step.amount)}`;
+  return '  '.repeat(depth) + paint(mark, COLOURS[state], style.colour) + rest + amount;
 }
 
 /** The tree, its warnings, and what is waited for. */
@@ -76,9 +77,17 @@ export function describeStall(seen: Seen, now: number, changedAt: number): strin
   return `Nothing has changed since ${since} (${duration(now - changedAt)}): ${waitsFor(seen)}`;
 }
 
-/** What would change if the tree is to be told by lines. */
+/** `files: 42 %, 325 MB of 760 MB, 8120 files` */
+export function describeAmount({ phase, done, files, bytes, totalBytes }: Amount): string {
+  const share = totalBytes === 0 ? size(bytes) : `${Math.floor(done * 100)} %, ${size(bytes)} of ${size(totalBytes)}`;
+  return `${printable(phase)}: ${share}${files === 0 ? '' : `, ${files} files`}`;
+}
+
+/** What would change if the tree is to be told by lines: of an amount, every tenth. */
 export function fingerprint({ step }: ShownStep): string {
-  return [step.state, step.attempt, step.message ?? ''].join('\n');
+  const { amount } = step;
+  const tenths = amount === undefined ? '' : `${amount.phase} ${Math.floor(amount.done * 10)}`;
+  return [step.state, step.attempt, step.message ?? '', tenths].join('\n');
 }
 
 function waitsFor(seen: Seen): string {

@@ -93,7 +93,7 @@ async function look(chom: Chom, operation: Operation, watching: Watching): Promi
   const where = operation.state === 'running' ? null : await whereabouts(chom.inventory.db, id);
   return {
     operation,
-    steps: withLine(progress?.steps ?? [], where),
+    steps: withAmount(withLine(progress?.steps ?? [], where), probe.beat),
     warnings: progress?.warnings ?? [],
     question: progress?.question ?? null,
     silence: probe.closed === null ? probe.silence : `its workflow was ${probe.closed}: ${settled(id)}`,
@@ -104,6 +104,13 @@ async function look(chom: Chom, operation: Operation, watching: Watching): Promi
 /** The row alone says how it ended; of one whose workflow died, whoever settles it writes that. */
 function settled(id: string): string {
   return `a worker settles it within a minute, or: chom op settle ${id}`;
+}
+
+function withAmount(steps: StepProgress[], beat: ProgressProbe['beat']): StepProgress[] {
+  if (beat === null) return steps;
+  return steps.map((step) =>
+    step.index === beat.step && step.state === 'running' ? { ...step, amount: beat.amount } : step,
+  );
 }
 
 /** The line moves without the workflow's doing, so what it shows of it is old. */

@@ -9,8 +9,22 @@ export interface StepProgress {
   endedAt?: number;
   /** Why it failed or waits. */
   message?: string;
+  /** Of a running one, by whoever watches; the workflow does not know it. */
+  amount?: Amount;
   /** Every attempt that failed, for the operation's log. */
   failures?: StepFailure[];
+}
+
+/** How much of a step is done, where it can be counted. */
+export interface Amount {
+  /** What of it, in a word or two. */
+  phase: string;
+  /** From 0 to 1; 0 where nobody knows how much there is. */
+  done: number;
+  files: number;
+  bytes: number;
+  /** 0: not known. */
+  totalBytes: number;
 }
 
 /** An attempt of a step that failed. */

@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { openDisplay } from '../../src/client/display.js';
-import { describeStall, describeTree } from '../../src/client/step-tree.js';
+import { describeStall, describeTree, fingerprint, shownSteps } from '../../src/client/step-tree.js';
 import type { Seen } from '../../src/client/watch.js';
 import type { Operation } from '../../src/inventory/operations.js';
 import type { StepProgress } from '../../src/workflows/progress.js';
@@ -47,6 +47,19 @@ describe('the tree', () => {
       '… Install — waiting, attempt 2: The package manager is busy',
       '⚠ The disk is nearly full',
     ]);
+  });
+
+  test('shows how much of a running step is done, and tells it by lines for every tenth', () => {
+    const amount = { phase: 'files', done: 0.428, files: 8120, bytes: 325_058_560, totalBytes: 760_000_000 };
+    const at = (done: number) => seen([running(1, 'Back up', { amount: { ...amount, done } })]);
+    expect(describeTree(at(0.428), style, T0)).toEqual(['▶ Back up — files: 42 %, 325 MB of 760 MB, 8120 files']);
+    const unknown = seen([
+      running(1, 'Back up', { amount: { ...amount, files: 0, totalBytes: 0, phase: 'database' } }),
+    ]);
+    expect(describeTree(unknown, style, T0)).toEqual(['▶ Back up — database: 325 MB']);
+    const told = (done: number) => shownSteps(at(done)).map(fingerprint).join('');
+    expect(told(0.41)).toBe(told(0.49));
+    expect(told(0.49)).not.toBe(told(0.51));
   });
 
   test('shows what was taken back, and what could not be', () => {

@@ -1,0 +1,31 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Context } from '@temporalio/activity';
+import type { Amount } from '../workflows/progress.js';
+import type { Deps } from './deps.js';
+
+/** How far a step is, as its heartbeats tell whoever describes the workflow. */
+export interface Beat {
+  /** Index of the step. */
+  step: number;
+  amount: Amount;
+}
+
+const latest = new WeakMap<Context, Beat>();
+
+/** From now on the step's heartbeats say so. */
+export function tellAmount(context: Context, amount: Beat): void {
+  latest.set(context, amount);
+}
+
+/** Temporal throttles what it sends; the beat itself must only be well below the heartbeat timeout of 10 s. */
+export async function beat({ log }: Pick<Deps, 'log'>, context: Context, ended: AbortSignal): Promise<void> {
+  try {
+    for (;;) {
+      context.heartbeat(latest.get(context));
+      await sleep(2000, undefined, { signal: ended, ref: false });
+    }
+  } catch (error) {
+    // Without a heartbeat Temporal takes this worker for lost and gives the step to another: that is all that is lost.
+    if (!ended.aborted) log.error({ err: error, activity: context.info.activityType }, 'the heartbeat stopped');
+  }
+}

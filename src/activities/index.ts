@@ -1,5 +1,6 @@
 import { applicationActivities } from './application.js';
 import { adoptionActivities } from './adoption.js';
+import { backupActivities } from './backup.js';
 import { certificateActivities } from './certificate.js';
 import type { Deps } from './deps.js';
 import { inspectionActivities } from './inspection.js';
@@ -28,6 +29,7 @@ export function createActivities(deps: Deps): Record<string, (...args: never[]) 
     certificateActivities(deps),
     repositoryActivities(deps),
     storageActivities(deps),
+    backupActivities(deps),
   ];
   const entries = groups.flatMap((group) => Object.entries(group));
   const names = entries.map(([name]) => name);

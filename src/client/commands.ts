@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { backupCommand } from './backup.js';
 import { certificateCommand } from './certificate.js';
 import type { Cli } from './cli.js';
 import { doctorCommand } from './doctor.js';
@@ -75,6 +76,7 @@ Examples:
   siteCommand(program, cli);
   certificateCommand(program, cli);
   storageCommand(program, cli);
+  backupCommand(program, cli);
   opCommand(program, cli);
   tenantCommand(program, cli);
   doctorCommand(program, cli);

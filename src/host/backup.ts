@@ -4,7 +4,6 @@ import { excludedPaths, savedDirectories } from './backup-content.js';
 import { progressDirectory } from './backup-progress.js';
 import { backupSteps } from './backup-steps.js';
 import { backupBox, backupState, withoutLinks } from './backup-unit.js';
-import { paths } from './paths.js';
 import { resticCredentials, type RepositoryAccess } from './restic.js';
 import { join, sh, type Script } from './shell.js';
 
@@ -63,15 +62,6 @@ ${inBox(join([steps.functions, sh`find_again`]))}`,
     act: inBox(join([steps.functions, sh`make_anew`])),
     properties: backupBox({ site, operation, repository: access.url.startsWith('/') ? access.url : null }),
     secrets: resticCredentials(access),
-  };
-}
-
-/** Forgets what the backups of a site left on its server; they themselves stay. Succeeds when there was nothing. */
-export function forgetBackupPlaces(site: string): { check: Script; act: Script } {
-  const places = [backupState(site), paths.resticCache(site)];
-  return {
-    check: sh`for place in ${places}; do [ ! -e "$place" ] || exit 1; done`,
-    act: sh`rm -rf ${places}`,
   };
 }
 

@@ -81,6 +81,12 @@ export async function fail(trx: Trx, id: string, reason: string): Promise<void> 
   await change(trx, id, 'failed', { finishedAt: now(), reason });
 }
 
+/** In the transaction that ends its operation otherwise than well: what it was making is not going to be good. */
+export async function giveUp(trx: Trx, operation: string, reason: string): Promise<void> {
+  const held = await ofOperation(trx, operation);
+  if (held?.state === 'creating') await fail(trx, held.id, reason);
+}
+
 /** Its snapshots are gone from the repository. That it is recorded so already is no error. */
 export async function markDeleted(trx: Trx, id: string, reason: string): Promise<void> {
   if ((await byId(trx, id)).state === 'deleted') return;

@@ -1,4 +1,5 @@
 import { failure, type FailureDetails, type FailureType } from '../workflows/failures.js';
+import * as backups from './backups.js';
 import { now } from './clock.js';
 import { type Fence, superseded, type Trx } from './database.js';
 import * as events from './events.js';
@@ -79,7 +80,10 @@ export async function conclude(
   if (server !== null && conclusion.serverStatus) await settleServer(trx, server, conclusion.serverStatus);
   // After the site, whose failure voids what was owed for it until then.
   for (const obligation of conclusion.obligations ?? []) await obligations.add(trx, { operation: id, ...obligation });
-  if (outcome !== 'succeeded') await remains.owe(trx, row);
+  if (outcome !== 'succeeded') {
+    await remains.owe(trx, row);
+    await backups.giveUp(trx, id, conclusion.reason ?? outcome);
+  }
   await tries.conclude(trx, id, conclusion);
   await uploads.remove(trx, id);
   // Of a success they wait until they were shown.

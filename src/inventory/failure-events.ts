@@ -11,6 +11,7 @@ const TYPES: Record<OperationKind, string> = {
   'adopt-server': 'ServerAdoptionFailed',
   'undo-operation': 'OperationUndoFailed',
   'check-storage': 'StorageCheckFailed',
+  'create-backup': 'BackupFailed',
 };
 
 /** Why an operation failed. */

@@ -8,6 +8,7 @@ export const OPERATION_KINDS = [
   'issue-certificate',
   'undo-operation',
   'check-storage',
+  'create-backup',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 

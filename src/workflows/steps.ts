@@ -33,6 +33,7 @@ const BOUNDS = {
   host: { startToCloseTimeout: '10 minutes' },
   packages: { startToCloseTimeout: '30 minutes' },
   transfer: { startToCloseTimeout: '60 minutes' },
+  backup: { startToCloseTimeout: '24 hours' },
 } as const satisfies Record<string, ActivityOptions>;
 
 export type Bounds = keyof typeof BOUNDS;

@@ -1,0 +1,286 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { LabHost } from '../../lab/index.js';
+import { poll } from '../../lab/poll.js';
+import { serveWordpress, type WordpressServer } from '../../lab/wordpress.js';
+import * as backups from '../../src/inventory/backups.js';
+import * as events from '../../src/inventory/events.js';
+import * as operations from '../../src/inventory/operations.js';
+import * as repositories from '../../src/inventory/repositories.js';
+import * as sites from '../../src/inventory/sites.js';
+import * as storages from '../../src/inventory/storages.js';
+import type { Progress } from '../../src/workflows/progress.js';
+import { whileLocked } from './backup-site.js';
+import type { Ran } from './rig-command.js';
+import { startRig, type Rig } from './rig.js';
+
+const BLOG = 'blog.lab.test';
+const SHOP = 'shop.lab.test';
+const AWAY = 'away.lab.test';
+const FULL = 'full.lab.test';
+
+let rig: Rig;
+let wordpress: WordpressServer;
+let web1: LabHost;
+let web2: LabHost;
+let web3: LabHost;
+let files: string;
+beforeAll(async () => {
+  wordpress = await serveWordpress();
+  files = await mkdtemp(join(tmpdir(), 'chom-files-'));
+  await mkdir(join(files, 'app', 'uploads'), { recursive: true });
+  await writeFile(join(files, 'app', 'index.php'), '<?php echo "shop";');
+  await writeFile(join(files, 'app', 'uploads', 'photo'), Buffer.alloc(300_000, 'photo'));
+  const { url: CHOM_WORDPRESS_URL, sha256: CHOM_WORDPRESS_SHA256 } = wordpress;
+  rig = await startRig({
+    hosts: [{ name: 'web1' }, { name: 'web2' }, { name: 'web3' }, { name: 'store1', store: true }],
+    environment: { CHOM_WORDPRESS_URL, CHOM_WORDPRESS_SHA256 },
+  });
+  [web1, web2, web3] = [rig.lab.host('web1'), rig.lab.host('web2'), rig.lab.host('web3')];
+  await rig.startWorker();
+  const all = [web1, web2, web3, rig.lab.store.host];
+  await Promise.all(all.map(async (host) => await rig.enrol(host, '--smtp-relay', '127.0.0.1')));
+  const { rest, caFile, restPath } = rig.lab.store;
+  const where = ['--repository', rest, '--ca', caFile, '--maintain', `store1:${restPath}`];
+  await rig.chom.must('storage', 'add', 'store', ...where);
+  const admin = ['--type', 'wordpress', '--admin-email', 'admin@lab.test'];
+  const php = ['--type', 'php', '--database', '--from', join(files, 'app')];
+  await rig.chom.must('site', 'create', BLOG, '--server', 'web1', '--no-tls', ...admin);
+  await rig.chom.must('site', 'create', SHOP, '--server', 'web1', '--no-tls', ...php);
+  await rig.chom.must('site', 'create', AWAY, '--server', 'web2', '--no-tls', ...php);
+  await rig.chom.must('site', 'create', FULL, '--server', 'web3', '--no-tls', ...php);
+});
+afterAll(async () => {
+  await rig?.down();
+  await wordpress?.close();
+  await rm(files, { recursive: true, force: true });
+});
+
+const idOf = async (domain: string) => (await sites.byDomain(rig.inventory.db, domain)).id;
+const create = async (domain: string, ...words: string[]) =>
+  await rig.chom('backup', 'create', domain, ...words, '--json');
+const eventsOf = async (operation: string) =>
+  (await events.list(rig.inventory.db, { operation })).map(({ type }) => type);
+
+/** A backup as `--json` tells it. */
+interface Shown {
+  operation: string;
+  backup: {
+    id: string;
+    kind: string;
+    state: string;
+    bytes: number;
+    files: number;
+    apartSeconds: number;
+    manifestSha256: string;
+    retentionDays: number | null;
+    snapshots: { role: string; id: string }[];
+  };
+}
+
+function made(ran: Ran): Shown {
+  if (ran.exit !== 0) throw new Error(ran.stderr);
+  return ran.json as unknown as Shown;
+}
+
+/** restic as whoever maintains the storage has it, with the site's password. */
+async function restic(domain: string, ...words: string[]): Promise<string> {
+  const { db } = rig.inventory;
+  const site = await idOf(domain);
+  const { id } = await storages.byName(db, 'default', 'store');
+  const repository = await repositories.byId(db, repositories.repositoryId(id, site));
+  const password = repositories.passwordOf(repository, rig.keyring).toString();
+  const command = words.map((word) => `'${word}'`).join(' ');
+  const { exit, stdout, stderr } = await rig.lab.store.host.exec(
+    `RESTIC_PASSWORD='${password}' restic --no-cache --no-lock -r '${rig.lab.store.maintenance}/${site}' ${command}`,
+  );
+  if (exit !== 0) throw new Error(stderr);
+  return stdout;
+}
+
+const snapshots = async (domain: string) => JSON.parse(await restic(domain, 'snapshots', '--json')) as { id: string }[];
+
+/** Everything that a site is on its server, and what of its backups lies there. */
+async function siteOf(host: LabHost, domain: string): Promise<string> {
+  const id = await idOf(domain);
+  const { stdout } = await host.exec(`find /srv/chom/${id} -path '*/tmp/*' -prune -o -printf '%p %y %m %u %s\\n' | sort
+    mariadb-dump --skip-dump-date ${id} 2>/dev/null | grep -v _transient | sha256sum
+    mariadb -N -e "SHOW DATABASES; SELECT user FROM mysql.user"`);
+  return stdout;
+}
+
+/** No process, no unit, no progress and no lock of a backup is left. */
+async function nothingLeft(host: LabHost, domain: string): Promise<void> {
+  const { stdout } = await host.exec(
+    `pgrep -a 'restic|mariadb-dump'; find /run/chom/progress /run/chom/secrets -mindepth 1 2>/dev/null; systemctl list-units --no-legend --plain 'chom-*-act.service'`,
+  );
+  expect(stdout).toBe('');
+  const { db } = rig.inventory;
+  const { id } = await storages.byName(db, 'default', 'store');
+  const { site } = await repositories.byId(db, repositories.repositoryId(id, await idOf(domain)));
+  const { stdout: locks } = await rig.lab.store.host.exec(`find ${rig.lab.store.restPath}/${site}/locks -type f`);
+  expect(locks).toBe('');
+}
+
+describe('a backup', () => {
+  test('[CB-04] [CB-01] of everything is of one operation, whole, and can be opened by bare restic', async () => {
+    const before = await siteOf(web1, BLOG);
+    const asked = await create(BLOG, '--detach');
+    expect(asked.json).toMatchObject({ operation: expect.stringMatching(/^create-backup-/), status: 'running' });
+    const operation = asked.json?.operation ?? '';
+    expect((await rig.chom('op', 'watch', operation)).exit).toBe(0);
+    const row = await backups.ofOperation(rig.inventory.db, operation);
+    expect(row).toMatchObject({ state: 'completed', kind: 'full', tag: 'manual', reason: null });
+    const { backup } = made(await rig.chom.must('backup', 'show', row?.id ?? '', '--json'));
+    const ids = Object.fromEntries(backup.snapshots.map(({ role, id }) => [role, id])) as Record<string, string>;
+    expect((await snapshots(BLOG)).map(({ id }) => id).toSorted()).toEqual(Object.values(ids).toSorted());
+    const site = await idOf(BLOG);
+    const listed = await restic(BLOG, 'ls', ids['files'] ?? '');
+    expect(listed).toContain(`/srv/chom/${site}/app/wp-config.php`);
+    expect(listed).not.toContain(`/srv/chom/${site}/tmp`);
+    const dumped = await restic(BLOG, 'ls', '--json', ids['database'] ?? '');
+    const [, path = ''] = /"type":"file","path":"([^"]+)"/.exec(dumped) ?? [];
+    const dump = await restic(BLOG, 'dump', ids['database'] ?? '', path);
+    expect(dump).toContain('http://blog.lab.test');
+    expect(dump.trimEnd()).toMatch(/-- Dump completed$/);
+    expect(backup.bytes).toBeGreaterThan(1_000_000);
+    expect(backup.files).toBeGreaterThan(100);
+    expect(backup.manifestSha256).toMatch(/^[0-9a-f]{64}$/);
+    expect(backup.apartSeconds).toBeGreaterThanOrEqual(0);
+    expect(await eventsOf(operation)).toEqual(['BackupCreated', 'BackupCompleted']);
+    expect(await siteOf(web1, BLOG)).toBe(before);
+    await nothingLeft(web1, BLOG);
+    await rig.replayed(operation);
+    const { stdout } = await rig.chom.must('backup', 'list', BLOG);
+    expect(stdout).toMatch(new RegExp(`^${backup.id} .* full .* completed +never +manual$`, 'm'));
+  });
+
+  test('[CB-06] of the files alone, and [CB-07] of the database alone', async () => {
+    const roles = async (kind: string) => {
+      const { backup } = made(await create(SHOP, `--${kind}`));
+      expect(backup).toMatchObject({ kind, state: 'completed' });
+      return backup.snapshots.map(({ role }) => role).toSorted();
+    };
+    expect(await roles('files')).toEqual(['files', 'manifest']);
+    expect(await roles('database')).toEqual(['database', 'manifest']);
+  });
+
+  test('[CB-09/caller] is kept for as long as whoever asks for it says', async () => {
+    const { backup } = made(await create(SHOP, '--files', '--retention-days', '90'));
+    expect(backup).toMatchObject({ retentionDays: 90 });
+  });
+
+  test('[CB-03] is replayed from its history, and sealed there', async () => {
+    const { operation } = made(await create(SHOP, '--tag', 'before-update'));
+    const history = JSON.stringify(await rig.replayed(operation));
+    const { db } = rig.inventory;
+    const [repository] = await repositories.list(db, { site: await idOf(SHOP) });
+    if (!repository) throw new Error('no repository');
+    expect(history).not.toContain(repositories.passwordOf(repository, rig.keyring).toString());
+    expect(history).not.toContain('before-update');
+  });
+});
+
+describe('a backup that fails', () => {
+  test('[CB-05] leaves nothing that is listed as good, and the site as it was', async () => {
+    const site = await idOf(SHOP);
+    await web1.exec(
+      `mariadb ${site} -e 'CREATE TABLE base (a INT); CREATE VIEW broken AS SELECT a FROM base; DROP TABLE base'`,
+    );
+    const [before, had] = [await siteOf(web1, SHOP), await snapshots(SHOP)];
+    const ran = await create(SHOP);
+    expect(ran.json?.error).toMatchObject({ type: 'DatabaseBroken', message: expect.stringContaining('broken') });
+    const operation = ran.json?.operation ?? '';
+    expect(await eventsOf(operation)).toEqual(['BackupCreated', 'BackupFailed', 'Alert']);
+    expect(await backups.ofOperation(rig.inventory.db, operation)).toMatchObject({
+      state: 'failed',
+      reason: expect.stringMatching(/view .*broken is broken/),
+    });
+    expect((await rig.chom.must('backup', 'list', SHOP)).stdout).not.toContain('failed');
+    expect(await siteOf(web1, SHOP)).toBe(before);
+    expect(await snapshots(SHOP)).toEqual(had);
+    expect((await rig.fetch(SHOP, { address: web1.address, https: false })).body).toBe('shop');
+    await nothingLeft(web1, SHOP);
+    await web1.exec(`mariadb ${site} -e 'DROP VIEW broken'`);
+  });
+});
+
+// Each on a server of its own, for most of their time is waiting.
+describe.concurrent('a backup that is tried again', () => {
+  test('[FS-04] on a locked database is tried again 120 s later', { timeout: 900_000 }, async () => {
+    const site = await idOf(SHOP);
+    await web1.exec(`mariadb ${site} -e 'CREATE TABLE IF NOT EXISTS held (a INT)'`);
+    const { json } = await whileLocked(web1, site, 'LOCK TABLES held WRITE', async () => {
+      const asked = await create(SHOP, '--database', '--detach');
+      const handle = rig.temporal.workflow.getHandle(asked.json?.operation ?? '');
+      await poll('the first attempt has failed', 400_000, async () => {
+        const { steps } = await handle.query<Progress>('progress');
+        return steps.some(({ state, message = '' }) => state === 'waiting' && message.includes('locked'));
+      });
+      return asked;
+    });
+    const operation = json?.operation ?? '';
+    expect((await rig.chom('op', 'watch', operation)).exit).toBe(0);
+    const history = await rig.replayed(operation);
+    const waits = (history.events ?? []).flatMap(({ timerStartedEventAttributes: timer }) =>
+      timer ? [Number(timer.startToFireTimeout?.seconds)] : [],
+    );
+    expect(waits).toEqual([240, 120]);
+    expect(await eventsOf(operation)).toEqual(expect.arrayContaining(['BackupCreated', 'BackupCompleted']));
+  });
+
+  test('[FS-02] on a server that is away has 3 attempts', { timeout: 900_000 }, async () => {
+    await web2.cut();
+    const ran = await create(AWAY);
+    await web2.mend();
+    expect(ran.json?.error).toMatchObject({ type: 'Unreachable' });
+    const operation = ran.json?.operation ?? '';
+    expect(await eventsOf(operation)).toEqual(expect.arrayContaining(['BackupFailed', 'Alert']));
+    expect(
+      (await backups.list(rig.inventory.db, { site: await idOf(AWAY) })).filter(({ state }) => state !== 'failed'),
+    ).toEqual([]);
+    const timers = (await rig.replayed(operation)).events ?? [];
+    const waits = timers.map((event) => Number(event.timerStartedEventAttributes?.startToFireTimeout?.seconds));
+    expect(waits.filter((seconds) => seconds === 120)).toHaveLength(2);
+  });
+
+  test('[FS-01] on a full disk is tried 3 times, and leaves nothing half-written', { timeout: 900_000 }, async () => {
+    made(await create(FULL));
+    const had = await snapshots(FULL);
+    await web3.fill();
+    const ran = await create(FULL);
+    await web3.unfill();
+    expect(ran.json?.error).toMatchObject({ type: 'DiskFull' });
+    const operation = ran.json?.operation ?? '';
+    expect(await eventsOf(operation)).toEqual(expect.arrayContaining(['BackupFailed', 'Alert']));
+    expect(await snapshots(FULL)).toEqual(had);
+    await nothingLeft(web3, FULL);
+    expect((await rig.fetch(FULL, { address: web3.address, https: false })).body).toBe('shop');
+    expect(made(await create(FULL))).toMatchObject({ backup: { state: 'completed' } });
+  });
+});
+
+test('[CH-03/create-backup] goes on over a cut cable and a reboot in the middle', { timeout: 900_000 }, async () => {
+  const site = await idOf(AWAY);
+  // Long enough to be met in the middle, and nothing to read from the disk.
+  await web2.exec(`truncate -s 3G /srv/chom/${site}/app/large; chown ${site}: /srv/chom/${site}/app/large`);
+  const started = async () => {
+    const { json } = await create(AWAY, '--files', '--detach');
+    await poll('restic reads', 120_000, async () => (await web2.exec('pgrep restic')).exit === 0);
+    return json?.operation ?? '';
+  };
+  const cut = await started();
+  await web2.cut();
+  await web2.mend();
+  expect((await rig.chom('op', 'watch', cut)).exit).toBe(0);
+  const rebooted = await started();
+  await web2.reboot();
+  expect((await rig.chom('op', 'watch', rebooted)).exit).toBe(0);
+  for (const operation of [cut, rebooted]) {
+    expect(await operations.byId(rig.inventory.db, operation)).toMatchObject({ outcome: 'succeeded' });
+    expect(await backups.ofOperation(rig.inventory.db, operation)).toMatchObject({ state: 'completed' });
+  }
+  await web2.exec(`rm /srv/chom/${site}/app/large`);
+});

@@ -139,7 +139,7 @@ const WORDS: readonly (readonly [RegExp, FailureType])[] = [
     'RepositoryDamaged',
   ],
   [
-    /connection (refused|reset|timed out)|no route to host|network is unreachable|i\/o timeout|no such host|Could not resolve hostname|Connection closed|ssh command exited|server response unexpected: (502|503|504)/i,
+    /connection (refused|reset|timed out)|no route to host|network is unreachable|i\/o timeout|no such host|Could not resolve hostname|Connection closed|ssh command exited|unable to start the sftp session|server response unexpected: (502|503|504)/i,
     'StorageUnreachable',
   ],
 ];

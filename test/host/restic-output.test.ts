@@ -46,6 +46,12 @@ describe('an exit code', () => {
     [1, 'Save(<data/ab>) returned error: sftp: no space left on device', 'StorageFull'],
     [1, 'write /var/cache/chom/x: no space left on device', 'DiskFull'],
     [1, 'dial tcp 198.18.0.9:8000: connect: connection refused', 'StorageUnreachable'],
+    // What ssh itself said is lost where restic ends first.
+    [
+      1,
+      'Fatal: unable to open repository at sftp://u@h:2//p: unable to start the sftp session, error: error receiving version packet from server: server unexpectedly closed connection: unexpected EOF',
+      'StorageUnreachable',
+    ],
     [1, 'subprocess ssh: Host key verification failed.\nFatal: unable to open repository', 'HostKeyMismatch'],
     [1, 'subprocess ssh: backup@198.18.0.9: Permission denied (publickey).', 'StorageRefused'],
     [1, 'ciphertext verification failed', 'RepositoryDamaged'],

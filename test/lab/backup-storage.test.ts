@@ -1,12 +1,18 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Lab, type LabHost, startLab } from '../../lab/index.js';
+import { poll } from '../../lab/poll.js';
+import { expectOk } from '../../src/host/exit.js';
 import { repositoryUrl } from '../../src/host/restic.js';
 import { sh } from '../../src/host/shell.js';
 import { makeSshKey } from '../../src/host/ssh-key.js';
+import { stateDirectories } from '../../src/host/state.js';
+import { addRestUser } from '../../src/host/storage-host.js';
 import { AWKWARD_CONTENTS, backUpAwkward } from './awkward-database.js';
 import { backedUp, giveRestic, type Kept, killJob, newSite, reaches, slowFile } from './backup-site.js';
-import { ask, ready } from './on-host.js';
-import { reach } from './reach.js';
+import { ask, make, ready } from './on-host.js';
+import { jobOf, reach } from './reach.js';
 
 let lab: Lab;
 let hosts: ReturnType<typeof reach>;
@@ -19,6 +25,7 @@ beforeAll(async () => {
   for (const name of ['web1', 'old']) await ready(lab.host(name));
   await giveRestic(lab.host('web1'), null);
   await giveRestic(lab.host('old'), lab.restic);
+  await make(store, stateDirectories());
   await giveRestic(store, null);
 });
 
@@ -27,27 +34,42 @@ afterAll(async () => {
   await lab?.down();
 });
 
-/** A repository of the site on the store, by SFTP with a key of its own. */
-async function onStore(site: string): Promise<Kept> {
-  const key = makeSshKey(site);
-  await lab.store.authorize(key.public);
-  const [type = '', blob = ''] = (await ask(store, sh`cat /etc/ssh/ssh_host_ed25519_key.pub`)).split(' ');
-  const access = {
-    url: repositoryUrl(`sftp://store@${store.address}:22//data`, site),
-    password: Buffer.from('lab'),
-    login: { kind: 'sftp' as const, privateKey: key.private.toString() },
-    hostKey: `${type} ${blob.trim()}`,
-    ca: null,
-  };
-  return { access, keeper: store, path: `${lab.store.sftpPath}/${site}` };
+/** A repository of the site on the store, by SFTP or by the append-only REST server, with a login of its own. */
+async function onStore(kind: 'sftp' | 'rest', site: string): Promise<Kept> {
+  const password = Buffer.from('lab');
+  if (kind === 'sftp') {
+    const key = makeSshKey(site);
+    await lab.store.authorize(key.public);
+    const [type = '', blob = ''] = (await ask(store, sh`cat /etc/ssh/ssh_host_ed25519_key.pub`)).split(' ');
+    const login = { kind, privateKey: key.private.toString() };
+    const url = repositoryUrl(`sftp://store@${store.address}:22//data`, site);
+    const access = { url, password, login, hostKey: `${type} ${blob.trim()}`, ca: null };
+    return { access, keeper: store, path: `${lab.store.sftpPath}/${site}` };
+  }
+  const secret = randomBytes(16).toString('hex');
+  const change = addRestUser({ path: lab.store.restPath, user: site, salt: 'abcdefghijklmnopqrstuu' });
+  const keeper = await hosts.for('store1');
+  const output = await keeper.job({ ...jobOf(), ...change, secrets: { login: Buffer.from(secret) } });
+  expectOk(output, keeper, 'Letting the site into the REST server');
+  // It looks for new users by itself, but not soon while it is asked all the time.
+  await ask(store, sh`systemctl restart rest-server`);
+  const url = repositoryUrl(lab.store.rest, site);
+  const config = `${url.slice('rest:'.length).replace(/\/$/, '')}/config`;
+  await poll('the REST server lets it in', 120_000, async () => {
+    const asked = sh`curl -sk -o /dev/null -w '%{http_code}' -u ${`${site}:${secret}`} ${config} || true`;
+    return (await ask(store, asked)) === '404';
+  });
+  const login = { kind, user: site, password: secret };
+  const ca = await readFile(lab.store.caFile, 'utf8');
+  return { access: { url, password, login, hostKey: null, ca }, keeper: store, path: `${lab.store.restPath}/${site}` };
 }
 
 describe.each(['web1', 'old'])('on %s', (name) => {
-  it('a site is backed up over SFTP, and again after that was killed', async () => {
+  it.each(['sftp', 'rest'] as const)('a site is backed up over %s, and again after that was killed', async (kind) => {
     const machine = lab.host(name);
     const host = await hosts.for(name);
     const id = newSite();
-    const site = await backedUp(machine, host, { site: id, kept: await onStore(id) });
+    const site = await backedUp(machine, host, { site: id, kept: await onStore(kind, id) });
     await site.sql('CREATE TABLE one (id INT); INSERT INTO one VALUES (1)');
     await ask(machine, slowFile(id, 200));
     const job = site.job();
@@ -73,7 +95,7 @@ describe('a storage', () => {
   it('that does not answer is named as the cause', async () => {
     const machine = lab.host('web1');
     const id = newSite();
-    const kept = await onStore(id);
+    const kept = await onStore('sftp', id);
     const site = await backedUp(machine, await hosts.for('web1'), { site: id, kept });
     kept.access.url = kept.access.url.replace(':22/', ':2/');
     const failed = await site.backUp({ kind: 'files' }).catch((error: unknown) => error);

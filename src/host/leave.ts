@@ -57,8 +57,16 @@ export function withdrawMariadb(): { check: Script; act: Script } {
     test: sh`mariadbd --verbose --help 2>&1 >/dev/null`,
     apply: sh`if systemctl -q is-active mariadb; then systemctl restart mariadb; fi`,
     served: sh`:`,
+    // As they were; the next boot opens them.
+    after: sh`if [ -s ${paths.mariadbSockets} ]; then
+  systemctl enable --quiet $(sort -u ${paths.mariadbSockets}) && rm ${paths.mariadbSockets} || exit 1
+fi`,
   });
-  return { check, act: orJustForget('/usr/sbin/mariadbd', [`${paths.mariadb}/mariadb.conf.d/60-chom.cnf`], act) };
+  const unasked = join([check, sh`[ ! -e ${paths.mariadbSockets} ]`]);
+  return {
+    check: unasked,
+    act: orJustForget('/usr/sbin/mariadbd', [`${paths.mariadb}/mariadb.conf.d/60-chom.cnf`], act),
+  };
 }
 
 /** Who CHOM is on a server. */

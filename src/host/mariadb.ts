@@ -79,7 +79,9 @@ done`;
     tree: paths.mariadb,
     // What systemd had opened the running server keeps until it is started anew.
     before: sh`sockets=$(${waits})
-if [ -n "$sockets" ]; then systemctl disable --quiet --now $sockets && systemctl restart mariadb || exit 1; fi`,
+if [ -n "$sockets" ]; then
+  { echo "$sockets" >>${paths.mariadbSockets} && systemctl disable --quiet --now $sockets && systemctl restart mariadb; } || exit 1
+fi`,
     changes: [{ path: 'mariadb.conf.d/60-chom.cnf', text: mariadbFile() }],
     test: sh`mariadbd --verbose --help 2>&1 >/dev/null`,
     // MariaDB reads its files at a start alone.

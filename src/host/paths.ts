@@ -20,6 +20,8 @@ export const paths = {
   claims: '/var/lib/chom/claims/server',
   /** One empty file per program that CHOM itself installed. */
   installed: '/var/lib/chom/installed',
+  /** systemd's sockets for MariaDB that CHOM turned off, until it leaves. */
+  mariadbSockets: '/var/lib/chom/mariadb-sockets',
   /** Programs of CHOM's own choice. */
   lib: '/usr/local/lib/chom',
   /** A link to the restic that CHOM uses: the distribution's, or a pinned one beside it where that is too old. */

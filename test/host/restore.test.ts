@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { EXIT } from '../../src/host/exit-codes.js';
 import { stopSite } from '../../src/host/close-site.js';
 import { DUMP_FILTER } from '../../src/host/dump-filter.js';
 import { restoreBox } from '../../src/host/restore-box.js';
@@ -107,10 +108,10 @@ describe('what a step of a restore says', () => {
   it('is its output, or a failure of its own or of restic', () => {
     expect(read(0, '')()).toBe('said');
     for (const [exit, type] of [
-      [96, 'DumpRejected'],
-      [97, 'RepositoryDamaged'],
-      [91, 'DatabaseLocked'],
-      [84, 'DiskFull'],
+      [EXIT.dumpRejected, 'DumpRejected'],
+      [EXIT.notRestored, 'RepositoryDamaged'],
+      [EXIT.databaseLocked, 'DatabaseLocked'],
+      [EXIT.diskFull, 'DiskFull'],
       [12, 'WrongPassword'],
     ] as const) {
       expect(read(exit, 'why')).toThrow(expect.objectContaining({ type }));

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EXIT } from '../../src/host/exit-codes.js';
 import { type Lab, type LabHost, startLab } from '../../lab/index.js';
 import { poll } from '../../lab/poll.js';
 import { stopSite } from '../../src/host/close-site.js';
@@ -266,7 +267,7 @@ n=0; until grep -q 1 /run/gate; do n=$((n + 1)); [ $n -lt 600 ] || exit 1; sleep
     await stage(site, backup);
     await close(site);
     const refused = await site.run(switchRestore(switching(backup)));
-    expect(refused).toMatchObject({ exit: 92 });
+    expect(refused).toMatchObject({ exit: EXIT.databaseBroken });
     expect(refused.stderr).toContain(`the database of ${site.site} is damaged: ERROR`);
     await done(site, switchBack(switching(backup)));
     expect(await site.sql('SELECT id FROM whole')).toBe('1\n');
@@ -420,7 +421,9 @@ describe('the restore of one path', () => {
     await done(site, switchPathBack(order, 'app/a/b/c'));
     expect(await ask(machine, sh`ls ${`${app(site)}/a/b`}`)).toBe('');
     const other = { ...order, operation: `${order.operation}-2` };
-    expect(await site.run(stagePath(other, site.site, 'app/none', site.access))).toMatchObject({ exit: 97 });
+    expect(await site.run(stagePath(other, site.site, 'app/none', site.access))).toMatchObject({
+      exit: EXIT.notRestored,
+    });
     await done(site, removeRestored(site.site, order.operation));
     await done(site, removeRestored(site.site, other.operation));
     expect(await leftovers(site.site)).toBe('');
@@ -487,7 +490,7 @@ echo 'a page';`;
     await done(site, stageFiles(one.order, one.facts, site.access));
     await done(site, prepareScratch(one.order, site.access));
     const failed = await site.run(tryScratch(scratch(site, one.order), one.facts.database));
-    expect(failed).toMatchObject({ exit: 83 });
+    expect(failed).toMatchObject({ exit: EXIT.notServed });
     expect(failed.stderr).toContain('broken for the test');
     expect(failed.stderr).toContain('the first page of what was restored answers 500');
     const two = await site.backUp('CREATE TABLE version (name VARCHAR(20));\n');
@@ -495,7 +498,9 @@ echo 'a page';`;
     await done(site, fetchManifest(order, site.access));
     await done(site, stageFiles(order, { ...two.facts, files: one.facts.files }, site.access));
     await done(site, prepareScratch(order, site.access));
-    expect(await site.run(tryScratch(scratch(site, two.order), two.facts.database))).toMatchObject({ exit: 97 });
+    expect(await site.run(tryScratch(scratch(site, two.order), two.facts.database))).toMatchObject({
+      exit: EXIT.notRestored,
+    });
     for (const { operation } of [one.order, order]) await done(site, removeRestored(site.site, operation));
     expect(await leftovers(site.site)).toBe('');
   });
@@ -520,7 +525,7 @@ describe('the import of a dump', () => {
     const { order, facts } = await site.backUp(`CREATE TABLE version (name VARCHAR(20));\n${hostile}${end}`);
     await done(site, fetchManifest(order, site.access));
     const output = await site.run(importDatabase(order, facts.database!, site.access));
-    expect(output).toMatchObject({ exit: 96 });
+    expect(output).toMatchObject({ exit: EXIT.dumpRejected });
     expect(output.stderr).toMatch(/the dump cannot be imported: (ERROR|.*sandbox)/);
     expect((await machine.exec('ls /tmp/broken-out; find /tmp -name broken-out')).stdout).toBe('');
     const { stdout } = await machine.exec(
@@ -567,7 +572,7 @@ describe('the import of a dump', () => {
     const output = await site.run(
       importDatabase(order, facts.database as NonNullable<RestoreFacts['database']>, site.access),
     );
-    expect(output).toMatchObject({ exit: 97 });
+    expect(output).toMatchObject({ exit: EXIT.notRestored });
     expect(output.stderr).toContain('table version has 2 rows, but the backup 1');
   });
 });

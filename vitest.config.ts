@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { LongFirst } from './test/sequencer.js';
 
 // `forks`: worker threads with isolation crash as soon as a second file loads Temporal's native bridge.
 // The limits are for what hangs: a machine that is slow, or stalls for seconds, must pass.
@@ -36,6 +37,7 @@ export default defineConfig({
         },
       },
     ],
+    sequence: { sequencer: LongFirst },
     reporters: ['default', ['json', { outputFile: '.reports/tests.json' }]],
   },
 });

@@ -140,7 +140,7 @@ describe('with backups', () => {
     expect(await json('backup', 'show', 'bzzzzzzzzz')).toMatchObject({ status: 5 });
   });
 
-  test('[SE-05/backups] of another tenant nothing is seen', async () => {
+  test('[SE-05] of another tenant nothing is seen', async () => {
     expect(await json('backup', 'show', 'baaaaaaaac', '--tenant', 'other')).toMatchObject({ status: 5 });
     expect((await json('backup', 'list', '--tenant', 'other')).document.sites).toEqual([]);
     expect(await json('backup', 'list', 'alpha.example', '--tenant', 'other')).toMatchObject({ status: 5 });

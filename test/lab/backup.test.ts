@@ -125,7 +125,7 @@ async function nothingLeft(host: LabHost, domain: string): Promise<void> {
 }
 
 describe('a backup', () => {
-  test('[CB-04] [CB-01] of everything is of one operation, whole, and can be opened by bare restic', async () => {
+  test('[CB-04/crash-consistent] [CB-01] [EV-01/BackupCreated] [EV-01/BackupCompleted] of everything is one, and opens with bare restic', async () => {
     const before = await siteOf(web1, BLOG);
     const asked = await create(BLOG, '--detach');
     expect(asked.json).toMatchObject({ operation: expect.stringMatching(/^create-backup-/), status: 'running' });
@@ -172,7 +172,7 @@ describe('a backup', () => {
     expect(backup).toMatchObject({ retentionDays: 90 });
   });
 
-  test('[CB-03] is replayed from its history, and sealed there', async () => {
+  test('[CB-03/replays] is replayed from its history, and sealed there', async () => {
     const { operation } = made(await create(SHOP, '--tag', 'before-update'));
     const history = JSON.stringify(await rig.replayed(operation));
     const { db } = rig.inventory;
@@ -184,7 +184,7 @@ describe('a backup', () => {
 });
 
 describe('a backup that fails', () => {
-  test('[CB-05] leaves nothing that is listed as good, and the site as it was', async () => {
+  test('[CB-05] [EV-01/BackupFailed] leaves nothing that is listed as good, and the site as it was', async () => {
     const site = await idOf(SHOP);
     await web1.exec(
       `mariadb ${site} -e 'CREATE TABLE base (a INT); CREATE VIEW broken AS SELECT a FROM base; DROP TABLE base'`,
@@ -271,8 +271,11 @@ test('[CH-03/create-backup] goes on over a cut cable and a reboot in the middle'
     await poll('restic reads', 120_000, async () => (await web2.exec('pgrep restic')).exit === 0);
     return json?.operation ?? '';
   };
+  const losses = async () => (await rig.workerLog()).split('"connection lost"').length - 1;
   const cut = await started();
+  const before = await losses();
   await web2.cut();
+  await poll('the loss is noticed', 120_000, async () => (await losses()) > before);
   await web2.mend();
   expect((await rig.chom('op', 'watch', cut)).exit).toBe(0);
   const rebooted = await started();

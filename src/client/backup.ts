@@ -107,8 +107,10 @@ async function listSites({ output, open }: Session): Promise<void> {
   const { tenant, inventory } = await open();
   const every = await backups.list(inventory.db, { tenant, states: ['partial', 'completed', 'verified'] });
   const all = (await sites.list(inventory.db, { tenant })).filter(({ status }) => status !== 'failed');
+  const ofSite = new Map<string, Backup[]>(all.map(({ id }) => [id, []]));
+  for (const one of every) ofSite.get(one.site)?.push(one);
   const standing = all.map((site) => {
-    const its = every.filter((one) => one.site === site.id);
+    const its = ofSite.get(site.id) ?? [];
     const whole = its.find(({ state }) => state !== 'partial');
     const verified = its.find(({ state }) => state === 'verified');
     return { domain: site.domain, newest: whole ?? null, verified: verified ?? null, count: its.length };

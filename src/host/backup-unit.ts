@@ -1,4 +1,5 @@
 import { progressDirectory } from './backup-progress.js';
+import { CONFINEMENT } from './confinement.js';
 import { EXIT } from './exit-codes.js';
 import { paths } from './paths.js';
 import { sh, type Script } from './shell.js';
@@ -9,9 +10,8 @@ export function backupState(site: string): string {
 }
 
 /**
- * The unit in which root reads a site: of /srv it sees that site alone and read-only, and of what else only root may read
- * as little as restic, ssh and MariaDB's client do without. It is told to stop by SIGINT, at which restic takes its lock
- * away. `repository` is a directory on the server itself.
+ * The unit in which root reads a site: of /srv it sees that site alone and read-only. `repository` is a directory on the
+ * server itself.
  */
 export function backupBox({
   site,
@@ -23,37 +23,15 @@ export function backupBox({
   repository: string | null;
 }): string[] {
   return [
-    'TemporaryFileSystem=/srv:ro /root:ro /home:ro /var/lib:ro /var/log:ro /var/spool:ro',
+    ...CONFINEMENT,
     `BindReadOnlyPaths=${paths.root(site)}`,
-    'InaccessiblePaths=-/etc/shadow -/etc/shadow- -/etc/gshadow -/etc/gshadow- -/etc/sudoers -/etc/sudoers.d',
-    'InaccessiblePaths=-/etc/letsencrypt -/run/chom/secrets',
     ...(repository === null ? [] : [`BindPaths=-${repository}`]),
     `StateDirectory=${below('/var/lib/', backupState(site))}`,
     `CacheDirectory=${below('/var/cache/', paths.resticCache(site))}`,
-    `RuntimeDirectory=${progressDirectory(operation)}`,
-    ...['StateDirectoryMode=0700', 'CacheDirectoryMode=0700', 'RuntimeDirectoryMode=0700', 'UMask=0077'],
-    'ProtectSystem=strict',
-    'PrivateTmp=yes',
-    'PrivateDevices=yes',
-    'PrivateIPC=yes',
-    'ProtectClock=yes',
-    'ProtectHostname=yes',
-    'ProtectKernelLogs=yes',
-    'ProtectKernelModules=yes',
-    'ProtectControlGroups=yes',
+    ...[`RuntimeDirectory=${progressDirectory(operation)}`, 'RuntimeDirectoryMode=0700'],
+    ...['PrivateDevices=yes', 'RestrictSUIDSGID=yes'],
     // The first is restic's; the others are dropped before it starts, see `withoutLinks`.
     'CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_SETPCAP',
-    'NoNewPrivileges=yes',
-    'LockPersonality=yes',
-    'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK',
-    'RestrictNamespaces=yes',
-    'RestrictRealtime=yes',
-    'RestrictSUIDSGID=yes',
-    'SystemCallArchitectures=native',
-    'KillSignal=SIGINT',
-    // Visitors first.
-    'Nice=10',
-    'IOSchedulingPriority=7',
   ];
 }
 

@@ -1,3 +1,5 @@
+import { STATEMENT_END } from './statement-end.js';
+
 /**
  * The Perl program that a dump of mariadb-dump passes on its way into a database: `perl - import|load EVENTS`. Whoever
  * imports becomes the definer of views, triggers, routines and events, for a definer that is not there, or may more,
@@ -44,24 +46,7 @@ sub rewrite {
 }
 
 my $quote = '';
-# Follows quotes and comments over lines, and says whether the statement ends here.
-sub ends {
-  my ($line) = @_;
-  for ($line) {
-    while ((pos // 0) < length) {
-      if ($quote eq '*') { if (/\G.*?\*\//gcs) { $quote = '' } else { return 0 } }
-      elsif ($quote eq "\x60") { if (/\G[^\x60]*\x60/gcs) { $quote = '' } else { return 0 } }
-      elsif ($quote ne '') { if (/\G(?:[^$quote\\]++|\\.)*+$quote/gcs) { $quote = '' } else { return 0 } }
-      elsif (/\G[^'"\x60\/#-]+/gcs) { }
-      elsif (/\G(['"\x60])/gcs) { $quote = $1 }
-      elsif (/\G\/\*(?!M?!)/gcs) { $quote = '*' }
-      elsif (/\G(?:#|--(?=\s))[^\n]*/gcs) { }
-      else { /\G./gcs }
-    }
-  }
-  return $quote eq '' && $line =~ /;\s*$/;
-}
-
+${STATEMENT_END}
 my ($mode, $text) = ('top', '');
 while (my $line = <STDIN>) {
   if ($mode eq 'data') {

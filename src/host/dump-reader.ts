@@ -1,3 +1,5 @@
+import { STATEMENT_END } from './statement-end.js';
+
 /**
  * The part of the dump checker (Perl) that reads a dump as it is written: take() is given its pieces; then %held has what it
  * holds, %rows the rows of its tables, $trailer whether it came to its end, $unknown what is written otherwise than known.
@@ -16,24 +18,7 @@ my $user = qr/$ident|"(?:[^"]|"")*"|[^\s@]+/;
 
 sub plain { return $_[0] =~ s/\x60\x60/\x60/gr }
 
-# Follows quotes and comments over lines, and says whether the statement ends here.
-sub scan {
-  my ($line) = @_;
-  for ($line) {
-    while ((pos // 0) < length) {
-      if ($quote eq '*') { if (/\G.*?\*\//gcs) { $quote = '' } else { return 0 } }
-      elsif ($quote eq "\x60") { if (/\G[^\x60]*\x60/gcs) { $quote = '' } else { return 0 } }
-      elsif ($quote ne '') { if (/\G(?:[^$quote\\]++|\\.)*+$quote/gcs) { $quote = '' } else { return 0 } }
-      elsif (/\G[^'"\x60\/#-]+/gcs) { }
-      elsif (/\G(['"\x60])/gcs) { $quote = $1 }
-      elsif (/\G\/\*(?!M?!)/gcs) { $quote = '*' }
-      elsif (/\G(?:#|--(?=\s))[^\n]*/gcs) { }
-      else { /\G./gcs }
-    }
-  }
-  return $quote eq '' && $line =~ /;\s*$/;
-}
-
+${STATEMENT_END}
 sub top_line {
   my ($line) = @_;
   if ($statement eq '') {
@@ -52,7 +37,7 @@ sub top_line {
     $rows{$table} //= 0;
     return;
   }
-  return unless scan($line);
+  return unless ends($line);
   if ($statement =~ /^CREATE TABLE $ident/) { $held{'table ' . plain($1)} = 1 }
   elsif ($statement =~ /^CREATE SEQUENCE $ident/) { $held{'sequence ' . plain($1)} = 1 }
   elsif ($statement =~ /^\/\*!50001 VIEW $ident AS /m) { $held{'view ' . plain($1)} = 1 }

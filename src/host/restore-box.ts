@@ -1,3 +1,4 @@
+import { CONFINEMENT } from './confinement.js';
 import { paths } from './paths.js';
 import { restorePlaces } from './restore-places.js';
 
@@ -11,9 +12,8 @@ const CAPABILITIES = [
 ];
 
 /**
- * The unit in which root restores a site: of /srv it sees that site alone, and of what else only root may read as little
- * as restic, ssh and MariaDB's client do without. What it writes lies where the site cannot reach. `repository` is a
- * directory on the server itself.
+ * The unit in which root restores a site: of /srv it sees that site alone. What it writes lies where the site cannot
+ * reach. `repository` is a directory on the server itself.
  */
 export function restoreBox({
   site,
@@ -25,32 +25,11 @@ export function restoreBox({
   repository?: string | null;
 }): string[] {
   return [
-    'TemporaryFileSystem=/srv:ro /root:ro /home:ro /var/lib:ro /var/log:ro /var/spool:ro',
+    ...CONFINEMENT,
     `BindPaths=${paths.root(site)}`,
-    'InaccessiblePaths=-/etc/shadow -/etc/shadow- -/etc/gshadow -/etc/gshadow- -/etc/sudoers -/etc/sudoers.d',
-    'InaccessiblePaths=-/etc/letsencrypt -/run/chom/secrets',
     ...(repository === null ? [] : [`BindReadOnlyPaths=-${repository}`]),
     `StateDirectory=${restorePlaces(site, operation).journal}`,
     `CacheDirectory=chom/restic/${site}`,
-    ...['StateDirectoryMode=0700', 'CacheDirectoryMode=0700', 'UMask=0077'],
-    'ProtectSystem=strict',
-    'PrivateTmp=yes',
-    'PrivateIPC=yes',
-    'ProtectClock=yes',
-    'ProtectHostname=yes',
-    'ProtectKernelLogs=yes',
-    'ProtectKernelModules=yes',
-    'ProtectControlGroups=yes',
     `CapabilityBoundingSet=${CAPABILITIES.join(' ')}`,
-    'NoNewPrivileges=yes',
-    'LockPersonality=yes',
-    'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK',
-    'RestrictNamespaces=yes',
-    'RestrictRealtime=yes',
-    'SystemCallArchitectures=native',
-    'KillSignal=SIGINT',
-    // Visitors first.
-    'Nice=10',
-    'IOSchedulingPriority=7',
   ];
 }

@@ -14,6 +14,7 @@ import { failure, type FailureType } from '../../src/workflows/failures.js';
 import { activeServer, sitePlan } from '../inventory/records.js';
 import { restStorage } from '../inventory/storage-records.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
+import { timersOf } from './timers.js';
 
 type Activities = Omit<ReturnType<typeof backupActivities>, 'withProgress'> & ReturnType<typeof repositoryActivities>;
 
@@ -103,9 +104,7 @@ async function backUp({ activities }: Pick<ReturnType<typeof played>, 'activitie
     return operation;
   });
   const history = await chom.replayed(id);
-  const timers = (history.events ?? []).flatMap(({ timerStartedEventAttributes: timer }) =>
-    timer ? [Number(timer.startToFireTimeout?.seconds)] : [],
-  );
+  const timers = timersOf(history);
   const row = await operations.byId(chom.inventory.db, id);
   const all = (await events.list(chom.inventory.db, { operation: id })).map(({ type }) => type);
   // Two waits alone take twice the expected time.

@@ -11,6 +11,7 @@ import type { Progress } from '../../src/workflows/progress.js';
 import type { StepContext } from '../../src/workflows/step.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
 import { until } from './following.js';
+import { timersOf } from './timers.js';
 
 type Steps = Partial<ReturnType<typeof serverActivities>>;
 
@@ -75,9 +76,7 @@ async function enrol(then: (operation: string) => Promise<unknown>) {
     );
   });
   const history = await chom.replayed(id);
-  const waits = (history.events ?? []).flatMap(({ timerStartedEventAttributes: timer }) =>
-    timer ? [Number(timer.startToFireTimeout?.seconds)] : [],
-  );
+  const waits = timersOf(history);
   const [row, known] = [await operations.byId(chom.inventory.db, id), await servers.byId(chom.inventory.db, server)];
   return { id, name, problem, done, waits, row, known };
 }

@@ -14,6 +14,7 @@ import { activeServer, sitePlan } from '../inventory/records.js';
 import { certificateServer } from './certificate-server.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
 import { until } from './following.js';
+import { timersOf } from './timers.js';
 
 const CLOCK = 240;
 let chom: WorkflowEnvironment;
@@ -64,9 +65,7 @@ async function issue({ activities }: ReturnType<typeof server>, meanwhile = asyn
     return operation;
   });
   const history = await chom.replayed(id);
-  const waits = (history.events ?? []).flatMap(({ timerStartedEventAttributes: timer }) =>
-    timer ? [Number(timer.startToFireTimeout?.seconds ?? 0) + (timer.startToFireTimeout?.nanos ?? 0) / 1e9] : [],
-  );
+  const waits = timersOf(history);
   const row = await operations.byId(chom.inventory.db, id);
   // The clock that watches for twice the expected time is no wait.
   return { row, waits: waits.filter((seconds) => seconds !== CLOCK) };

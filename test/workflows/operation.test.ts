@@ -9,6 +9,7 @@ import { failure } from '../../src/workflows/failures.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
 import type { Script } from './scripted.js';
 import { plain, request, world, type World } from './world.js';
+import { timersOf } from './timers.js';
 
 let chom: WorkflowEnvironment;
 beforeAll(async () => {
@@ -46,9 +47,7 @@ test('counts attempts itself, with a visible wait between them', async () => {
   const { row, history } = await run([plain('one'), plain('two')], made);
   expect(row.outcome).toBe('succeeded');
   expect(made.tries).toEqual({ one: 1, two: 3 });
-  const waits = (history.events ?? []).flatMap(({ timerStartedEventAttributes: timer }) =>
-    timer ? [Number(timer.startToFireTimeout?.seconds)] : [],
-  );
+  const waits = timersOf(history);
   // The first is the clock that watches for twice the expected hour.
   expect(waits).toEqual([7200, 60, 60]);
 });

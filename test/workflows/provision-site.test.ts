@@ -11,6 +11,7 @@ import * as sites from '../../src/inventory/sites.js';
 import type { SitePlan } from '../../src/workflows/plans.js';
 import type { StepContext } from '../../src/workflows/step.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
+import { timersOf } from './timers.js';
 
 type Steps = ReturnType<typeof siteActivities> & ReturnType<typeof probeActivities>;
 
@@ -72,9 +73,7 @@ async function provision(publish: (attempt: number) => void, own: Partial<Steps>
       .catch(() => undefined);
   });
   const history = await chom.replayed(id);
-  const waits = (history.events ?? []).flatMap(({ timerStartedEventAttributes: timer }) =>
-    timer ? [Number(timer.startToFireTimeout?.seconds)] : [],
-  );
+  const waits = timersOf(history);
   return { id, done, waits, row: await operations.byId(chom.inventory.db, id) };
 }
 

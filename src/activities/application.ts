@@ -80,7 +80,8 @@ function wordpressOf({ domain, wordpress }: SitePlan): WordpressPlan {
   return wordpress;
 }
 
-function backgroundOf(plan: RepairPlan): Background[] {
+/** What a site does without a visitor. */
+export function backgroundOf(plan: RepairPlan): Background[] {
   if (plan.type === 'wordpress') return wordpressBackground(application(plan));
   return plan.type === 'laravel' ? laravelBackground(application(plan)) : [];
 }

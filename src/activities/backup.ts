@@ -29,7 +29,7 @@ export function backupActivities(deps: Deps) {
      * @throws NotFound no such site, or its server is gone; Conflict the site is not live
      */
     async checkBackup(step: StepContext, plan: BackupPlan): Promise<void> {
-      await inventory.fenced(fence(step), async (trx) => await refuseUnready(trx, plan));
+      await inventory.fenced(fence(step), async (trx) => await refuseUnready(trx, step, plan));
     },
 
     /**
@@ -93,7 +93,8 @@ function orderOf({ operation }: StepContext, { site, type, domain, php, kind, da
   return { operation, site, type, domain, php, kind, database };
 }
 
-async function refuseUnready(trx: Trx, { site: id, server: serverId, domain, kind, database }: BackupPlan) {
+async function refuseUnready(trx: Trx, { root }: StepContext, plan: BackupPlan) {
+  const { site: id, server: serverId, domain, kind, database } = plan;
   const site = await sites.byId(trx, id);
   const { name, status } = await servers.byId(trx, serverId);
   if (site.server !== serverId || status === 'removed') {
@@ -103,7 +104,8 @@ async function refuseUnready(trx: Trx, { site: id, server: serverId, domain, kin
       next: `chom site show ${domain}`,
     });
   }
-  if (site.status !== 'active') {
+  // What is restored into it is backed up by the restore itself, and by nobody else meanwhile.
+  if (site.status !== 'active' && site.restoring !== root) {
     throw failure('Conflict', `Site ${domain} is ${site.status}`, {
       cause: 'a backup is made of a site that is live',
       next: `chom site show ${domain}`,

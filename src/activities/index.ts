@@ -3,12 +3,14 @@ import { adoptionActivities } from './adoption.js';
 import { backupActivities } from './backup.js';
 import { certificateActivities } from './certificate.js';
 import type { Deps } from './deps.js';
+import { exchangeActivities } from './exchange.js';
 import { inspectionActivities } from './inspection.js';
 import { operationActivities } from './operation.js';
 import { probeActivities } from './probe.js';
 import { repairActivities } from './repair.js';
 import { serverActivities } from './server.js';
 import { repositoryActivities } from './repository.js';
+import { restoreActivities } from './restore.js';
 import { settlingActivities } from './settling.js';
 import { siteActivities } from './site.js';
 import { stepActivity } from './step.js';
@@ -30,6 +32,8 @@ export function createActivities(deps: Deps): Record<string, (...args: never[]) 
     repositoryActivities(deps),
     storageActivities(deps),
     backupActivities(deps),
+    restoreActivities(deps),
+    exchangeActivities(deps),
   ];
   const entries = groups.flatMap((group) => Object.entries(group));
   const names = entries.map(([name]) => name);

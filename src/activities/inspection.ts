@@ -61,7 +61,7 @@ export function inspectionActivities(deps: Deps) {
       const seen = await examined(id, examineServer(packages));
       if ('finding' in seen) return { findings: [seen.finding] };
       const hosted = await sites.list(inventory.db, { server: id });
-      const live = hosted.filter(({ status }) => status === 'active');
+      const live = hosted.filter((one) => sites.isLive(one));
       const expected = {
         ...{ name, controller, protection },
         sites: live.map(({ id: site, domain, php }) => ({ site, domain, php: php !== null })),

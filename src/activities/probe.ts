@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { request as requestSecurely } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import * as servers from '../inventory/servers.js';
@@ -30,6 +31,8 @@ export function probeActivities(deps: Deps) {
 export interface Sight {
   address: string;
   port: number;
+  /** HTTPS. The certificate is not looked at. */
+  secure?: boolean;
   name: string;
   version: string;
 }
@@ -53,7 +56,7 @@ export async function answers(
       throw failure('ProbeFailed', `${sight.name} ${wrong.what} at ${sight.address}`, {
         server,
         cause: wrong.cause,
-        next: `curl -i --resolve ${sight.name}:${sight.port}:${sight.address} http://${sight.name}/`,
+        next: `curl -${sight.secure ? 'k' : ''}i --resolve ${sight.name}:${sight.port}:${sight.address} http${sight.secure ? 's' : ''}://${sight.name}/`,
       });
     }
     await sleep(250, undefined, { signal });
@@ -88,16 +91,18 @@ async function look(sight: Sight, signal: AbortSignal): Promise<Wrong | null> {
 }
 
 async function get(
-  { address, port, name }: Sight,
+  { address, port, name, secure }: Sight,
   path: string,
   signal: AbortSignal,
 ): Promise<{ status: number; body: string }> {
   return await new Promise((resolve, reject) => {
-    const sent = request(
+    const send = secure ? requestSecurely : request;
+    const sent = send(
       {
         host: address,
         port,
         path,
+        ...(secure && { servername: name, rejectUnauthorized: false }),
         headers: { Host: name, 'User-Agent': 'chom' },
         agent: false,
         signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MILLISECONDS)]),

@@ -1,6 +1,4 @@
-import { pairStands } from '../host/certificate.js';
 import { countTables } from '../host/database.js';
-import { askNginxFacts, parseNginxFacts, publishSite } from '../host/nginx-site.js';
 import { createUser } from '../host/user.js';
 import * as certificates from '../inventory/certificates.js';
 import * as events from '../inventory/events.js';
@@ -11,6 +9,7 @@ import type { RepairPlan } from '../workflows/plans.js';
 import type { StepContext } from '../workflows/step.js';
 import type { Deps } from './deps.js';
 import { ask, change } from './host-step.js';
+import { publishAsRecorded } from './publication.js';
 import type { Noted } from './server-setup.js';
 import { fence, siteServer } from './workplace.js';
 
@@ -48,12 +47,8 @@ export function repairActivities(deps: Deps) {
      * @throws ConfigurationRejected, HostConfigurationBroken, Conflict, ProbeFailed
      */
     async republish(step: StepContext, plan: RepairPlan): Promise<{ certificateLost: boolean }> {
-      const place = await siteServer(deps, step, plan);
-      const recorded = (await certificates.installed(inventory.db, plan.site)) !== null;
-      const certificate = recorded && (await place.read(pairStands(plan.site))).exit === 0;
-      const facts = parseNginxFacts(await ask(place, 'Asking nginx for its version', askNginxFacts()));
-      await change(place, 'publish', `Publishing ${plan.domain}`, publishSite({ ...plan, certificate }, facts));
-      return { certificateLost: recorded && !certificate };
+      const { certificateLost } = await publishAsRecorded(deps, await siteServer(deps, step, plan), plan);
+      return { certificateLost };
     },
 
     async recordRepair(step: StepContext, plan: RepairPlan, certificateLost: boolean): Promise<void> {

@@ -161,7 +161,8 @@ export function siteActivities(deps: Deps) {
   }
 }
 
-function phpSite({ site, domain, type, php }: RepairPlan): PhpSite {
+/** @throws Bug it runs none */
+export function phpSite({ site, domain, type, php }: RepairPlan): PhpSite {
   if (php === null) throw failure('Bug', `Site ${domain} runs no PHP`);
   return { site, domain, type, version: php };
 }

@@ -10,6 +10,7 @@ import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
 import type { Chom } from './open.js';
+import { restoreCommands } from './restore.js';
 import { age, facts, quoted, size, table } from './text.js';
 
 interface CreateOptions {
@@ -53,6 +54,7 @@ export function backupCommand(program: Command, cli: Cli): void {
     .description('a backup and the snapshots that it consists of')
     .addHelpText('after', '\nExample:\n  chom backup show babcdefghi')
     .action(action(cli, show));
+  restoreCommands(backup, cli);
 }
 
 async function create(session: Session, domain: string, options: CreateOptions): Promise<number> {

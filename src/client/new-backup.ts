@@ -95,7 +95,7 @@ export function checkNewBackup({ domain, kind = 'full', tag = 'manual', retentio
 }
 
 function refuseUnready(site: Site, kind: BackupKind): void {
-  if (site.status !== 'active') {
+  if (!sites.isLive(site)) {
     throw failure('Conflict', `Site ${site.domain} is ${site.status}`, {
       cause: 'a backup is made of a site that is live',
       next: `chom site show ${site.domain}`,

@@ -18,7 +18,7 @@ export async function issueCertificate(
 ): Promise<{ operation: string; site: Site }> {
   const { tenant, inventory } = chom;
   const site = await sites.byDomain(inventory.db, parseDomain(domain), { tenant });
-  if (site.status !== 'active') {
+  if (!sites.isLive(site)) {
     throw failure('Conflict', `Site ${site.domain} is ${site.status}`, {
       cause: 'a certificate is issued for a site that is live',
       next: `chom site show ${site.domain}`,

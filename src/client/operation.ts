@@ -4,6 +4,7 @@ import type { Operation } from '../inventory/operations.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import { UNDO } from '../workflows/plans.js';
+import { UNDO_WINDOW } from '../workflows/restore-plan.js';
 import { problemOfOperation } from './problem.js';
 import { duration } from './text.js';
 
@@ -43,11 +44,16 @@ export function obligationDocument({ operation, name, due, tries }: Obligation):
 /** When what is still owed is tried, for people; the first of several. */
 export function describeOwed([owed, ...more]: readonly Obligation[]): string | undefined {
   if (!owed) return undefined;
-  const what = owed.name === UNDO ? `what ${owed.operation} left` : owed.name;
-  const how = owed.name === UNDO ? 'taken back' : 'tried again';
+  const when = Date.parse(owed.due) > Date.now() ? `at ${owed.due}` : 'now';
   const also = more.length > 0 ? ` (and ${more.length} more)` : '';
-  return `${what} is ${how} ${Date.parse(owed.due) > Date.now() ? `at ${owed.due}` : 'now'}${also}`;
+  return `${WHAT[owed.name]?.(owed, when) ?? `${owed.name} is tried again ${when}`}${also}`;
 }
+
+const WHAT: Readonly<Record<string, (owed: Obligation, when: string) => string>> = {
+  [UNDO]: ({ operation }, when) => `what ${operation} left is taken back ${when}`,
+  [UNDO_WINDOW]: ({ operation }, when) =>
+    `what was there before is removed ${when}; until then: chom backup undo-restore ${operation}`,
+};
 
 /** What it works on, for people. */
 export async function targetOf(db: Db, { site, server }: Operation): Promise<string> {

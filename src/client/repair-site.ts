@@ -40,7 +40,7 @@ export async function repairSite(chom: Chom, text: string, { wait = true }: { wa
   const { tenant, inventory } = chom;
   const site = await sites.byDomain(inventory.db, parseDomain(text), { tenant });
   const { id, domain, aliases, type, php, tls, databaseName, status } = site;
-  if (status !== 'active') {
+  if (!sites.isLive(site)) {
     throw failure('Conflict', `Site ${domain} is ${status}`, {
       cause: 'what is put back is what a live site needs',
       next: `chom site show ${domain}`,

@@ -7,6 +7,7 @@ import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import * as tries from '../inventory/tries.js';
 import { CERTIFICATE, certificatePlan, UNDO, type UndoPlan } from '../workflows/plans.js';
+import { UNDO_WINDOW, undoWindowPlan } from '../workflows/restore-plan.js';
 import type { Chom } from './open.js';
 import { isOn, refuseElsewhere } from './settle.js';
 import { submit, type Request, type Submitter } from './submit.js';
@@ -68,6 +69,7 @@ export async function takeBackNow(chom: Chom, id: string): Promise<string | null
 /** What is asked for to meet an obligation; nobody waits for it. Null: a newer CHOM knows what it is. */
 async function requestOf({ inventory }: Submitter, owed: Obligation): Promise<Request | null> {
   if (owed.name === UNDO) return await undoRequest(inventory.db, owed);
+  if (owed.name === UNDO_WINDOW) return await windowRequest(inventory.db, owed);
   if (owed.name !== CERTIFICATE) return null;
   const { id, tenant, domain, server } = await sites.byId(inventory.db, String(owed.targets['site']));
   const { name: serverName } = await servers.byId(inventory.db, server);
@@ -90,4 +92,13 @@ async function undoRequest(db: Db, { operation }: Obligation): Promise<Request> 
     ...(site !== null && { site }),
     ...(known && { domain: known.domain }),
   };
+}
+
+/** What was there before a restore is removed from beside the site. */
+async function windowRequest(db: Db, owed: Obligation): Promise<Request> {
+  const { id: site, tenant, domain, server } = await sites.byId(db, String(owed.targets['site']));
+  const { name: serverName } = await servers.byId(db, server);
+  const input = undoWindowPlan.parse({ tenant, server, serverName, site });
+  const summary = `Remove what was there before the restore of ${domain}`;
+  return { kind: 'end-undo-window', summary, priority: 'low', input, tenant, server, serverName, site, domain };
 }

@@ -6,6 +6,7 @@ import * as events from './events.js';
 import * as obligations from './obligations.js';
 import * as places from './places.js';
 import * as remains from './remains.js';
+import * as restores from './restores.js';
 import type { Outcome, ServerStatus, SiteStatus } from './schema.js';
 import * as secrets from './secrets.js';
 import * as servers from './servers.js';
@@ -84,6 +85,7 @@ export async function conclude(
     await remains.owe(trx, row);
     await backups.giveUp(trx, id, conclusion.reason ?? outcome);
   }
+  await restores.settle(trx, id);
   await tries.conclude(trx, id, conclusion);
   await uploads.remove(trx, id);
   // Of a success they wait until they were shown.

@@ -12,6 +12,9 @@ const TYPES: Record<OperationKind, string> = {
   'undo-operation': 'OperationUndoFailed',
   'check-storage': 'StorageCheckFailed',
   'create-backup': 'BackupFailed',
+  'restore-backup': 'RestoreFailed',
+  'undo-restore': 'RestoreUndoFailed',
+  'end-undo-window': 'UndoWindowFailed',
 };
 
 /** Why an operation failed. */

@@ -1,9 +1,11 @@
 import type { OperationKind } from '../workflows/step.js';
+import * as backups from './backups.js';
 import { now } from './clock.js';
 import type { Trx } from './database.js';
 import * as events from './events.js';
 import { failureEvents } from './failure-events.js';
 import * as places from './places.js';
+import * as restores from './restores.js';
 import * as secrets from './secrets.js';
 import * as sites from './sites.js';
 import * as uploads from './uploads.js';
@@ -53,6 +55,8 @@ export async function abandonServer(
     for (const event of committed ? [] : failureEvents(kind as OperationKind, failed)) {
       await events.emit(trx, { operation: id, tenant, server, site, ...event });
     }
+    if (!committed) await backups.giveUp(trx, id, reason);
+    await restores.settle(trx, id);
     await uploads.remove(trx, id);
     // Of a success they wait until they were shown.
     if (!committed) await secrets.remove(trx, id);

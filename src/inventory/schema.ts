@@ -28,6 +28,7 @@ export interface Schema {
   repositories: RepositoriesTable;
   backups: BackupsTable;
   snapshots: SnapshotsTable;
+  restores: RestoresTable;
 }
 
 /** A boolean that both databases store alike. */
@@ -101,6 +102,8 @@ export interface SitesTable {
   /** Its database and database user; null: it has none. */
   databaseName: string | null;
   status: SiteStatus;
+  /** The operation that restores into it at this moment, or takes that back. */
+  restoring: string | null;
   /** The operation that reserved it. */
   createdBy: string;
   createdAt: string;
@@ -378,4 +381,28 @@ export interface SnapshotsTable {
   bytes: number;
   newBytes: number;
   files: number;
+}
+
+export type RestoreState = 'restoring' | 'restored' | 'undone' | 'failed' | 'ended';
+
+/** A backup that was put in the place of what was there, which is kept beside for a while. */
+export interface RestoresTable {
+  operation: string;
+  backup: string;
+  /** Into which it was restored. */
+  site: string;
+  files: Bit;
+  database: Bit;
+  /** The one file or directory that was restored; null: all of what the flags say. */
+  path: string | null;
+  /** Of the restored database, as it came with the backup. */
+  databaseCharset: string | null;
+  databaseCollation: string | null;
+  /** `restored` as long as it can be undone; `ended`: what was there before is gone. */
+  state: RestoreState;
+  /** The backup of what was there before. */
+  safety: string | null;
+  beganAt: string;
+  restoredAt: string | null;
+  undoUntil: string | null;
 }

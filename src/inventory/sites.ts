@@ -7,9 +7,16 @@ import type { SitesTable, SiteStatus } from './schema.js';
 import * as obligations from './obligations.js';
 import * as servers from './servers.js';
 
-export interface Site extends Omit<Selectable<SitesTable>, 'aliases' | 'tls'> {
+export interface Site extends Omit<Selectable<SitesTable>, 'aliases' | 'tls' | 'status'> {
   aliases: string[];
   tls: boolean;
+  /** `restoring` covers the status that comes back when that operation ends. */
+  status: SiteStatus | 'restoring';
+}
+
+/** Whether it is in service, if perhaps being restored at this moment. */
+export function isLive({ status }: Pick<Site, 'status'>): boolean {
+  return status === 'active' || status === 'restoring';
 }
 
 /**
@@ -82,7 +89,7 @@ export async function activate(trx: Trx, id: string): Promise<void> {
 export async function release(trx: Trx, id: string): Promise<void> {
   const site = await find(trx, id);
   if (!site) return;
-  if (site.status === 'active') throw failure('Bug', `Site ${site.domain} is live and cannot be given up`);
+  if (isLive(site)) throw failure('Bug', `Site ${site.domain} is live and cannot be given up`);
   if (site.status === 'provisioning') await setStatus(trx, id, 'failed');
   await freeNames(trx, id);
 }
@@ -92,7 +99,12 @@ export async function release(trx: Trx, id: string): Promise<void> {
  * anything owed any more.
  */
 export async function setStatus(trx: Trx, id: string, status: SiteStatus): Promise<void> {
-  await trx.updateTable('sites').set({ status, updatedAt: now() }).where('id', '=', id).execute();
+  const gone = status === 'removed' && { restoring: null };
+  await trx
+    .updateTable('sites')
+    .set({ status, updatedAt: now(), ...gone })
+    .where('id', '=', id)
+    .execute();
   if (status === 'removed' || status === 'failed') await obligations.cancel(trx, { site: id });
   if (status === 'removed') await freeNames(trx, id);
 }
@@ -209,5 +221,6 @@ function unknown(which: string) {
 }
 
 function fromRow(row: Selectable<SitesTable>): Site {
-  return { ...row, aliases: JSON.parse(row.aliases) as string[], tls: row.tls === 1 };
+  const status = row.restoring === null ? row.status : 'restoring';
+  return { ...row, status, aliases: JSON.parse(row.aliases) as string[], tls: row.tls === 1 };
 }

@@ -9,6 +9,9 @@ export const OPERATION_KINDS = [
   'undo-operation',
   'check-storage',
   'create-backup',
+  'restore-backup',
+  'undo-restore',
+  'end-undo-window',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 

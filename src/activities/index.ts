@@ -14,6 +14,7 @@ import { siteActivities } from './site.js';
 import { stepActivity } from './step.js';
 import { storageActivities } from './storage.js';
 import { storageQuestions } from './storage-questions.js';
+import { verificationActivities } from './verification.js';
 
 /** Every activity that a worker offers, each behind what all steps go through (step.ts). */
 export function createActivities(deps: Deps): Record<string, (...args: never[]) => Promise<unknown>> {
@@ -30,6 +31,7 @@ export function createActivities(deps: Deps): Record<string, (...args: never[]) 
     repositoryActivities(deps),
     storageActivities(deps),
     backupActivities(deps),
+    verificationActivities(deps),
   ];
   const entries = groups.flatMap((group) => Object.entries(group));
   const names = entries.map(([name]) => name);

@@ -9,6 +9,7 @@ export { parsePrivateKey, readPrivateKey, type PrivateKey } from './private-key.
 export { createSite, type NewSite } from './new-site.js';
 export { issueCertificate } from './new-certificate.js';
 export { repairSite } from './repair-site.js';
+export { verifyBackup, type Verified } from './verify-backup.js';
 export { addStorage, type NewStorage } from './new-storage.js';
 export { checkStorage, lookThroughStorage } from './check-storage.js';
 export { addTenant } from './tenant.js';

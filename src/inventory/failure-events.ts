@@ -12,6 +12,7 @@ const TYPES: Record<OperationKind, string> = {
   'undo-operation': 'OperationUndoFailed',
   'check-storage': 'StorageCheckFailed',
   'create-backup': 'BackupFailed',
+  'verify-backup': 'BackupVerificationFailed',
 };
 
 /** Why an operation failed. */

@@ -9,6 +9,7 @@ import { protection } from './migrations/0004-protection.js';
 import { tries } from './migrations/0005-tries.js';
 import { machine } from './migrations/0006-machine.js';
 import { backups } from './migrations/0007-backups.js';
+import { verification } from './migrations/0009-verification.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {
@@ -26,7 +27,7 @@ export interface Migration {
 }
 
 /** In order; only ever appended to. Its length is the schema's version. */
-const MIGRATIONS: readonly Migration[] = [first, siteTypes, line, protection, tries, machine, backups];
+const MIGRATIONS: readonly Migration[] = [first, siteTypes, line, protection, tries, machine, backups, verification];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };
 const POSTGRES: Dialectal = {

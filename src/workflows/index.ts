@@ -10,4 +10,5 @@ export { removeServer } from './remove-server.js';
 export { repairSite } from './repair-site.js';
 export { settleOperation } from './settle-operation.js';
 export { undoOperation } from './undo-operation.js';
+export { verifyBackup } from './verify-backup.js';
 export { checkRepositories, learnStorageKey, makeStorageLogin } from './storage-questions.js';

@@ -9,6 +9,7 @@ export const OPERATION_KINDS = [
   'undo-operation',
   'check-storage',
   'create-backup',
+  'verify-backup',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 

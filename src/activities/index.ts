@@ -16,6 +16,7 @@ import { siteActivities } from './site.js';
 import { stepActivity } from './step.js';
 import { storageActivities } from './storage.js';
 import { storageQuestions } from './storage-questions.js';
+import { verificationActivities } from './verification.js';
 
 /** Every activity that a worker offers, each behind what all steps go through (step.ts). */
 export function createActivities(deps: Deps): Record<string, (...args: never[]) => Promise<unknown>> {
@@ -34,6 +35,7 @@ export function createActivities(deps: Deps): Record<string, (...args: never[]) 
     backupActivities(deps),
     restoreActivities(deps),
     exchangeActivities(deps),
+    verificationActivities(deps),
   ];
   const entries = groups.flatMap((group) => Object.entries(group));
   const names = entries.map(([name]) => name);

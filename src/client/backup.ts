@@ -8,7 +8,7 @@ import { backupId, type BackupKind } from '../workflows/backup-plan.js';
 import { failure } from '../workflows/failures.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
-import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
+import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions, type Told } from './follow.js';
 import type { Chom } from './open.js';
 import { restoreCommands } from './restore.js';
 import { age, facts, quoted, size, table } from './text.js';
@@ -41,6 +41,18 @@ export function backupCommand(program: Command, cli: Cli): void {
     .option(...FOLLOW_OPTIONS.timeout)
     .addHelpText('after', '\nExample:\n  chom backup create example.org --tag before-update')
     .action(action(cli, create));
+  backup
+    .command('verify')
+    .argument('<backup>', 'its id; or the domain of a site, whose newest complete backup it then is')
+    .description('restore a backup beside its live site, compare it with its manifest, and ask for the first page')
+    .option(...FOLLOW_OPTIONS.noWait)
+    .option(...FOLLOW_OPTIONS.detach)
+    .option(...FOLLOW_OPTIONS.timeout)
+    .addHelpText(
+      'after',
+      '\nExample:\n  chom backup verify example.org\n\nThe site serves meanwhile. What is restored has no network, no mail and no live database, and is removed.',
+    )
+    .action(action(cli, verify));
   backup
     .command('list')
     .argument('[domain]', 'without one: every site, the one whose newest verified backup is oldest first')
@@ -77,6 +89,19 @@ async function create(session: Session, domain: string, options: CreateOptions):
   });
 }
 
+async function verify(session: Session, text: string, options: FollowOptions & { wait: boolean }): Promise<number> {
+  parseTimeout(options.timeout);
+  const { parseVerified, verifyBackup } = await import('./verify-backup.js');
+  const wanted = parseVerified(text);
+  const chom = await session.open();
+  const { operation, plan } = await verifyBackup(chom, wanted, options);
+  return await follow(session, chom, operation, {
+    ...options,
+    needsWorker: true,
+    tell: async () => await tellBackup(chom, await backups.byId(chom.inventory.db, plan.backup, chom)),
+  });
+}
+
 function kindOf({ files, database }: CreateOptions): BackupKind {
   if (files && database) {
     throw failure('InvalidInput', '--files and --database are given both', {
@@ -97,7 +122,7 @@ async function list(session: Session, text: string | undefined, { all }: { all?:
   if (shown.length === 0) session.output.say(`No backups yet. Next: chom backup create ${site.domain}`);
   const rows = shown.map((one) => [
     ...[one.id, ago(one.startedAt), one.kind, sizeOrNone(one.bytes), sizeOrNone(one.newBytes)],
-    ...[one.state, one.verifiedAt === null ? 'never' : ago(one.verifiedAt), one.tag],
+    ...[one.state, lastVerified(one), one.tag],
   ]);
   const heading = ['BACKUP', 'AGE', 'TYPE', 'SIZE', 'NEW', 'STATE', 'LAST VERIFIED', 'TAG'];
   const document = { site: site.domain, backups: shown.map(backupDocument) };
@@ -122,7 +147,7 @@ async function listSites({ output, open }: Session): Promise<void> {
   if (sorted.length === 0) output.say('No sites yet. Next: chom site create DOMAIN --server NAME');
   const rows = sorted.map(({ domain, newest, verified, count }) => [
     ...[domain, verified ? ago(verified.startedAt) : 'never'],
-    ...[newest ? ago(newest.startedAt) : 'never', String(count)],
+    ...[newest ? standingOf(newest) : 'never', String(count)],
   ]);
   const document = sorted.map(({ domain, newest, verified, count }) => ({
     ...{ site: domain, count },
@@ -148,6 +173,7 @@ export async function tellBackup({ inventory: { db } }: Chom, backup: Backup): P
   const storage = await storages.byId(db, repository.storage);
   const snapshots = await backups.snapshotsOf(db, backup.id);
   const { id, kind, state, tag, startedAt, finishedAt, verifiedAt, apartSeconds, manifestSha256, reason } = backup;
+  const { verifyFailedAt, verifyFailure } = backup;
   const text = [
     facts([
       ...([
@@ -159,6 +185,7 @@ export async function tellBackup({ inventory: { db } }: Chom, backup: Backup): P
         ['started', startedAt],
         ['finished', finishedAt],
         ['last verified', verifiedAt ?? 'never'],
+        ['does not restore', verifyFailedAt && `${verifyFailedAt}: ${verifyFailure}`],
         ['size', sizeOrNone(backup.bytes)],
         ['new', sizeOrNone(backup.newBytes)],
         ['files', backup.files === null ? null : String(backup.files)],
@@ -191,13 +218,23 @@ function sizeOrNone(count: number | null): string {
   return count === null ? '' : size(count);
 }
 
+/** When it was last seen to restore, or not to. */
+function lastVerified({ verifiedAt, verifyFailedAt }: Backup): string {
+  if (verifyFailedAt !== null) return `failed ${ago(verifyFailedAt)} ago`;
+  return verifiedAt === null ? 'never' : ago(verifiedAt);
+}
+
+function standingOf({ startedAt, verifyFailedAt }: Backup): string {
+  return verifyFailedAt === null ? ago(startedAt) : `${ago(startedAt)} (does not restore)`;
+}
+
 /** A backup as programs read it; sizes in bytes. */
 function backupDocument(backup: Backup): object {
   const { id, operation, kind, tag, state, startedAt, finishedAt, verifiedAt, files, newBytes, reason } = backup;
-  const { bytes, manifestSha256, apartSeconds, retentionDays } = backup;
+  const { bytes, manifestSha256, apartSeconds, retentionDays, verifyFailedAt, verifyFailure } = backup;
   return {
     ...{ id, operation, kind, tag, state, startedAt, finishedAt, verifiedAt, bytes, newBytes, files },
-    ...{ manifestSha256, apartSeconds, retentionDays, reason },
+    ...{ manifestSha256, apartSeconds, retentionDays, reason, verifyFailedAt, verifyFailure },
   };
 }
 

@@ -12,6 +12,7 @@ export { createBackup, type NewBackup } from './new-backup.js';
 export { restoreBackup, type NewRestore } from './new-restore.js';
 export { undoRestore, type Undoing } from './undo-restore.js';
 export { repairSite } from './repair-site.js';
+export { verifyBackup, type Verified } from './verify-backup.js';
 export { addStorage, type NewStorage } from './new-storage.js';
 export { checkStorage, lookThroughStorage } from './check-storage.js';
 export { addTenant } from './tenant.js';

@@ -138,6 +138,8 @@ const WORDS: readonly (readonly [RegExp, FailureType])[] = [
     /ciphertext verification failed|invalid data returned|pack .* (damaged|contains)|error loading index/i,
     'RepositoryDamaged',
   ],
+  // A pack, index or snapshot that is gone, in the words of the file system, SFTP, REST and S3.
+  [/Load\(<\w+\/[0-9a-f]+>.*(no such file or directory|does not exist|404)/, 'RepositoryDamaged'],
   [
     /connection (refused|reset|timed out)|no route to host|network is unreachable|i\/o timeout|no such host|Could not resolve hostname|Connection closed|ssh command exited|unable to start the sftp session|server response unexpected: (502|503|504)/i,
     'StorageUnreachable',
@@ -153,7 +155,7 @@ export const RESTIC_CAUSES: Partial<Record<FailureType, string>> = {
   StorageFull: 'The disk or quota of the storage is used up',
   StorageRefused: 'The login or the certificate of the storage is not what it was',
   StorageUnreachable: 'The storage is down, or a firewall is in between',
-  RepositoryDamaged: 'The disk of the storage, or somebody, changed what was written',
+  RepositoryDamaged: 'The disk of the storage, or somebody, changed or removed what was written',
   HostKeyMismatch: 'Another machine answers at that address',
 };
 

@@ -42,6 +42,25 @@ export function parseSpace(output: string): { files: Space; databases: Space } {
   return { files, databases };
 }
 
+/** An empty MariaDB: its system tables and logs. */
+const EMPTY_DATABASE_BYTES = 256 * 1024 * 1024;
+/** The dump, a second time while it is imported, and its tables. */
+const SCRATCH_FACTOR = 2 + DATABASE_FACTOR;
+
+/**
+ * Whether there is room to try a backup out: all of it, its database too, lies where the sites' files do.
+ * @throws NoRoom naming what is needed and what is free
+ */
+export function expectScratchRoom(need: Pick<RestoreFacts, 'files' | 'database'>, space: Space, server: string): void {
+  const database = need.database ? need.database.bytes * SCRATCH_FACTOR + EMPTY_DATABASE_BYTES : 0;
+  const cause = 'What is tried out lies beside the site until it was compared';
+  expectFree(
+    space,
+    { bytes: (need.files?.bytes ?? 0) + database, entries: entriesOf(need), what: 'The verification', cause },
+    server,
+  );
+}
+
 /**
  * Whether there is room for a restore beside what is there; before anything of it is written.
  * @throws NoRoom naming what is needed and what is free
@@ -60,18 +79,43 @@ export function expectRoom(
         ...(need.files ? [[files, forFiles] as [Space, number]] : []),
         ...(need.database ? [[databases, forDatabase] as [Space, number]] : []),
       ];
+  const cause = 'What is restored lies beside what is there until the undo window ends';
+  const what = 'The restore';
   for (const [space, bytes] of wanted) {
-    if (bytes + SPARE_BYTES > space.bytes)
-      refuse(server, space, mebibytes(bytes + SPARE_BYTES), mebibytes(space.bytes));
+    const entries = space === files ? entriesOf(need) : 0;
+    expectFree(space, { bytes, entries, what, cause }, server);
   }
-  const entries = need.files ? need.files.files + need.files.directories + need.files.links + SPARE_FILES : 0;
-  if (files.files !== null && entries > files.files) refuse(server, files, `${entries} files`, `${files.files} files`);
 }
 
-function refuse(server: string, { place }: Space, needed: string, free: string): never {
-  throw failure('NoRoom', `The restore needs ${needed} on ${server} for ${place}, where ${free} are free`, {
+interface Need {
+  bytes: number;
+  entries: number;
+  what: string;
+  cause: string;
+}
+
+function expectFree(space: Space, { bytes, entries, ...told }: Need, server: string): void {
+  const wanted = bytes + SPARE_BYTES;
+  if (wanted > space.bytes) refuse(server, space, { ...told, needed: mebibytes(wanted), free: mebibytes(space.bytes) });
+  if (space.files === null || entries <= space.files) return;
+  refuse(server, space, { ...told, needed: `${entries} files`, free: `${space.files} files` });
+}
+
+function entriesOf({ files }: Pick<RestoreFacts, 'files'>): number {
+  return files ? files.files + files.directories + files.links + SPARE_FILES : 0;
+}
+
+interface Refusal {
+  what: string;
+  needed: string;
+  free: string;
+  cause: string;
+}
+
+function refuse(server: string, { place }: Space, { what, needed, free, cause }: Refusal): never {
+  throw failure('NoRoom', `${what} needs ${needed} on ${server} for ${place}, where ${free} are free`, {
     server,
-    cause: 'What is restored lies beside what is there until the undo window ends',
+    cause,
     next: `df -h ${place} (on ${server})`,
   });
 }

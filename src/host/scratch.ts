@@ -1,4 +1,4 @@
-import { runsPhp, type SitePlan } from '../workflows/plans.js';
+import type { SitePlan } from '../workflows/plans.js';
 import { CONTENTS_COMPARER } from './contents-comparer.js';
 import { DUMP_FILTER } from './dump-filter.js';
 import { EXIT } from './exit-codes.js';
@@ -21,6 +21,10 @@ import { asSite } from './user.js';
 export interface ScratchSite extends Pick<SitePlan, 'site' | 'domain' | 'type' | 'php'> {
   uid: number;
   operation: string;
+  /** Files were staged. */
+  files: boolean;
+  /** Its first page is asked for: it runs PHP, and all that this needs is restored. */
+  page: boolean;
 }
 
 /**
@@ -36,6 +40,7 @@ export function prepareScratch(order: RestoreOrder, access: RepositoryAccess): R
     check: sh`[ -e ${file} ] && [ -d ${`${beside}/scratch`} ]`,
     act: sh`export LC_ALL=C
 umask 077
+[ -d ${beside} ] || mkdir -m 0700 ${beside} || exit 1
 # Passed through by MariaDB and PHP, which run as others, where the unit sees it.
 install -d -m 0711 ${`${beside}/scratch`} || exit 1
 ${database === null ? sh`:` : fetch} >${`${file}.new`} || {
@@ -53,7 +58,7 @@ mv -fT ${`${file}.new`} ${file}`,
  * Tries out what was staged, where it sees no network, no live database and no live file: a MariaDB and a PHP of its own
  * in one unit, at the places where the site looks for them, the dump imported and compared with the manifest, and the
  * first page asked for. Mail goes to nowhere, and none of its jobs runs; what it writes goes with what was staged.
- * Prints the page's status and size; nothing for a site without PHP. Exit codes: dumpRejected, notRestored, diskFull,
+ * Prints the page's status and size; nothing where none is asked for. Exit codes: dumpRejected, notRestored, diskFull,
  * notServed (no page, or an error).
  */
 export function tryScratch(scratch: ScratchSite, database: RestoreFacts['database']): RestoreChange {
@@ -72,7 +77,7 @@ fail() {
   exit "$2"
 }
 umask 022
-rm -rf "$s"/* && mkdir "$s/log" || fail 'cannot write beside the site' 1 none
+rm -rf "$s"/* && mkdir "$s/log" ${RUN} || fail 'cannot write beside the site' 1 none
 ended() {
   mariadb --no-defaults ${`--socket=${RUN}/mysqld.sock`} -e SHUTDOWN 2>/dev/null
   kill $(jobs -p) 2>/dev/null
@@ -80,7 +85,7 @@ ended() {
 trap ended EXIT
 trap 'exit 130' INT TERM
 ${database === null ? sh`:` : withDatabase(site, database, `/var/lib/${journal}/manifest.json`)}
-${runsPhp(scratch.type) ? withPhp(scratch) : sh`said=`}
+${scratch.page ? withPhp(scratch) : sh`said=`}
 echo "$said" >${`${tried}.new`} && mv -fT ${`${tried}.new`} ${tried} || fail 'cannot note what was seen' 1 none
 echo "$said"`,
     properties: scratchBox(scratch, beside),
@@ -174,18 +179,17 @@ case $said in
 esac`;
 }
 
-function scratchBox({ site, uid, operation }: ScratchSite, beside: string): string[] {
+function scratchBox({ site, uid, operation, files }: ScratchSite, beside: string): string[] {
   const root = paths.root(site);
   return [
     ...restoreBox({ site, operation }).filter((one) => one !== `BindPaths=${root}`),
     // No address but of its own machine, where nobody listens.
     'PrivateNetwork=yes',
-    `TemporaryFileSystem=${RUN}:mode=0755`,
+    // Nor a socket: a cache, a queue or a log of what lives would take what it writes.
+    'TemporaryFileSystem=/run:mode=0755',
     `TemporaryFileSystem=${root}/tmp:mode=0700,uid=${uid},gid=${uid}`,
-    ...RESTORED.map((name) => `BindPaths=${beside}/${name}:${root}/${name}`),
+    ...(files ? RESTORED.map((name) => `BindPaths=${beside}/${name}:${root}/${name}`) : []),
     `BindPaths=${beside}/scratch:${SCRATCH}`,
     `BindReadOnlyPaths=${beside}/dump.sql:${SCRATCH}.sql`,
-    // Sockets through which it could reach what lives.
-    'InaccessiblePaths=-/run/chom-php -/run/dbus -/run/systemd/private',
   ];
 }

@@ -72,7 +72,17 @@ export async function finish(trx: Trx, id: string, { state, ...came }: Finished)
 
 /** It was restored into a scratch place, and compared. @throws Conflict it is not complete */
 export async function markVerified(trx: Trx, id: string): Promise<void> {
-  await change(trx, id, 'verified', { verifiedAt: now() });
+  await change(trx, id, 'verified', { verifiedAt: now(), verifyFailedAt: null, verifyFailure: null });
+}
+
+/** It was found not to restore: what an earlier verification said of it holds no more. It may yet be verified again. */
+export async function refute(trx: Trx, id: string, why: string): Promise<void> {
+  await trx
+    .updateTable('backups')
+    .set({ state: 'completed', verifiedAt: null, verifyFailedAt: now(), verifyFailure: why.slice(0, 2000) })
+    .where('id', '=', id)
+    .where('state', 'in', FROM.verified)
+    .execute();
 }
 
 /** It came to nothing. That it is recorded so already is no error. */

@@ -15,6 +15,7 @@ const TYPES: Record<OperationKind, string> = {
   'restore-backup': 'RestoreFailed',
   'undo-restore': 'RestoreUndoFailed',
   'end-undo-window': 'UndoWindowFailed',
+  'verify-backup': 'BackupVerificationFailed',
 };
 
 /** Why an operation failed. */

@@ -10,6 +10,7 @@ import { tries } from './migrations/0005-tries.js';
 import { machine } from './migrations/0006-machine.js';
 import { backups } from './migrations/0007-backups.js';
 import { restores } from './migrations/0008-restores.js';
+import { verification } from './migrations/0009-verification.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {
@@ -27,7 +28,9 @@ export interface Migration {
 }
 
 /** In order; only ever appended to. Its length is the schema's version. */
-const MIGRATIONS: readonly Migration[] = [first, siteTypes, line, protection, tries, machine, backups, restores];
+const MIGRATIONS: readonly Migration[] = [
+  ...[first, siteTypes, line, protection, tries, machine, backups, restores, verification],
+];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };
 const POSTGRES: Dialectal = {

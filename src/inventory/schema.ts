@@ -367,6 +367,9 @@ export interface BackupsTable {
   /** By how much the files follow the dump. */
   apartSeconds: number | null;
   verifiedAt: string | null;
+  /** When it was last found not to restore, and why; null: it was not, or was verified since. */
+  verifyFailedAt: string | null;
+  verifyFailure: string | null;
   /** Why it failed, is partial, or was deleted. */
   reason: string | null;
 }

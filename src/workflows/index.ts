@@ -13,4 +13,5 @@ export { restoreBackup } from './restore-backup.js';
 export { settleOperation } from './settle-operation.js';
 export { undoOperation } from './undo-operation.js';
 export { undoRestore } from './undo-restore.js';
+export { verifyBackup } from './verify-backup.js';
 export { checkRepositories, learnStorageKey, makeStorageLogin } from './storage-questions.js';

@@ -12,6 +12,7 @@ export const OPERATION_KINDS = [
   'restore-backup',
   'undo-restore',
   'end-undo-window',
+  'verify-backup',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 

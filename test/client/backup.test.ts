@@ -65,7 +65,7 @@ describe('with backups', () => {
     await inventory.transaction(async (trx) => {
       await storages.add(trx, keyring, restStorage('st', 'store'));
       await storages.add(trx, keyring, sftpStorage('theirs', 'theirs', { tenant: 'other' }));
-      for (const name of ['alpha', 'beta']) {
+      for (const name of ['alpha', 'beta', 'gamma']) {
         const site = sites[name] ?? '';
         await repositories.add(trx, keyring, {
           ...{ storage: 'st', site, url: `rest:https://store.example/${site}`, password: Buffer.from('x') },
@@ -126,6 +126,37 @@ describe('with backups', () => {
     const { stdout } = await line.here('backup', 'list', 'alpha.example');
     expect(stdout).toMatch(/^BACKUP +AGE +TYPE +SIZE +NEW +STATE +LAST VERIFIED +TAG\n/);
     expect(stdout).toMatch(/baaaaaaaaa +\d+ days +full +5\.2 MB +1\.0 kB +completed +never +manual/);
+  });
+
+  test('one that was found not to restore says so, with a date', async () => {
+    const { inventory } = line.stores;
+    await finished('baaaaaaaae', 'gamma', '2026-01-05T00:00:00.000Z', 'verified');
+    await inventory.transaction((trx) => backups.refute(trx, 'baaaaaaaae', 'table shop has 1 rows, but the backup 2'));
+    const { stdout: shown } = await line.here('backup', 'show', 'baaaaaaaae');
+    expect(shown).toMatch(/^last verified +never$/m);
+    expect(shown).toMatch(/^does not restore +\d{4}-\S+Z: table shop has 1 rows, but the backup 2$/m);
+    const { stdout: listed } = await line.here('backup', 'list', 'gamma.example');
+    expect(listed).toMatch(/^baaaaaaaae .* completed +failed .* ago +manual$/m);
+    const { stdout: every } = await line.here('backup', 'list');
+    expect(every).toMatch(/^gamma\.example +never .*\(does not restore\) +1$/m);
+    const { document } = await json('backup', 'show', 'baaaaaaaae');
+    const verifyFailure = 'table shop has 1 rows, but the backup 2';
+    expect(document.backup).toMatchObject({ verifiedAt: null, verifyFailedAt: expect.any(String), verifyFailure });
+  });
+
+  test.each([
+    ['[SE-05] one of another tenant', ['baaaaaaaac', '--tenant', 'other'], 5, 'There is no backup baaaaaaaac'],
+    ['one that there is not', ['bzzzzzzzzz'], 5, 'There is no backup bzzzzzzzzz'],
+    ['what is neither an id nor a domain', ['nothing'], 2, 'nothing'],
+    ['one that is partial', ['baaaaaaaab'], 1, 'Backup baaaaaaaab is partial'],
+    ['one that failed', ['baaaaaaaad'], 1, 'Backup baaaaaaaad is failed'],
+    ['of a site that has none', ['orphan.example'], 5, 'Site orphan.example has no complete backup'],
+  ])('%s is not verified, and nothing is written', async (_, words, status, message) => {
+    const ran = await json('backup', 'verify', ...words);
+    expect(ran.status).toBe(status);
+    expect(ran.document.error.message).toContain(message);
+    expect(line.contacts()).toBe(0);
+    expect(await line.stores.inventory.db.selectFrom('operations').select('id').execute()).toEqual([]);
   });
 
   test('one is shown with where it lies', async () => {

@@ -1,14 +1,17 @@
 import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chomCommand } from '../../src/client/commands.js';
+import * as backups from '../../src/inventory/backups.js';
 import * as certificates from '../../src/inventory/certificates.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
+import * as restores from '../../src/inventory/restores.js';
 import * as storages from '../../src/inventory/storages.js';
 import { restStorage } from '../inventory/storage-records.js';
 import { addServer, addSite, rowCounts, startCommandLine, type CommandLine } from './command-line.js';
 
 const OPERATION = 'provision-site-theirsaaaaaa';
+const BACKUP = 'btheirsaaa';
 const SECRETS = [
   'web1',
   'theirs.example',
@@ -42,7 +45,11 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'certificate', 'issue', 'theirs.example'],
   [5, 'backup', 'create', 'theirs.example'],
   [5, 'backup', 'list', 'theirs.example'],
-  [5, 'backup', 'show', 'baaaaaaaaa'],
+  [5, 'backup', 'show', BACKUP],
+  [5, 'backup', 'restore', BACKUP],
+  [5, 'backup', 'undo-restore', OPERATION],
+  [5, 'backup', 'verify', BACKUP],
+  [5, 'backup', 'verify', 'theirs.example'],
   [5, 'op', 'list', '--site', 'theirs.example'],
   [5, 'op', 'show', OPERATION],
   [5, 'op', 'watch', OPERATION],
@@ -84,7 +91,18 @@ beforeAll(async () => {
     const { keyring } = line.stores;
     await storages.add(trx, keyring, restStorage('stotheirs', 'their-store', { tenant: 'default' }));
     const repository = { storage: 'stotheirs', site, url: 'rest:https://store.example/x', password: Buffer.from('x') };
-    await repositories.add(trx, keyring, repository);
+    const { id: kept } = await repositories.add(trx, keyring, repository);
+    const made = { id: BACKUP, operation: `made-${BACKUP}`, site, repository: kept, retentionDays: null };
+    await backups.begin(trx, { ...made, kind: 'files', tag: 'manual' });
+    const snapshot = { backup: BACKUP, bytes: 1, newBytes: 1, files: 1 };
+    await backups.addSnapshot(trx, { ...snapshot, role: 'files', id: 'a'.repeat(64) });
+    const came = { bytes: 1, newBytes: 1, files: 1, manifestSha256: 'a'.repeat(64), apartSeconds: null };
+    await backups.finish(trx, BACKUP, { state: 'completed', ...came });
+    const restored = { operation: OPERATION, backup: BACKUP, site, files: true, database: false, path: null };
+    await restores.begin(trx, restored);
+    const until = { databaseCharset: null, databaseCollation: null, safety: null, undoUntil: times.notAfter };
+    await restores.finish(trx, OPERATION, until);
+    await restores.settle(trx, OPERATION);
   });
   await line.here('tenant', 'add', 'acme');
 });

@@ -55,6 +55,12 @@ describe('an exit code', () => {
     [1, 'subprocess ssh: Host key verification failed.\nFatal: unable to open repository', 'HostKeyMismatch'],
     [1, 'subprocess ssh: backup@198.18.0.9: Permission denied (publickey).', 'StorageRefused'],
     [1, 'ciphertext verification failed', 'RepositoryDamaged'],
+    [
+      1,
+      'Load(<data/a940a2dd82>, 801802, 0) failed: open /r/data/a9/a9: no such file or directory',
+      'RepositoryDamaged',
+    ],
+    [1, 'Load(<snapshot/5e3b>, 0, 0) failed: <snapshot/5e3b> does not exist', 'RepositoryDamaged'],
     [1, 'Fatal: something new', 'CommandFailed'],
     [2, 'panic: runtime error', 'CommandFailed'],
     [77, '', 'CommandFailed'],

@@ -14,7 +14,7 @@ import { restorePlaces } from '../../src/host/restore-places.js';
 import { stagePath, switchPath, switchPathBack } from '../../src/host/restore-path.js';
 import { readRestore } from '../../src/host/restore-result.js';
 import { removeAllRestored, removeRestored } from '../../src/host/restore-removal.js';
-import { askSpace, expectRoom, parseSpace } from '../../src/host/restore-space.js';
+import { askSpace, expectRoom, expectScratchRoom, parseSpace } from '../../src/host/restore-space.js';
 import { switchBack, switchRestore } from '../../src/host/restore-switch.js';
 import { prepareScratch, tryScratch } from '../../src/host/scratch.js';
 import type { Script } from '../../src/host/shell.js';
@@ -37,6 +37,7 @@ const scratch = {
   domain: 'example.org',
   type: 'php' as const,
   php: '8.4' as const,
+  ...{ files: true, page: true },
 };
 
 describe('the steps of a restore', () => {
@@ -59,7 +60,8 @@ describe('the steps of a restore', () => {
     prepareScratch(order, access),
     prepareScratch({ ...order, database: null }, access),
     tryScratch(scratch, facts.database),
-    tryScratch({ ...scratch, type: 'static', php: null }, null),
+    tryScratch({ ...scratch, page: false }, null),
+    tryScratch({ ...scratch, files: false, page: false }, facts.database),
   ];
 
   it('are scripts to the shell of a host', () => {
@@ -85,6 +87,13 @@ describe('the steps of a restore', () => {
     const { properties = [] } = tryScratch(scratch, facts.database);
     expect(properties).toContain('PrivateNetwork=yes');
     expect(properties).not.toContain('BindPaths=/srv/chom/sabcdefghi');
+  });
+
+  it('bind no files where a backup of the database alone is tried out', () => {
+    const bound = (files: boolean) =>
+      (tryScratch({ ...scratch, files }, facts.database).properties ?? []).filter((one) => one.endsWith('/app'));
+    expect(bound(true)).toHaveLength(1);
+    expect(bound(false)).toEqual([]);
   });
 
   it('name what they make by the operation, without a character that a GRANT takes for another', () => {
@@ -176,6 +185,15 @@ describe('the room for a restore', () => {
   it('is wanted for what is restored alone', () => {
     expect(() => expectRoom({ ...need(100, 100), files: null }, space(0, 456), 'web1')).not.toThrow();
     expect(() => expectRoom({ ...need(100, 100), database: null }, space(356, 0), 'web1')).not.toThrow();
+  });
+
+  it('to try a backup out is where the files lie, for a database of its own too', () => {
+    const { files } = space(100 + 4 * 100 + 256 + 256, 0);
+    expect(() => expectScratchRoom(need(100, 100), files, 'web1')).not.toThrow();
+    expect(() => expectScratchRoom(need(101, 100), files, 'web1')).toThrow(
+      'The verification needs 1013 MiB on web1 for /srv/chom, where 1012 MiB are free',
+    );
+    expect(() => expectScratchRoom({ ...need(756, 1), database: null }, files, 'web1')).not.toThrow();
   });
 
   it('is also that for another file', () => {

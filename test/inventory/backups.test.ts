@@ -100,6 +100,25 @@ onBothDatabases('A backup', (database) => {
     await refused(verify('b1'));
   });
 
+  test('that is found not to restore says so until it is verified, and nothing that was said before', async () => {
+    const { db } = database.inventory;
+    await made();
+    const refute = (id: string, why: string) => write((trx) => backups.refute(trx, id, why));
+    for (const id of ['b1', 'b2']) await begin(id);
+    await finish('b1');
+    await write((trx) => backups.markVerified(trx, 'b1'));
+    await refute('b1', 'a table has lost its rows');
+    const refuted = { verifyFailedAt: expect.any(String), verifyFailure: 'a table has lost its rows' };
+    expect(await backups.byId(db, 'b1')).toMatchObject({ state: 'completed', verifiedAt: null, ...refuted });
+    await write((trx) => backups.markVerified(trx, 'b1'));
+    const verified = { state: 'verified', verifyFailedAt: null, verifyFailure: null };
+    expect(await backups.byId(db, 'b1')).toMatchObject(verified);
+    // What is no complete backup does not become one by that.
+    await finish('b2', 'partial');
+    await refute('b2', 'it lacks something');
+    expect(await backups.byId(db, 'b2')).toMatchObject({ state: 'partial', verifyFailedAt: null });
+  });
+
   test('of one tenant is not seen by another, and lies in the repository of its own site', async () => {
     const { db } = database.inventory;
     await made();

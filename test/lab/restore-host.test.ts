@@ -458,6 +458,7 @@ mkdir -p /root/treasure/a && echo gold >/root/treasure/a/gold && chmod 700 /root
 describe('a scratch restore', () => {
   const scratch = (site: RestoredSite, { operation }: BackedUp['order']) => ({
     ...{ site: site.site, domain: site.domain, type: 'php' as const, php: prepared.php, uid: site.uid, operation },
+    ...{ files: true, page: true },
   });
 
   it('shows the page of a site that mails, calls out and writes, and does none of that', async () => {

@@ -62,7 +62,9 @@ export function backupActivities(deps: Deps) {
     /** It is complete, or partial where something could not be read. */
     async recordBackup(step: StepContext, plan: BackupPlan, made: MadeBackup): Promise<void> {
       const { backup: id, site, tenant, server, domain, kind, tag } = plan;
-      const { snapshots, unreadable, manifestSha256, apartSeconds } = made;
+      const { snapshots, unreadable, manifestSha256 } = made;
+      // Nothing of a closed site wrote between the dump and the files.
+      const apartSeconds = made.apartSeconds !== null && plan.maintenance ? 0 : made.apartSeconds;
       const total = (of: 'bytes' | 'newBytes' | 'files') => snapshots.reduce((sum, one) => sum + one[of], 0);
       const state = unreadable.count > 0 ? 'partial' : 'completed';
       const came = { bytes: total('bytes'), newBytes: total('newBytes'), files: total('files') };

@@ -6,7 +6,7 @@ import { switchPath, switchPathBack } from '../host/restore-path.js';
 import { switchBack, switchRestore, type SwitchOrder } from '../host/restore-switch.js';
 import * as servers from '../inventory/servers.js';
 import { failure } from '../workflows/failures.js';
-import { runsPhp } from '../workflows/plans.js';
+import { type RepairPlan, runsPhp } from '../workflows/plans.js';
 import type { Beside, ExchangePlan, Published } from '../workflows/restore-plan.js';
 import type { StepContext } from '../workflows/step.js';
 import { backgroundOf } from './application.js';
@@ -19,7 +19,7 @@ import { siteServer, type Workplace } from './workplace.js';
 
 /** The steps by which what lies beside a site changes places with what is live. */
 export function exchangeActivities(deps: Deps) {
-  async function open(place: Workplace, plan: ExchangePlan): Promise<Published> {
+  async function open(place: Workplace, plan: RepairPlan): Promise<Published> {
     if (runsPhp(plan.type)) {
       await change(place, 'start-php', `Starting PHP of ${plan.domain}`, startPhp(phpSite(plan)));
     }
@@ -29,14 +29,14 @@ export function exchangeActivities(deps: Deps) {
 
   return {
     /** Visitors see the maintenance page, and nothing of the site is at work. */
-    async closeSite(step: StepContext, plan: ExchangePlan): Promise<void> {
+    async closeSite(step: StepContext, plan: RepairPlan): Promise<void> {
       const place = await siteServer(deps, step, plan);
       await publishAsRecorded(deps, place, plan, { maintenance: true });
       await change(place, 'stop', `Stopping what works for ${plan.domain}`, stopSite(plan.site));
     },
 
     /** Its PHP works, and visitors see it; its own jobs do not run yet. */
-    async openSite(step: StepContext, plan: ExchangePlan): Promise<Published> {
+    async openSite(step: StepContext, plan: RepairPlan): Promise<Published> {
       return await open(await siteServer(deps, step, plan), plan);
     },
 
@@ -48,7 +48,7 @@ export function exchangeActivities(deps: Deps) {
     },
 
     /** All of it, as before it was closed. */
-    async reopenSite(step: StepContext, plan: ExchangePlan): Promise<void> {
+    async reopenSite(step: StepContext, plan: RepairPlan): Promise<void> {
       const place = await siteServer(deps, step, plan);
       await open(place, plan);
       const jobs = backgroundOf(plan);

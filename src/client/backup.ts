@@ -18,6 +18,7 @@ interface CreateOptions {
   database?: boolean;
   storage?: string;
   tag?: string;
+  maintenance?: boolean;
   retentionDays?: string;
   wait: boolean;
   detach?: boolean;
@@ -35,6 +36,7 @@ export function backupCommand(program: Command, cli: Cli): void {
     .option('--database', 'the database alone')
     .option('--storage <name>', 'where it goes; the only storage unless said')
     .option('--tag <word>', 'what it is made for; manual unless said')
+    .option('--maintenance', 'close the site meanwhile: files and database are then of one moment')
     .option('--retention-days <days>', 'keep it for at least so long, whatever the policy says')
     .option(...FOLLOW_OPTIONS.noWait)
     .option(...FOLLOW_OPTIONS.detach)
@@ -72,11 +74,12 @@ export function backupCommand(program: Command, cli: Cli): void {
 async function create(session: Session, domain: string, options: CreateOptions): Promise<number> {
   parseTimeout(options.timeout);
   const { checkNewBackup, createBackup } = await import('./new-backup.js');
-  const { storage, tag, wait, retentionDays: days } = options;
+  const { storage, tag, maintenance, wait, retentionDays: days } = options;
   const wanted = {
     ...{ domain, kind: kindOf(options), wait },
     ...(storage !== undefined && { storage }),
     ...(tag !== undefined && { tag }),
+    ...(maintenance !== undefined && { maintenance }),
     ...(days !== undefined && { retentionDays: days.trim() === '' ? Number.NaN : Number(days) }),
   };
   checkNewBackup(wanted);

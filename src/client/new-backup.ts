@@ -31,6 +31,8 @@ export interface NewBackup {
   tag?: string;
   /** Kept for at least so many days, whatever the policy says. */
   retentionDays?: number;
+  /** The site is closed meanwhile, so that files and database are of one moment. */
+  maintenance?: boolean;
   /** False: refused where it would have to wait in line. */
   wait?: boolean;
 }
@@ -57,6 +59,7 @@ export async function createBackup(chom: Chom, wanted: NewBackup): Promise<{ ope
     ...{ backup: `b${randomId(9)}`, site: site.id, tenant, server: server.id, serverName: server.name },
     ...{ domain: site.domain, type: site.type, php: site.php, database: site.databaseName !== null },
     ...{ kind, tag, retentionDays, storage: storage.id, storageName: storage.name },
+    ...(wanted.maintenance && { maintenance: closedSite(site, server) }),
   });
   const operation = await askFor(chom, {
     kind: 'create-backup',
@@ -92,6 +95,13 @@ export function checkNewBackup({ domain, kind = 'full', tag = 'manual', retentio
     });
   }
   return { domain: parseDomain(domain), kind: known, tag, retentionDays: days };
+}
+
+/** A site as whoever closes and opens it needs it. */
+function closedSite(site: Site, { id: server, name: serverName }: servers.Server): object {
+  const { id, tenant, domain, aliases, type, php, tls, databaseName } = site;
+  const database = databaseName !== null;
+  return { site: id, tenant, server, serverName, domain, aliases, type, php, tls, database };
 }
 
 function refuseUnready(site: Site, kind: BackupKind): void {

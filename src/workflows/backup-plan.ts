@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { domainName, PHP_VERSIONS, SITE_TYPES, siteId } from './plans.js';
+import { domainName, PHP_VERSIONS, repairPlan, SITE_TYPES, siteId } from './plans.js';
 
 /** What of a site is backed up. */
 export const BACKUP_KINDS = ['full', 'files', 'database'] as const;
@@ -32,6 +32,8 @@ export const backupPlan = z.strictObject({
   tag: backupTag,
   /** It is kept for at least so many days; null: as long as the policy keeps it. */
   retentionDays: z.int().min(1).max(MOST_RETENTION_DAYS).nullable(),
+  /** The site, where it is closed meanwhile, so that files and database are of one moment. */
+  maintenance: repairPlan.optional(),
 });
 export type BackupPlan = z.infer<typeof backupPlan>;
 

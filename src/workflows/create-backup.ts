@@ -1,10 +1,12 @@
 import type { backupActivities } from '../activities/backup.js';
 import type { repositoryActivities } from '../activities/repository.js';
+import type { exchangeActivities } from '../activities/exchange.js';
 import { backupPlan, type MadeBackup } from './backup-plan.js';
 import { operation } from './operation.js';
 import { steps } from './steps.js';
 
 const backup = steps<ReturnType<typeof backupActivities>>();
+const exchange = steps<ReturnType<typeof exchangeActivities>>();
 const repository = steps<ReturnType<typeof repositoryActivities>>();
 
 /**
@@ -17,10 +19,15 @@ export const createBackup = operation(
   async (op, plan) => {
     await op.step('Check the request', backup.checkBackup, [plan], { bounds: 'quick' });
     const { repository: into } = await op.step('Prepare the repository', repository.prepareRepository, [plan]);
+    const { maintenance: closed } = plan;
+    if (closed) {
+      await op.step('Close the site', exchange.closeSite, [closed], { undo: [exchange.reopenSite, [closed]] });
+    }
     const made = await op.step('Back up', backup.backUpSite, [plan, into], {
       undo: [backup.discardBackup, [plan, into]],
       bounds: 'backup',
     });
+    if (closed) await op.step('Open the site', exchange.reopenSite, [closed]);
     await op.step('Record the backup', backup.recordBackup, [plan, made], { final: true, bounds: 'quick' });
     if (made.unreadable.count > 0) op.warn(describePartial(made.unreadable));
   },

@@ -252,6 +252,20 @@ describe('a restore', () => {
     expect(id).toBe(backup);
   });
 
+  test('[CB-04/maintenance] from a backup of a closed site is of one moment; visitors see that it is closed, and then the site', async () => {
+    const before = await stateOf(web1, SHOP);
+    const making = rig.chom.start('backup', 'create', SHOP, '--maintenance', '--json');
+    const seen: number[] = [];
+    while (making.process.exitCode === null)
+      seen.push((await rig.fetch(SHOP, { address: web1.address, https: false })).status);
+    const { exit, json } = await making.ended;
+    expect({ exit, seen: [...new Set(seen)] }).toEqual({ exit: 0, seen: [200, 503] });
+    expect(json).toMatchObject({ backup: { state: 'completed', apartSeconds: 0 } });
+    expect(await page(SHOP)).toMatch(/^200 files/);
+    expect(await stateOf(web1, SHOP)).toBe(before);
+    await rig.replayed(operationOf(await making.ended));
+  });
+
   test('[DR-01] of a site whose server is lost brings it back on another one', async () => {
     const backup = await backUp(LOST);
     await web2.cut();

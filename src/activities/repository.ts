@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import { escrowOnDisk, escrowOverSftp } from '../host/escrow.js';
+import { escrowInRepository, escrowOnDisk, escrowOverSftp } from '../host/escrow.js';
 import { repositoryUrl, resticCredentials } from '../host/restic.js';
 import { expectRestic, resticFailure } from '../host/restic-output.js';
 import { initRepository, parseRepositoryId } from '../host/restic-repository.js';
@@ -9,7 +9,7 @@ import { paths } from '../host/paths.js';
 import { sh } from '../host/shell.js';
 import { addRestUser } from '../host/storage-host.js';
 import { openKeyring } from '../inventory/keyring-file.js';
-import { sealToRecovery } from '../inventory/recovery.js';
+import { ESCROW_PASSWORD, sealToRecovery } from '../inventory/recovery.js';
 import * as repositories from '../inventory/repositories.js';
 import type { StorageLogin } from '../inventory/storage-login.js';
 import type { Storage } from '../inventory/storages.js';
@@ -134,6 +134,10 @@ async function escrow(
   } else if (storage.kind === 'sftp') {
     const job = { ...escrowOverSftp(storage.url, kept), secrets: resticCredentials(access), limitSeconds: 120 };
     expectRestic(await place.job(`escrow-${kept.name}`, job), place, { what: doing, storage: storage.name });
+  } else if (storage.kind === 's3') {
+    const laying = escrowInRepository(storage.url, access, kept, Buffer.from(ESCROW_PASSWORD));
+    const output = await place.job(`escrow-${kept.name}`, { ...laying, limitSeconds: 300 });
+    expectRestic(output, place, { what: doing, storage: storage.name });
   } else {
     throw failure('UnsupportedHost', `CHOM cannot lay anything beside the repositories of storage ${storage.name}`, {
       cause: `it is reached by ${storage.kind} alone`,

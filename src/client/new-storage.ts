@@ -15,13 +15,16 @@ export interface NewStorage {
   name: string;
   /** `sftp:USER@HOST:/path`, `rest:https://…`, `s3:https://…` or `/path`. */
   repository: string;
-  /** `USER:PASSWORD` of a REST server, for all sites; without it each site gets a login of its own. */
+  /**
+   * `USER:PASSWORD` of a REST server, for all sites; without it each site gets a login of its own. Of S3, which needs one:
+   * `ACCESS_KEY_ID:SECRET_ACCESS_KEY`.
+   */
   login?: string;
   /** Logs in over SFTP; without one CHOM makes a key. */
   key?: PrivateKey;
   /** `SHA256:…` of the host key; without it `confirmHostKey` is asked. */
   hostKey?: string;
-  /** PEM of the CA of a REST server. */
+  /** PEM of the CA of a REST or S3 server. */
   ca?: string;
   /** `SERVER:/path`: the enrolled server that keeps the files, and where. */
   maintain?: string;
@@ -38,17 +41,18 @@ export function checkNewStorage(wanted: NewStorage) {
     if (given === undefined || is) return;
     throw failure('InvalidInput', `${option} is for ${of}, and this is ${kind}`, { next: `leave ${option} out` });
   };
-  only(login, '--login', 'a REST server', kind === 'rest');
-  only(ca, '--ca', 'a REST server', kind === 'rest');
+  const https = kind === 'rest' || kind === 's3';
+  only(login, '--login', 'a REST server or S3', https);
+  only(ca, '--ca', 'a REST server or S3', https);
+  only(maintain, '--maintain', 'servers that keep restic’s files as files', kind !== 's3');
   only(key, '--key', 'SFTP', kind === 'sftp');
   only(hostKey, '--host-key', 'SFTP', kind === 'sftp');
   if (ca !== undefined && !ca.includes('-----BEGIN CERTIFICATE-----')) {
     throw failure('InvalidInput', 'The file that --ca names holds no certificate in PEM form');
   }
-  if (kind === 's3') {
-    throw failure('InvalidInput', 'CHOM cannot keep backups in S3 yet', {
-      cause: 'it could not lay the sealed passwords beside the repositories there',
-      next: 'chom storage add --help',
+  if (kind === 's3' && login === undefined) {
+    throw failure('InvalidInput', 'Nothing says with which access key S3 is reached', {
+      next: 'add --login FILE, which holds one line ACCESS_KEY_ID:SECRET_ACCESS_KEY, or --login - to give it on stdin',
     });
   }
   if (kind === 'rest' && maintain === undefined) {
@@ -63,7 +67,7 @@ export function checkNewStorage(wanted: NewStorage) {
     name: parseStorageName(wanted.name),
     hostKey: hostKey === undefined ? null : parseFingerprint(hostKey),
     maintain: maintain === undefined ? null : parseMaintain(maintain),
-    login: login === undefined ? null : parseLogin(login),
+    login: login === undefined ? null : kind === 's3' ? parseAccessKey(login) : parseLogin(login),
   };
 }
 
@@ -183,4 +187,13 @@ function parseLogin(text: string): StorageLogin {
   const [, user, password] = /^([A-Za-z0-9@._-]+):(\S+)\s*$/.exec(text) ?? [];
   if (user !== undefined && password !== undefined) return { kind: 'rest', user, password };
   throw failure('InvalidInput', 'The login file does not hold one line USER:PASSWORD');
+}
+
+/** Nothing of it is in the failure. The secret stands in a file whose readers give quotes and comments a meaning. */
+function parseAccessKey(text: string): StorageLogin {
+  const [, accessKeyId, secretAccessKey] = /^([A-Za-z0-9+=,.@_-]+):([^\s"'`#;\\]+)\s*$/.exec(text) ?? [];
+  if (accessKeyId !== undefined && secretAccessKey !== undefined) return { kind: 's3', accessKeyId, secretAccessKey };
+  throw failure('InvalidInput', 'The login file does not hold one line ACCESS_KEY_ID:SECRET_ACCESS_KEY', {
+    cause: 'or the secret holds a quote, backslash, # or ;',
+  });
 }

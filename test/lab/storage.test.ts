@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -18,7 +18,9 @@ let store: LabStore;
 /** Shown once, when the first server was added. */
 let recoveryKey = '';
 beforeAll(async () => {
-  rig = await startRig({ hosts: [{ name: 'web1' }, { name: 'old', debian: 12 }, { name: 'store1', store: true }] });
+  rig = await startRig({
+    hosts: [{ name: 'web1' }, { name: 'old', debian: 12 }, { name: 'store1', store: true, s3: true }],
+  });
   web1 = rig.lab.host('web1');
   store = rig.lab.store;
   await rig.startWorker();
@@ -243,5 +245,76 @@ describe('a REST server', () => {
     expect(entry).toMatchObject({ password, sealed: `${store.restPath}/recovery/${site}` });
     const local = `RESTIC_PASSWORD=${entry?.password} restic -r ${store.restPath}/${site} --no-cache --no-lock cat config`;
     expect(await on(store.host, local)).toContain('"version"');
+  });
+});
+
+describe('S3', () => {
+  const login = (bucket: string) => join(rig.home, `${bucket}-login`);
+  const add = async (bucket: string, ...words: string[]) =>
+    await rig.chom('storage', 'add', bucket, '--repository', `${store.s3.url}/${bucket}/chom`, ...words, '--json');
+  /** With the access key in a file. */
+  const added = async (order: { name: string; versioned: boolean; keeps: boolean }) => {
+    await writeFile(login(order.name), `${await store.s3.bucket(order)}\n`, { mode: 0o600 });
+    const { exit, json, stderr } = await add(order.name, '--login', login(order.name), '--ca', store.caFile);
+    expect({ exit, stderr }).toMatchObject({ exit: 0 });
+    expect(json).toMatchObject({ storage: { kind: 's3', logins: 'shared', loginPublic: order.name, access: null } });
+    return await rig.chom('storage', 'check', order.name, '--from', 'web1', '--json');
+  };
+
+  test('says what is wrong: no access key, one that nobody knows, a CA that is another', async () => {
+    expect((await add('keeping')).json?.error?.message).toContain('with which access key');
+    await writeFile(login('other'), 'nobody:secret', { mode: 0o600 });
+    await rig.chom.must(
+      ...['storage', 'add', 'other', '--repository', `${store.s3.url}/other`],
+      ...['--login', login('other'), '--ca', store.caFile],
+    );
+    const refused = await rig.chom('storage', 'check', 'other', '--from', 'web1', '--json');
+    expect(refused.json?.error).toMatchObject({ type: 'StorageRefused' });
+  });
+
+  test('that lets nobody delete is deletable all the same where what is there can be written over', async () => {
+    const { json } = await added({ name: 'overwritten', versioned: false, keeps: true });
+    expect(json).toMatchObject({ ok: true, storage: { access: 'deletable' } });
+  });
+
+  test('that keeps versions, and lets nobody delete them, is append-only', async () => {
+    const { json } = await added({ name: 'keeping', versioned: true, keeps: true });
+    expect(json).toMatchObject({ ok: true, storage: { access: 'append-only' } });
+    expect((await rig.chom.must('storage', 'list')).stdout).toMatch(/^keeping +shared login +append-only /m);
+  });
+
+  test('takes a backup, whose recovery kit opens it and its sealed password with restic alone', async () => {
+    const made = await rig.chom.must('backup', 'create', 'one.lab.test', '--storage', 'keeping', '--json');
+    expect(made.json).toMatchObject({ backup: { state: 'completed', storage: 'keeping' } });
+    const site = await siteId('one.lab.test');
+    const { json } = await rig.chom.must('storage', 'recovery-kit', '--reveal', '--json');
+    const entries = json?.['repositories'] as Record<string, string>[];
+    const entry = entries.find((one) => one['site'] === site && one['storage'] === 'keeping');
+    const [id, secret] = (await readFile(login('keeping'), 'utf8')).trim().split(':');
+    const as = `AWS_ACCESS_KEY_ID=${id} AWS_SECRET_ACCESS_KEY=${secret} RESTIC_PASSWORD`;
+    const restic = `restic --cacert /root/s3-ca.pem --no-cache --no-lock`;
+    await on(web1, `cat >/root/s3-ca.pem <<'END'\n${await readFile(store.caFile, 'utf8')}END`);
+    const snapshots = await on(
+      web1,
+      `${as}=${entry?.['password']} ${restic} -r ${entry?.['repository']} snapshots --json`,
+    );
+    expect(snapshots.match(/"role=(files|manifest)"/g)).toHaveLength(2);
+    const sealed = await on(
+      web1,
+      `${as}=${entry?.['sealedOpenedBy']} ${restic} -r ${entry?.['sealed']} dump latest /sealed`,
+    );
+    expect(JSON.parse(openFromRecovery(recoveryKey, sealed).toString())).toMatchObject({
+      ...{ site, password: entry?.['password'], repository: entry?.['repository'] },
+    });
+  });
+
+  test('lets nothing secret be seen by who is on a host, or reads the inventory or the worker’s log', async () => {
+    const [, secret = ''] = (await readFile(login('keeping'), 'utf8')).trim().split(':');
+    const traces = `grep -rlF -e ${secret} /var/lib/chom /run/chom /run/systemd /var/log /etc /var/cache/chom 2>/dev/null; journalctl -q | grep -cF -e ${secret}`;
+    expect((await web1.exec(traces)).stdout.trim()).toBe('0');
+    const shown = await rig.chom.must('storage', 'show', 'keeping', '--json');
+    const kept = await readFile(join(rig.home, 'inventory.db'));
+    for (const text of [shown.stdout, await rig.workerLog(), kept.toString('latin1')])
+      expect(text).not.toContain(secret);
   });
 });

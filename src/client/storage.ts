@@ -36,11 +36,12 @@ export function storageCommand(program: Command, cli: Cli): void {
     )
     .requiredOption(
       '--repository <place>',
-      'sftp:USER@HOST:/path, rest:https://HOST:PORT/, s3:https://HOST/BUCKET or /path',
+      'sftp:USER@HOST:/path, sftp:HOST, rest:https://HOST:PORT/, s3:https://HOST/BUCKET or /path',
     )
     .option(
       '--maintain <server:/path>',
-      'the enrolled server that keeps the files, and where: of a REST server its data directory, with .htpasswd',
+      'the enrolled server that keeps the files, and where: of a REST server its data directory, with .htpasswd; ' +
+        'of sftp:HOST any directory that is root’s, where each site gets a user of its own',
     )
     .option(
       '--login <file>',
@@ -60,6 +61,7 @@ Each site has a repository of its own there. Whether a host that was broken into
 Examples:
   chom storage add store --repository rest:https://store.example:8000/ --maintain store1:/srv/rest
   chom storage add box --repository sftp:backup@box.example:/backups --host-key SHA256:…
+  chom storage add own --repository sftp:store.example --maintain store1:/srv/backups
   chom storage add s3 --repository s3:https://s3.example/bucket/chom --login access-key`,
     )
     .action(action(cli, add));
@@ -108,7 +110,8 @@ async function add(session: Session, name: string, options: AddOptions): Promise
     ...(key !== undefined && { key: await readPrivateKey(key) }),
   };
   const { location } = checkNewStorage(wanted);
-  if (location.ssh && hostKey === undefined && !interactive(session.cli)) throw unasked(name, location.ssh.address);
+  if (location.ssh && location.ssh.user !== null && hostKey === undefined && !interactive(session.cli))
+    throw unasked(name, location.ssh.address);
   const chom = await session.open();
   await refuseStorage(chom, wanted);
   // Passwords of repositories are sealed to it.
@@ -117,7 +120,7 @@ async function add(session: Session, name: string, options: AddOptions): Promise
     const question = `Is ${fingerprint} the host key of ${location.ssh?.address}?`;
     return (await askYesNo(session.cli, question)) === true;
   });
-  if (added.kind === 'sftp' && key === undefined) {
+  if (added.kind === 'sftp' && added.loginPublic !== null && key === undefined) {
     session.output.say(`Let this key in as ${location.ssh?.user}:\n  ${added.loginPublic}`);
   }
   session.output.say(`Next: chom storage check ${name}`);

@@ -37,13 +37,13 @@ export function parseAccess(output: string): 'append-only' | 'deletable' | null 
 }
 
 /**
- * Looks through a repository where its files lie, as whoever owns them, and locks nothing. The password comes by stdin, for
+ * Looks through a repository where its files lie, as whoever owns it, and locks nothing. The password comes by stdin, for
  * whoever that is may not read root's files. Exit codes of restic.
  */
 export function checkOnDisk(path: string, name: string, password: Buffer, limitSeconds: number): Script {
-  const words = [sh`timeout --signal=INT --kill-after=10 ${limitSeconds} ${paths.restic}`, sh`--repo ${`./${name}`}`];
+  const words = [sh`timeout --signal=INT --kill-after=10 ${limitSeconds} ${paths.restic}`, sh`--repo .`];
   const check = join([...words, sh`--json --no-cache --no-lock check`], ' ');
   return sh`printf '%s\n' ${password} | {
-${asOwner(path, check)}
+${asOwner(`${path}/${name}`, check)}
 }`;
 }

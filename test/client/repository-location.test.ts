@@ -8,6 +8,8 @@ it.each([
   ['sftp:backup@box.example:/backups', 'sftp', 'sftp://backup@box.example:22//backups'],
   ['sftp://backup@Box.example:2222//srv/backups/', 'sftp', 'sftp://backup@box.example:2222//srv/backups'],
   ['sftp:backup@[2001:db8::1]:/b', 'sftp', 'sftp://backup@[2001:db8::1]:22//b'],
+  ['sftp:store.example', 'sftp', 'sftp://store.example:22'],
+  ['sftp://[2001:db8::1]:2222/', 'sftp', 'sftp://[2001:db8::1]:2222'],
   ['rest:https://store.example:8000/', 'rest', 'rest:https://store.example:8000'],
   ['rest:https://store.example/backups/', 'rest', 'rest:https://store.example/backups'],
   ['s3:https://s3.example/bucket/path', 's3', 's3:https://s3.example/bucket/path'],
@@ -44,6 +46,7 @@ it('shows no login that was written into an address', () => {
 const rest = { name: 'store', repository: 'rest:https://store.example/', maintain: 'store1:/srv/rest' };
 const s3 = { name: 's3', repository: 's3:https://s3.example/bucket' };
 it.each([
+  [{ name: 'own', repository: 'sftp:h.example' }, 'Nothing says which server keeps the files of the SFTP server'],
   [{ ...rest, maintain: undefined }, 'Nothing says which server keeps the files of the REST server'],
   [{ ...rest, maintain: 'store1' }, '--maintain store1 does not name a server and a directory'],
   [{ ...rest, login: 'no colon' }, 'The login file does not hold one line USER:PASSWORD'],

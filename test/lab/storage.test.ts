@@ -134,6 +134,81 @@ test('an SFTP storage whose files an enrolled server keeps is looked through the
   expect(await on(store.host, `find ${store.sftpPath}/kept ! -user store`)).toBe('');
 });
 
+describe('an SFTP storage on an enrolled server, without a user in its address', () => {
+  const path = '/srv/backups';
+  /** Runs sftp on web1 as the user of a repository; what it says, and its exit status. */
+  const sftp = async (of: string | null, batch: string) => {
+    const { id, hostKey } = await storage('own');
+    const repository = await repositories.byId(rig.inventory.db, repositories.repositoryId(id, of));
+    const login = repositories.loginOf(repository, await storage('own'), rig.keyring);
+    if (login?.kind !== 'sftp') throw new Error('it has no SSH key');
+    await on(web1, `umask 077; cat >/root/own-key <<'END'\n${login.privateKey}END`);
+    await on(web1, `echo '${store.host.address} ${hostKey}' >/root/own-hosts`);
+    const { username } = new URL(repository.url);
+    const options = '-i /root/own-key -o IdentitiesOnly=yes -o UserKnownHostsFile=/root/own-hosts -o BatchMode=yes';
+    const to = `${username}@${store.host.address}`;
+    const { exit, stdout, stderr } = await web1.exec(`echo '${batch}' | sftp ${options} -b - ${to} 2>&1`);
+    const shell = await web1.exec(`ssh ${options} ${to} id 2>&1`);
+    return { exit, said: stdout + stderr, shell: shell.stdout };
+  };
+
+  test('makes a user for each repository, whose directory it must be able to confine him to', async () => {
+    await on(store.host, `install -d -o store ${path}`);
+    const at = ['--repository', `sftp:${store.host.address}`, '--maintain', `store1:${path}`];
+    const { json } = await rig.chom.must('storage', 'add', 'own', ...at, '--json');
+    expect(json).toMatchObject({ storage: { logins: 'per-site', loginPublic: null, hostKey: store.host.hostKey } });
+    const refused = await rig.chom('storage', 'check', 'own', '--json');
+    expect(refused.json?.error).toMatchObject({
+      type: 'Conflict',
+      message: expect.stringContaining(`${path} is not root`),
+    });
+    await on(store.host, `chown root ${path}`);
+    const checked = await rig.chom.must('storage', 'check', 'own', '--json');
+    const access = { access: 'deletable', logins: 'per-site' };
+    expect(checked.json).toMatchObject({
+      ok: true,
+      storage: access,
+      checks: [{}, {}, {}, { name: 'trial', state: 'ok' }],
+    });
+    expect((await rig.chom.must('storage', 'list')).stdout).toMatch(/^own +one per site +deletable /m);
+  });
+
+  test('lets a site’s key reach its own repository and nothing else', async () => {
+    await rig.chom.must('backup', 'create', 'one.lab.test', '--storage', 'own');
+    const [site, { id }] = [await siteId('one.lab.test'), await storage('own')];
+    const own = await sftp(site, `ls /${site}/snapshots`);
+    expect(own.exit).toBe(0);
+    // Of a static site: its files, and the manifest.
+    expect(own.said.match(/[0-9a-f]{64}/g)).toHaveLength(2);
+    expect(own.shell).toContain('This service allows sftp connections only');
+    for (const batch of [
+      'ls /trial',
+      'get /trial/config /root/stolen',
+      'rename /trial/config /trial/x',
+      'rm /trial/config',
+      'ls /recovery',
+      `get /recovery/${site} /root/stolen`,
+      'ls /',
+      'mkdir /mine',
+      'ls /etc',
+      'put /etc/hostname /mine',
+    ]) {
+      const { exit, said } = await sftp(site, batch);
+      expect({ batch, exit, refused: /ermission denied|not found|No such file/.test(said) }).toEqual({
+        batch,
+        exit: 1,
+        refused: true,
+      });
+    }
+    expect(await on(store.host, `stat -c '%U %a' ${path} ${path}/${site} ${path}/recovery/${site}`)).toBe(
+      `root 711\n${id}-${site} 700\nroot 600`,
+    );
+    expect(await on(store.host, `find ${path}/${site} ! -user ${id}-${site}`)).toBe('');
+    const sealed = openFromRecovery(recoveryKey, await on(store.host, `cat ${path}/recovery/${site}`));
+    expect(JSON.parse(sealed.toString())).toMatchObject({ site });
+  });
+});
+
 test('a directory of the server itself will do for a trial, where it is there', async () => {
   await rig.chom.must('storage', 'add', 'trial', '--repository', '/srv/backups');
   const missing = await rig.chom('storage', 'check', 'trial', '--from', 'web1', '--json');

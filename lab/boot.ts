@@ -6,6 +6,8 @@ import { run } from './command.js';
 import { diskPaths, makeDisk, onDisk } from './disk.js';
 import type { Kept } from './kept.js';
 import { address, bridgeAddress, connectHost, namespace } from './network.js';
+import type { LabOrder } from './order.js';
+import { s3Files } from './s3.js';
 import type { HostState, LabState } from './state.js';
 import { storeFiles } from './store.js';
 
@@ -21,7 +23,12 @@ const DAILY = ['apt-daily', 'apt-daily-upgrade', 'dpkg-db-backup', 'e2scrub_all'
 const YEARLY = '[Timer]\nOnCalendar=\nOnCalendar=yearly\nRandomizedDelaySec=0\n';
 
 /** Makes a host's cable, disk, keys and settings. */
-export async function makeHost(lab: LabState, host: HostState, base: Base, restServer?: string): Promise<void> {
+export async function makeHost(
+  lab: LabState,
+  host: HostState,
+  base: Base,
+  { restServer, s3Server }: Pick<LabOrder, 'restServer' | 's3Server'> = {},
+): Promise<void> {
   await connectHost(lab, host);
   await makeDisk(lab.directory, host.name, host.diskMegabytes);
   const directory = join(lab.directory, 'hosts', host.name);
@@ -46,6 +53,8 @@ export async function makeHost(lab: LabState, host: HostState, base: Base, restS
   if (host.store && restServer !== undefined) {
     const store = await storeFiles(lab, host, restServer);
     for (const [path, content, mode] of store.files) await write(path, content, mode);
+    const s3 = host.s3 && s3Server !== undefined ? await s3Files(s3Server) : [];
+    for (const [path, content, mode] of s3) await write(path, content, mode);
     await writeFile(store.caFile, store.ca);
   }
   const known = `${address(lab, host.number)} ${await readFile(`${hostKey}.pub`, 'utf8')}`;

@@ -17,6 +17,7 @@ import { resticProgram, restServerProgram } from './restic-programs.js';
 import { requireLab } from './requirements.js';
 import { type HostState, isRunning, type LabState, readState } from './state.js';
 import { type LabOrder, STAY } from './order.js';
+import { s3ServerProgram } from './s3-program.js';
 import { type LabStore, labStore } from './store.js';
 import { sweep } from './sweep.js';
 
@@ -37,6 +38,8 @@ export interface HostOrder {
   bare?: boolean;
   /** It keeps backups, by SFTP and by restic's REST server. */
   store?: boolean;
+  /** And by S3. */
+  s3?: boolean;
 }
 
 export interface LabOptions {
@@ -85,6 +88,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   for (const host of hosts) bases[host.name] = await base(host.debian, host.bare);
   const acme = options.acme ? await acmePrograms() : undefined;
   const restServer = hosts.some(({ store }) => store) ? await restServerProgram() : undefined;
+  const s3Server = hosts.some(({ s3 }) => s3) ? await s3ServerProgram() : undefined;
   const restic = hosts.some(({ debian }) => debian === 12) ? await pinnedRestic() : undefined;
   await sweep();
   if (await readState(name)) {
@@ -95,6 +99,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     ...{ name, directory, hosts, bases },
     ...(acme && { acme }),
     ...(restServer !== undefined && { restServer }),
+    ...(s3Server !== undefined && { s3Server }),
     ...(restic && { restic }),
   });
   const lab = await attachLab(name);
@@ -162,8 +167,8 @@ async function removeByName(name: string, lab: LabState): Promise<void> {
 }
 
 function complete(host: HostOrder, index: number): HostState {
-  const { name, debian = 13, diskMegabytes = 4096, bare = false, store = false } = host;
-  return { name, debian, diskMegabytes, bare, store, number: 10 + index };
+  const { name, debian = 13, diskMegabytes = 4096, bare = false, store = false, s3 = false } = host;
+  return { name, debian, diskMegabytes, bare, store, s3, number: 10 + index };
 }
 
 async function pinnedRestic(): Promise<{ program: string; sha256: string }> {

@@ -11,6 +11,8 @@ export interface LabOrder {
   acme?: { pebble: string; challengeServer: string };
   /** Path of the REST server, where a host keeps backups. */
   restServer?: string;
+  /** Path of the S3 server, where a host keeps backups by it. */
+  s3Server?: string;
   /** A restic to be served, where a host's own is too old. */
   restic?: { program: string; sha256: string };
 }

@@ -4,6 +4,7 @@ import { base } from './base.js';
 import { acmePrograms, timeSkippingServer } from './programs.js';
 import { requireLab } from './requirements.js';
 import { resticProgram, restServerProgram } from './restic-programs.js';
+import { s3ServerProgram } from './s3-program.js';
 import { wordpressArchive } from './wordpress.js';
 
 /**
@@ -21,5 +22,6 @@ if (wanted('lab')) {
   await wordpressArchive();
   await resticProgram();
   await restServerProgram();
+  await s3ServerProgram();
   for (const bare of [false, true]) for (const release of [13, 12] as const) await base(release, bare);
 }

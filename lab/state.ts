@@ -9,6 +9,8 @@ export interface HostState {
   bare: boolean;
   /** It keeps backups. */
   store: boolean;
+  /** And by S3. */
+  s3: boolean;
   diskMegabytes: number;
   /** Last number of its address. */
   number: number;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { LabHost } from './host.js';
 import { address } from './network.js';
 import type { HostState, LabState } from './state.js';
+import { type LabS3, labS3 } from './s3.js';
 import { makeCertificate } from './tls.js';
 
 /** A host that keeps backups, by SFTP and by restic's REST server. */
@@ -19,6 +20,7 @@ export interface LabStore {
   readonly restPath: string;
   /** The same repositories without restrictions or login, on the host's loopback alone: for pruning. */
   readonly maintenance: string;
+  readonly s3: LabS3;
   /** Lets a key in over SFTP: a line of authorized_keys(5). */
   authorize(line: string): Promise<void>;
 }
@@ -40,6 +42,7 @@ export function labStore(lab: Lab, state: HostState, host: LabHost): LabStore {
     sftpPath: `${CHROOT}/data`,
     restPath: REST,
     maintenance: `rest:http://127.0.0.1:${MAINTENANCE_PORT}`,
+    s3: labS3(host),
     async authorize(line) {
       if (/['\n]/.test(line)) throw new Error(`no line of authorized_keys: ${line}`);
       const { exit, stderr } = await host.exec(`echo '${line}' >>/etc/ssh/store_keys`);

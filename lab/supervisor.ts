@@ -69,7 +69,7 @@ async function make(): Promise<Kept[]> {
   if (order.restic) repositories['restic'] = dirname(order.restic.program);
   const server = await serveRepositories(repositories, bridgeAddress(state), REPOSITORY_PORT);
   server.unref();
-  await Promise.all(order.hosts.map((host) => makeHost(state, host, baseOf(host), order.restServer)));
+  await Promise.all(order.hosts.map((host) => makeHost(state, host, baseOf(host), order)));
   if (order.acme) await makeAcme(state);
   return [
     ...order.hosts.map((host) => hostProgram(state, host, baseOf(host))),

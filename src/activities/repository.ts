@@ -1,15 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import { escrowOnDisk, escrowOverSftp } from '../host/escrow.js';
+import { escrowInRepository, escrowOnDisk, escrowOverSftp } from '../host/escrow.js';
 import { repositoryUrl, resticCredentials } from '../host/restic.js';
 import { expectRestic, resticFailure } from '../host/restic-output.js';
 import { initRepository, parseRepositoryId } from '../host/restic-repository.js';
 import { paths } from '../host/paths.js';
 import { sh } from '../host/shell.js';
+import { addSftpUser, sftpUserName } from '../host/sftp-user.js';
+import { makeSshKey } from '../host/ssh-key.js';
 import { addRestUser } from '../host/storage-host.js';
 import { openKeyring } from '../inventory/keyring-file.js';
-import { sealToRecovery } from '../inventory/recovery.js';
+import { ESCROW_PASSWORD, sealToRecovery } from '../inventory/recovery.js';
 import * as repositories from '../inventory/repositories.js';
 import type { StorageLogin } from '../inventory/storage-login.js';
 import type { Storage } from '../inventory/storages.js';
@@ -66,7 +68,7 @@ export async function prepareRepository(
   const place = await workplace(deps, step, server, scope);
   await refuseWithoutRestic(place);
   const keeper = storage.maintainServer === null ? null : await workplace(deps, step, storage.maintainServer, scope);
-  if (repository.loginPublic !== null) await letIn(keeper, open, repository.loginPublic);
+  if (repository.loginPublic !== null) await letIn(keeper, open, nameOf(site));
   if (repository.escrowedAt === null) await escrow(deps, { place, keeper, open, site });
   await inventory.fenced(fence(step), async (trx) => await repositories.markEscrowed(trx, repository.id));
   const resticId = await initialise(place, open);
@@ -77,14 +79,27 @@ export async function prepareRepository(
 /** Read back, so that an attempt before this one that made another password is the one that counts. */
 async function keep({ inventory, keyring }: Deps, step: StepContext, storage: Storage, site: string | null) {
   const name = nameOf(site);
-  const login: StorageLogin | undefined =
-    storage.logins === 'per-site' ? { kind: 'rest', user: name, password: secret() } : undefined;
+  const login = storage.logins === 'per-site' ? ownLogin(storage, name) : undefined;
   return await inventory.fenced(fence(step), async (trx) =>
     repositories.add(trx, keyring, {
-      ...{ storage: storage.id, site, url: repositoryUrl(storage.url, name), password: Buffer.from(secret()) },
+      ...{ storage: storage.id, site, url: ownUrl(storage, name), password: Buffer.from(secret()) },
       ...(login && { login }),
     }),
   );
+}
+
+function ownLogin({ id, kind }: Storage, name: string): StorageLogin {
+  if (kind === 'rest') return { kind, user: name, password: secret() };
+  if (kind !== 'sftp') throw failure('Bug', `No logins are made for ${kind}`);
+  const key = makeSshKey(sftpUserName({ storage: id, name }));
+  return { kind, privateKey: key.private.toString(), public: key.public };
+}
+
+/** Whoever has a user of his own over SFTP sees the storage's directory as the root. */
+function ownUrl({ id, kind, logins, url }: Storage, name: string): string {
+  const there = repositoryUrl(url, name);
+  if (kind !== 'sftp' || logins === 'shared') return there;
+  return there.replace('sftp://', `sftp://${sftpUserName({ storage: id, name })}@`);
 }
 
 async function refuseWithoutRestic(place: Workplace): Promise<void> {
@@ -96,14 +111,18 @@ async function refuseWithoutRestic(place: Workplace): Promise<void> {
   });
 }
 
-async function letIn(keeper: Workplace | null, { storage, access }: OpenRepository, user: string): Promise<void> {
+async function letIn(keeper: Workplace | null, open: OpenRepository, name: string): Promise<void> {
+  const { storage, repository, access } = open;
+  const { id, maintainPath: path } = storage;
   const { login } = access;
-  if (keeper === null || storage.maintainPath === null || login?.kind !== 'rest') {
-    throw failure('Bug', `Storage ${storage.name} has logins per site, and no server where they could be made`);
-  }
-  const adding = addRestUser({ path: storage.maintainPath, user, salt: salt() });
-  const job = { ...adding, secrets: { login: Buffer.from(login.password) } };
-  await change(keeper, `rest-user-${user}`, `Letting ${user} into storage ${storage.name}`, job);
+  const doing = `Letting ${name} into storage ${storage.name}`;
+  if (keeper !== null && path !== null && login?.kind === 'rest') {
+    const adding = addRestUser({ path, user: name, salt: salt() });
+    await change(keeper, `rest-user-${name}`, doing, { ...adding, secrets: { login: Buffer.from(login.password) } });
+  } else if (keeper !== null && path !== null && login?.kind === 'sftp' && repository.loginPublic !== null) {
+    const adding = addSftpUser({ storage: id, path, name, key: repository.loginPublic });
+    await change(keeper, `sftp-user-${name}`, doing, adding);
+  } else throw failure('Bug', `Storage ${storage.name} has logins per site, and no server where they could be made`);
 }
 
 async function escrow(
@@ -134,6 +153,10 @@ async function escrow(
   } else if (storage.kind === 'sftp') {
     const job = { ...escrowOverSftp(storage.url, kept), secrets: resticCredentials(access), limitSeconds: 120 };
     expectRestic(await place.job(`escrow-${kept.name}`, job), place, { what: doing, storage: storage.name });
+  } else if (storage.kind === 's3') {
+    const laying = escrowInRepository(storage.url, access, kept, Buffer.from(ESCROW_PASSWORD));
+    const output = await place.job(`escrow-${kept.name}`, { ...laying, limitSeconds: 300 });
+    expectRestic(output, place, { what: doing, storage: storage.name });
   } else {
     throw failure('UnsupportedHost', `CHOM cannot lay anything beside the repositories of storage ${storage.name}`, {
       cause: `it is reached by ${storage.kind} alone`,

@@ -4,24 +4,28 @@ import * as storages from '../inventory/storages.js';
 import type { Storage } from '../inventory/storages.js';
 import { failure } from '../workflows/failures.js';
 import { askWorker } from './inspect.js';
-import { parseFingerprint, parseServerName, parseStorageName } from './names.js';
+import { parseFingerprint, parseStorageName } from './names.js';
 import type { Chom } from './open.js';
 import type { PrivateKey } from './private-key.js';
 import { parseRepository, type RepositoryLocation } from './repository-location.js';
+import { parseAccessKey, parseLogin, parseMaintain, unmaintained } from './storage-words.js';
 import { randomId } from './submit.js';
 
 /** A storage as it is to be added. */
 export interface NewStorage {
   name: string;
-  /** `sftp:USER@HOST:/path`, `rest:https://…`, `s3:https://…` or `/path`. */
+  /** `sftp:USER@HOST:/path`, `sftp:HOST` (a user for each site), `rest:https://…`, `s3:https://…` or `/path`. */
   repository: string;
-  /** `USER:PASSWORD` of a REST server, for all sites; without it each site gets a login of its own. */
+  /**
+   * `USER:PASSWORD` of a REST server, for all sites; without it each site gets a login of its own. Of S3, which needs one:
+   * `ACCESS_KEY_ID:SECRET_ACCESS_KEY`.
+   */
   login?: string;
   /** Logs in over SFTP; without one CHOM makes a key. */
   key?: PrivateKey;
   /** `SHA256:…` of the host key; without it `confirmHostKey` is asked. */
   hostKey?: string;
-  /** PEM of the CA of a REST server. */
+  /** PEM of the CA of a REST or S3 server. */
   ca?: string;
   /** `SERVER:/path`: the enrolled server that keeps the files, and where. */
   maintain?: string;
@@ -38,32 +42,35 @@ export function checkNewStorage(wanted: NewStorage) {
     if (given === undefined || is) return;
     throw failure('InvalidInput', `${option} is for ${of}, and this is ${kind}`, { next: `leave ${option} out` });
   };
-  only(login, '--login', 'a REST server', kind === 'rest');
-  only(ca, '--ca', 'a REST server', kind === 'rest');
+  const https = kind === 'rest' || kind === 's3';
+  only(login, '--login', 'a REST server or S3', https);
+  only(ca, '--ca', 'a REST server or S3', https);
+  only(maintain, '--maintain', 'servers that keep restic’s files as files', kind !== 's3');
   only(key, '--key', 'SFTP', kind === 'sftp');
   only(hostKey, '--host-key', 'SFTP', kind === 'sftp');
   if (ca !== undefined && !ca.includes('-----BEGIN CERTIFICATE-----')) {
     throw failure('InvalidInput', 'The file that --ca names holds no certificate in PEM form');
   }
-  if (kind === 's3') {
-    throw failure('InvalidInput', 'CHOM cannot keep backups in S3 yet', {
-      cause: 'it could not lay the sealed passwords beside the repositories there',
-      next: 'chom storage add --help',
+  if (kind === 's3' && login === undefined) {
+    throw failure('InvalidInput', 'Nothing says with which access key S3 is reached', {
+      next: 'add --login FILE, which holds one line ACCESS_KEY_ID:SECRET_ACCESS_KEY, or --login - to give it on stdin',
     });
   }
-  if (kind === 'rest' && maintain === undefined) {
-    throw failure('InvalidInput', 'Nothing says which server keeps the files of the REST server', {
-      cause:
-        'a REST server takes nothing but restic’s own files: logins, and the sealed passwords, are made where it runs',
-      next: 'add --maintain SERVER:/path, an enrolled server and the data directory of the REST server',
-    });
+  if (location.ssh?.user === null) {
+    if (key !== undefined) {
+      throw failure('InvalidInput', '--key is for an address with a user, and this one gets a user for each site', {
+        next: 'leave --key out, or write the address sftp:USER@HOST:/path',
+      });
+    }
+    if (maintain === undefined) throw unmaintained('the SFTP server');
   }
+  if (kind === 'rest' && maintain === undefined) throw unmaintained('the REST server');
   return {
     location,
     name: parseStorageName(wanted.name),
     hostKey: hostKey === undefined ? null : parseFingerprint(hostKey),
     maintain: maintain === undefined ? null : parseMaintain(maintain),
-    login: login === undefined ? null : parseLogin(login),
+    login: login === undefined ? null : kind === 's3' ? parseAccessKey(login) : parseLogin(login),
   };
 }
 
@@ -90,18 +97,21 @@ export async function addStorage(
   const begun = await takenUp(chom, { tenant, name, url: location.url });
   if (begun) return await withKey(chom, begun);
   const keeper = maintain && (await keeperOf(chom, maintain.server));
-  const pinned = location.ssh && (await pin(chom, location, { name, hostKey, confirmHostKey }));
+  // Of SFTP such a user is made on the keeper, whose host key was confirmed when it was enrolled.
+  const perSite = location.kind === 'rest' ? login === null : location.ssh?.user === null;
+  const known = hostKey ?? (perSite ? (keeper?.hostKeyFingerprint ?? null) : null);
+  const pinned = location.ssh && (await pin(chom, location, { name, hostKey: known, confirmHostKey }));
   const own: StorageLogin | null = wanted.key
     ? { kind: 'sftp', privateKey: wanted.key.secret.toString(), public: wanted.key.public }
     : login;
   const added = await inventory.transaction(async (trx) =>
     storages.add(trx, keyring, {
       ...{ id: `sto${randomId(9)}`, tenant, name, kind: location.kind, url: location.url },
-      logins: location.kind === 'rest' && login === null ? 'per-site' : 'shared',
+      logins: perSite ? 'per-site' : 'shared',
       ...(pinned && { hostKey: pinned }),
       ...(wanted.ca !== undefined && { ca: wanted.ca }),
       ...(own && { login: own }),
-      ...(keeper && maintain && { maintain: { server: keeper, path: maintain.path } }),
+      ...(keeper && maintain && { maintain: { server: keeper.id, path: maintain.path } }),
     }),
   );
   return await withKey(chom, added);
@@ -112,8 +122,9 @@ function tenantOf({ tenant }: Chom, { allTenants = false }: NewStorage): string 
 }
 
 /** Only a worker makes keys. Who dies in between adds the storage once more. */
-async function withKey(chom: Chom, { id, name, kind, loginPublic }: Storage): Promise<Storage> {
-  if (kind === 'sftp' && loginPublic === null) {
+async function withKey(chom: Chom, storage: Storage): Promise<Storage> {
+  const { id, name } = storage;
+  if (lacksKey(storage)) {
     await askWorker<string>(chom, { type: 'makeStorageLogin', args: [id], summary: `Make a key for storage ${name}` });
   }
   return await storages.byId(chom.inventory.db, id);
@@ -127,14 +138,18 @@ async function takenUp(
   const all = await storages.list(inventory.db, { tenant: own });
   const held = all.find((one) => one.name === name && one.tenant === tenant);
   if (!held) return null;
-  if (held.kind === 'sftp' && held.loginPublic === null && held.url === url) return held;
+  if (lacksKey(held) && held.url === url) return held;
   throw failure('Conflict', `There is a storage ${name} already: ${held.url}`, { next: `chom storage show ${name}` });
 }
 
-async function keeperOf({ inventory, tenant }: Chom, name: string): Promise<string> {
-  const { id, status } = await servers.byName(inventory.db, tenant, name);
-  if (status === 'active') return id;
-  throw failure('Conflict', `Server ${name} cannot keep backups: it is ${status}`, {
+function lacksKey({ kind, logins, loginPublic }: Storage): boolean {
+  return kind === 'sftp' && logins === 'shared' && loginPublic === null;
+}
+
+async function keeperOf({ inventory, tenant }: Chom, name: string): Promise<servers.Server> {
+  const server = await servers.byName(inventory.db, tenant, name);
+  if (server.status === 'active') return server;
+  throw failure('Conflict', `Server ${name} cannot keep backups: it is ${server.status}`, {
     next: `chom server show ${name}`,
   });
 }
@@ -164,23 +179,4 @@ async function pin(
     });
   }
   return offered;
-}
-
-function parseMaintain(text: string): { server: string; path: string } {
-  const [, server, path] = /^([^:]+):(\/.*)$/.exec(text) ?? [];
-  if (server === undefined || path === undefined) {
-    throw failure('InvalidInput', `--maintain ${text} does not name a server and a directory`, {
-      next: 'write it SERVER:/path',
-    });
-  }
-  const { kind, url } = parseRepository(path);
-  if (kind !== 'local') throw failure('Bug', `${path} is no path`);
-  return { server: parseServerName(server), path: url };
-}
-
-/** Nothing of it is in the failure. */
-function parseLogin(text: string): StorageLogin {
-  const [, user, password] = /^([A-Za-z0-9@._-]+):(\S+)\s*$/.exec(text) ?? [];
-  if (user !== undefined && password !== undefined) return { kind: 'rest', user, password };
-  throw failure('InvalidInput', 'The login file does not hold one line USER:PASSWORD');
 }

@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
+import { ESCROW_PASSWORD } from '../inventory/recovery.js';
 import * as repositories from '../inventory/repositories.js';
 import * as sites from '../inventory/sites.js';
+import type { Storage } from '../inventory/storages.js';
 import * as storages from '../inventory/storages.js';
 import { action, type Cli, type Session } from './cli.js';
 import type { Chom } from './open.js';
@@ -25,8 +27,10 @@ interface KitEntry {
   site: string;
   storage: string;
   repository: string;
-  /** Where the sealed password lies, below the storage's place. */
+  /** Where the sealed password lies. */
   sealed: string;
+  /** Opens the repository that it lies in, where it lies in one. */
+  sealedOpenedBy?: string;
   hostKey: string | null;
   password?: string;
   login?: object | null;
@@ -46,10 +50,9 @@ async function kit({ inventory: { db }, keyring, tenant }: Chom, reveal: boolean
   for (const { id: site, domain } of await sites.list(db, { tenant })) {
     for (const repository of await repositories.list(db, { site })) {
       const storage = await storages.byId(db, repository.storage);
-      const place = storage.maintainPath ?? new URL(storage.url, 'file:///').pathname.replace(/^\/\//, '/');
       entries.push({
         ...{ domain, site, storage: storage.name, repository: repository.url, hostKey: storage.hostKey },
-        sealed: `${place}/recovery/${site}`,
+        ...sealedAt(storage, site),
         ...(reveal && {
           password: repositories.passwordOf(repository, keyring).toString(),
           login: repositories.loginOf(repository, storage, keyring),
@@ -60,12 +63,19 @@ async function kit({ inventory: { db }, keyring, tenant }: Chom, reveal: boolean
   return entries;
 }
 
+function sealedAt({ kind, url, maintainPath }: Storage, site: string): Pick<KitEntry, 'sealed' | 'sealedOpenedBy'> {
+  if (kind === 's3') return { sealed: `${url}/recovery/${site}`, sealedOpenedBy: ESCROW_PASSWORD };
+  const place = maintainPath ?? new URL(url, 'file:///').pathname.replace(/^\/\//, '/');
+  return { sealed: `${place}/recovery/${site}` };
+}
+
 function describe(entry: KitEntry): string {
-  const { domain, site, repository, sealed, hostKey, password, login } = entry;
+  const { domain, site, repository, sealed, sealedOpenedBy, hostKey, password, login } = entry;
+  const dump = `RESTIC_PASSWORD=${sealedOpenedBy} restic --repo '${sealed}' dump latest /sealed`;
   return facts([
     ['site', `${domain} (${site})`],
     ['repository', repository],
-    ['sealed password', `${sealed}, opened by the recovery key`],
+    ['sealed password', `${sealedOpenedBy === undefined ? sealed : dump}, opened by the recovery key`],
     ['host key', hostKey],
     ['password', password],
     ['login', login === undefined || login === null ? undefined : JSON.stringify(login)],

@@ -8,8 +8,8 @@ export interface RepositoryLocation {
   kind: StorageKind;
   /** As restic takes it, the same for every way of writing it. */
   url: string;
-  /** Of SFTP: who offers the host key, and as whom CHOM logs in. */
-  ssh?: { address: string; port: number; user: string };
+  /** Of SFTP: who offers the host key, and as whom CHOM logs in; null: as a user of each site's own. */
+  ssh?: { address: string; port: number; user: string | null };
 }
 
 /** Letters that neither a shell, nor sftp's batches, nor an address give a meaning of their own. */
@@ -25,16 +25,31 @@ export function parseRepository(text: string): RepositoryLocation {
 }
 
 function parseSftp(text: string): RepositoryLocation {
+  const bare = /^sftp:(?:\/\/)?(\[[^\]]+\]|[^:/@]+)(?::(\d+))?\/?$/.exec(text);
+  if (bare) {
+    const ssh = { ...parseHost(bare[1] ?? '', bare[2] ?? ''), user: null };
+    return { kind: 'sftp', url: `sftp://${written(ssh)}`, ssh };
+  }
   const long = /^sftp:\/\/([^@/]+)@(\[[^\]]+\]|[^:/@]+)(?::(\d+))?\/(\/.+)$/.exec(text);
   const short = /^sftp:([^@/:]+)@(\[[^\]]+\]|[^:/@]+):()(\/.+)$/.exec(text);
   const [, user, host, port = '', path] = long ?? short ?? [];
   if (user === undefined || host === undefined || path === undefined) {
-    throw refused(text, 'SFTP is written sftp:USER@HOST:/path, or with a port sftp://USER@HOST:PORT//path');
+    throw refused(
+      text,
+      'SFTP is written sftp:USER@HOST:/path, with a port sftp://USER@HOST:PORT//path; or sftp:HOST, of an enrolled server',
+    );
   }
+  const ssh = { ...parseHost(host, port), user: parseUser(user) };
+  return { kind: 'sftp', url: `sftp://${ssh.user}@${written(ssh)}/${parsePath(path, text)}`, ssh };
+}
+
+function parseHost(host: string, port: string): { address: string; port: number } {
   const address = parseAddress(host.replace(/^\[(.*)\]$/, '$1'));
-  const ssh = { address, port: port === '' ? 22 : parsePort(port), user: parseUser(user) };
-  const written = address.includes(':') ? `[${address}]` : address;
-  return { kind: 'sftp', url: `sftp://${ssh.user}@${written}:${ssh.port}/${parsePath(path, text)}`, ssh };
+  return { address, port: port === '' ? 22 : parsePort(port) };
+}
+
+function written({ address, port }: { address: string; port: number }): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
 function parseHttps(text: string, scheme: 'rest:' | 's3:'): string {

@@ -31,16 +31,26 @@ export function storageCommand(program: Command, cli: Cli): void {
   storage
     .command('add')
     .argument('<name>', 'what you call it')
-    .description('let backups go to an SFTP server, a restic REST server or, for a trial, a directory of each server')
-    .requiredOption('--repository <place>', 'sftp:USER@HOST:/path, rest:https://HOST:PORT/ or /path')
+    .description(
+      'let backups go to an SFTP server, a restic REST server, S3 or, for a trial, a directory of each server',
+    )
+    .requiredOption(
+      '--repository <place>',
+      'sftp:USER@HOST:/path, sftp:HOST, rest:https://HOST:PORT/, s3:https://HOST/BUCKET or /path',
+    )
     .option(
       '--maintain <server:/path>',
-      'the enrolled server that keeps the files, and where: of a REST server its data directory, with .htpasswd',
+      'the enrolled server that keeps the files, and where: of a REST server its data directory, with .htpasswd; ' +
+        'of sftp:HOST any directory that is root’s, where each site gets a user of its own',
     )
-    .option('--login <file>', 'USER:PASSWORD of a REST server, for all sites; without it each gets a login of its own')
+    .option(
+      '--login <file>',
+      'USER:PASSWORD of a REST server, for all sites; without it each gets a login of its own. ' +
+        'Of S3 ACCESS_KEY_ID:SECRET_ACCESS_KEY. - is stdin',
+    )
     .option('--key <file>', 'private SSH key that may log in over SFTP; without it CHOM makes one')
     .option('--host-key <fingerprint>', 'SHA256:… of the host key of an SFTP server; without it you are asked')
-    .option('--ca <file>', 'PEM of the CA of a REST server whose certificate is not a public one')
+    .option('--ca <file>', 'PEM of the CA of a REST or S3 server whose certificate is not a public one')
     .option('--all-tenants', 'every tenant may use it')
     .addHelpText(
       'after',
@@ -50,7 +60,9 @@ Each site has a repository of its own there. Whether a host that was broken into
 
 Examples:
   chom storage add store --repository rest:https://store.example:8000/ --maintain store1:/srv/rest
-  chom storage add box --repository sftp:backup@box.example:/backups --host-key SHA256:…`,
+  chom storage add box --repository sftp:backup@box.example:/backups --host-key SHA256:…
+  chom storage add own --repository sftp:store.example --maintain store1:/srv/backups
+  chom storage add s3 --repository s3:https://s3.example/bucket/chom --login access-key`,
     )
     .action(action(cli, add));
   storage
@@ -93,12 +105,13 @@ async function add(session: Session, name: string, options: AddOptions): Promise
     ...(hostKey !== undefined && { hostKey }),
     ...(maintain !== undefined && { maintain }),
     ...(allTenants !== undefined && { allTenants }),
-    ...(login !== undefined && { login: await readText('--login', login) }),
+    ...(login !== undefined && { login: await readLogin(session, login) }),
     ...(ca !== undefined && { ca: await readText('--ca', ca) }),
     ...(key !== undefined && { key: await readPrivateKey(key) }),
   };
   const { location } = checkNewStorage(wanted);
-  if (location.ssh && hostKey === undefined && !interactive(session.cli)) throw unasked(name, location.ssh.address);
+  if (location.ssh && location.ssh.user !== null && hostKey === undefined && !interactive(session.cli))
+    throw unasked(name, location.ssh.address);
   const chom = await session.open();
   await refuseStorage(chom, wanted);
   // Passwords of repositories are sealed to it.
@@ -107,7 +120,7 @@ async function add(session: Session, name: string, options: AddOptions): Promise
     const question = `Is ${fingerprint} the host key of ${location.ssh?.address}?`;
     return (await askYesNo(session.cli, question)) === true;
   });
-  if (added.kind === 'sftp' && key === undefined) {
+  if (added.kind === 'sftp' && added.loginPublic !== null && key === undefined) {
     session.output.say(`Let this key in as ${location.ssh?.user}:\n  ${added.loginPublic}`);
   }
   session.output.say(`Next: chom storage check ${name}`);
@@ -125,6 +138,13 @@ function unasked(name: string, address: string) {
       next: `chom storage add ${name} … --host-key SHA256:…, as ssh-keygen -l -f prints it on the storage`,
     },
   );
+}
+
+async function readLogin({ cli }: Session, file: string): Promise<string> {
+  if (file !== '-') return await readText('--login', file);
+  let text = '';
+  for await (const part of cli.stdin) text += String(part);
+  return text;
 }
 
 async function readText(option: string, file: string): Promise<string> {

@@ -1,6 +1,6 @@
 import { failure } from '../workflows/failures.js';
 import type { CheckedStep } from './certificate.js';
-import { sshArguments } from './restic.js';
+import { repositoryUrl, restic, resticCredentials, sshArguments, type RepositoryAccess } from './restic.js';
 import { sh } from './shell.js';
 import { asOwner } from './storage-host.js';
 
@@ -38,6 +38,29 @@ mv -fT ${`${file}.new`} ${file}
 sync ${DIRECTORY}`,
 )}
 ${readBack}`,
+  };
+}
+
+/**
+ * Through restic, where that alone reaches the storage: as the only file of a repository of its own, which `password` opens.
+ * What restic needs to get there, signatures and regions, is then restic's affair. Exit codes of restic.
+ */
+export function escrowInRepository(
+  storageUrl: string,
+  { login, hostKey, ca }: RepositoryAccess,
+  { name, sealed }: Escrow,
+  password: Buffer,
+): CheckedStep & { secrets: Record<string, Buffer> } {
+  const access = { url: repositoryUrl(`${storageUrl}/${DIRECTORY}`, name), password, login, hostKey, ca };
+  const command = restic(access, { limitSeconds: 60 });
+  // Of two attempts that sealed it each, either will do, for both hold the same password; the newer one is compared.
+  const readBack = sh`[ "$(${command} --no-lock dump latest /sealed)" = ${sealed} ]`;
+  return {
+    check: readBack,
+    act: sh`${command} --no-lock cat config >/dev/null 2>&1 || ${command} init >&2 || exit $?
+printf %s ${sealed} | ${command} backup --host ${name} --stdin --stdin-filename sealed >&2 || exit $?
+${readBack} || { echo 'what was written is not what is read back' >&2; exit 1; }`,
+    secrets: resticCredentials(access),
   };
 }
 

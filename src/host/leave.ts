@@ -125,7 +125,7 @@ for unit in /etc/systemd/system/chom-*; do
 done
 systemctl daemon-reload
 systemctl reset-failed 'chom-*' 2>/dev/null
-rm -rf /etc/chom /run/chom /run/chom-php /var/cache/chom ${paths.lib} || exit 1
+rm -rf /etc/ssh/sshd_config.d/chom-*.conf /etc/chom /run/chom /run/chom-php /var/cache/chom ${paths.lib} || exit 1
 [ ! -d /srv/chom ] || rmdir /srv/chom 2>/dev/null || echo /srv/chom
 rm -rf --one-file-system ${paths.state} || exit 1
 ${key === null ? sh`:` : removeKey(user, key)}`;

@@ -16,7 +16,7 @@ export interface RepositoryAccess {
   login: RepositoryLogin | null;
   /** Of SFTP, pinned: `type base64`. */
   hostKey: string | null;
-  /** PEM of a private CA of a REST server. */
+  /** PEM of a private CA of a REST or S3 server. */
   ca: string | null;
 }
 
@@ -50,6 +50,8 @@ export function resticCredentials(access: RepositoryAccess): Record<string, Buff
     const { accessKeyId, secretAccessKey } = login;
     const lines = ['[default]', `aws_access_key_id=${accessKeyId}`, `aws_secret_access_key=${secretAccessKey}`, ''];
     files['s3'] = Buffer.from(lines.join('\n'));
+    // For curl, which tries what restic cannot; see overwriting.ts.
+    files['curl'] = Buffer.from(`user = "${accessKeyId}:${secretAccessKey}"\n`);
   }
   return files;
 }

@@ -1,3 +1,4 @@
+import { tryOverwriting } from './overwriting.js';
 import { restic, type RepositoryAccess } from './restic.js';
 import { paths } from './paths.js';
 import { join, sh, type Script } from './shell.js';
@@ -7,13 +8,14 @@ const LIMIT_SECONDS = 60;
 
 /**
  * Writes a snapshot into the repository for trying, has it deleted, and prints `access=` with what came of it. restic's own
- * exit code does not tell: of an append-only REST server forget exits 0 and the snapshot stays (0.18, seen). Exit codes of
- * restic. `mark`: what this trial's snapshot is known by.
+ * exit code does not tell: of an append-only REST server forget exits 0 and the snapshot stays (0.18, seen). What S3 does not
+ * let anybody delete it may let anybody write over, which is tried too. Exit codes of restic. `mark`: what this trial's snapshot is known by.
  */
 export function tryDeleting(access: Pick<RepositoryAccess, 'url' | 'login' | 'ca'>, mark: string): Script {
   const command = restic(access, { limitSeconds: LIMIT_SECONDS, waitSeconds: 30 });
   const snapshots = sh`${command} snapshots --tag ${mark} | grep -o '"id":"[0-9a-f]\{64\}"' | cut -d '"' -f 4`;
   const backup = sh`${command} backup --stdin --stdin-filename trial --host chom --tag ${mark}`;
+  const kept = access.login?.kind === 's3' ? tryOverwriting(access, sh`snapshots/"$id"`) : sh`echo access=append-only`;
   return sh`echo ${mark} | ${backup} >&2 || exit $?
 id=$(${snapshots})
 [ -n "$id" ] || { echo 'what was written cannot be read back' >&2; exit 1; }
@@ -21,7 +23,9 @@ said=$(${command} forget "$id" 2>&1)
 code=$?
 left=$(${snapshots} && echo read) || exit 1
 case $left in
-  *"$id"*) echo access=append-only ;;
+  *"$id"*)
+    ${kept}
+    ;;
   read) echo access=deletable ;;
   *) echo "$said" >&2; exit $code ;;
 esac`;
@@ -33,13 +37,13 @@ export function parseAccess(output: string): 'append-only' | 'deletable' | null 
 }
 
 /**
- * Looks through a repository where its files lie, as whoever owns them, and locks nothing. The password comes by stdin, for
+ * Looks through a repository where its files lie, as whoever owns it, and locks nothing. The password comes by stdin, for
  * whoever that is may not read root's files. Exit codes of restic.
  */
 export function checkOnDisk(path: string, name: string, password: Buffer, limitSeconds: number): Script {
-  const words = [sh`timeout --signal=INT --kill-after=10 ${limitSeconds} ${paths.restic}`, sh`--repo ${`./${name}`}`];
+  const words = [sh`timeout --signal=INT --kill-after=10 ${limitSeconds} ${paths.restic}`, sh`--repo .`];
   const check = join([...words, sh`--json --no-cache --no-lock check`], ' ');
   return sh`printf '%s\n' ${password} | {
-${asOwner(path, check)}
+${asOwner(`${path}/${name}`, check)}
 }`;
 }

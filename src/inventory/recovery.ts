@@ -14,6 +14,12 @@ import { failure } from '../workflows/failures.js';
 const FORMAT = 'chom-recovery1';
 const PUBLIC = 'chom-recovery-public-';
 const PRIVATE = 'CHOM-RECOVERY-PRIVATE-';
+/**
+ * Opens the repository of restic that a sealed password lies in where a storage takes nothing else. No secret: what lies in
+ * it is sealed already.
+ */
+export const ESCROW_PASSWORD = 'chom-recovery';
+
 const NONCE = 12;
 const TAG = 16;
 

@@ -8,6 +8,8 @@ it.each([
   ['sftp:backup@box.example:/backups', 'sftp', 'sftp://backup@box.example:22//backups'],
   ['sftp://backup@Box.example:2222//srv/backups/', 'sftp', 'sftp://backup@box.example:2222//srv/backups'],
   ['sftp:backup@[2001:db8::1]:/b', 'sftp', 'sftp://backup@[2001:db8::1]:22//b'],
+  ['sftp:store.example', 'sftp', 'sftp://store.example:22'],
+  ['sftp://[2001:db8::1]:2222/', 'sftp', 'sftp://[2001:db8::1]:2222'],
   ['rest:https://store.example:8000/', 'rest', 'rest:https://store.example:8000'],
   ['rest:https://store.example/backups/', 'rest', 'rest:https://store.example/backups'],
   ['s3:https://s3.example/bucket/path', 's3', 's3:https://s3.example/bucket/path'],
@@ -42,18 +44,34 @@ it('shows no login that was written into an address', () => {
 });
 
 const rest = { name: 'store', repository: 'rest:https://store.example/', maintain: 'store1:/srv/rest' };
+const s3 = { name: 's3', repository: 's3:https://s3.example/bucket' };
 it.each([
+  [{ name: 'own', repository: 'sftp:h.example' }, 'Nothing says which server keeps the files of the SFTP server'],
   [{ ...rest, maintain: undefined }, 'Nothing says which server keeps the files of the REST server'],
   [{ ...rest, maintain: 'store1' }, '--maintain store1 does not name a server and a directory'],
   [{ ...rest, login: 'no colon' }, 'The login file does not hold one line USER:PASSWORD'],
   [{ ...rest, ca: 'x' }, 'The file that --ca names holds no certificate in PEM form'],
   [{ ...rest, hostKey: 'SHA256:x' }, '--host-key is for SFTP, and this is rest'],
   [{ ...rest, name: 'a b' }, '"a b" is no name for a storage'],
-  [{ name: 'box', repository: 'sftp:a@b.example:/c', login: 'a:b' }, '--login is for a REST server, and this is sftp'],
-  [{ name: 's3', repository: 's3:https://s3.example/bucket' }, 'CHOM cannot keep backups in S3 yet'],
+  [
+    { name: 'box', repository: 'sftp:a@b.example:/c', login: 'a:b' },
+    '--login is for a REST server or S3, and this is sftp',
+  ],
+  [s3, 'Nothing says with which access key S3 is reached'],
+  [{ ...s3, login: 'AKIA' }, 'The login file does not hold one line ACCESS_KEY_ID:SECRET_ACCESS_KEY'],
+  [{ ...s3, login: 'AKIA:a"b' }, 'The login file does not hold one line ACCESS_KEY_ID:SECRET_ACCESS_KEY'],
+  [
+    { ...s3, login: 'AKIA:a', maintain: 'store1:/s3' },
+    '--maintain is for servers that keep restic’s files as files, and this is s3',
+  ],
 ])('%j is refused: %s', (wanted, message) => {
   const given = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined));
   expect(refusal(() => checkNewStorage(given as typeof rest))).toMatchObject({ type: 'InvalidInput', message });
+});
+
+it('takes an access key of S3 as a file holds it', () => {
+  const { login } = checkNewStorage({ ...s3, login: 'AKIA:a/b+c=\n' });
+  expect(login).toEqual({ kind: 's3', accessKeyId: 'AKIA', secretAccessKey: 'a/b+c=' });
 });
 
 function refusal(fn: () => unknown): { type: string | undefined | null; message: string; details: FailureDetails } {

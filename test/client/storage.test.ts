@@ -49,6 +49,22 @@ test('the recovery kit tells where passwords lie, and what they are only when th
   });
 });
 
+test('of S3 it names the repository that a sealed password lies in', async () => {
+  const { inventory, keyring } = line.stores;
+  const url = 's3:https://s3.example/bucket';
+  await inventory.transaction(async (trx) => {
+    const login = { kind: 's3' as const, accessKeyId: 'AKIA', secretAccessKey: 'open sesame' };
+    await storages.add(trx, keyring, { ...sftpStorage('stos3', 's3'), kind: 's3', url, login });
+    const password = Buffer.from('of the repository');
+    await repositories.add(trx, keyring, { storage: 'stos3', site, url: `${url}/${site}`, password });
+  });
+  const sealed = { sealed: `${url}/recovery/${site}`, sealedOpenedBy: 'chom-recovery' };
+  expect(await json('storage', 'recovery-kit')).toMatchObject({ repositories: [{ storage: 'rest' }, sealed] });
+  expect((await line.here('storage', 'recovery-kit')).stdout).toContain(
+    `--repo '${sealed.sealed}' dump latest /sealed`,
+  );
+});
+
 test.each<[number, string, ...string[]]>([
   [2, 'Storage rest is tried from store1, which keeps it', 'check', 'rest', '--from', 'web1'],
   [5, 'There is no server web1', 'check', 'box', '--from', 'web1'],

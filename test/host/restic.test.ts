@@ -67,13 +67,14 @@ describe('restic', () => {
     expect(() => resticCredentials({ ...sftp, hostKey: null })).toThrow('No host key or login is known');
   });
 
-  it('gets the keys of S3 in a file', () => {
+  it('gets the keys of S3 in a file, and curl in another', () => {
     const login = { kind: 's3', accessKeyId: 'AKIA', secretAccessKey: 'open sesame' } as const;
     const access = { ...rest, url: 's3:https://s3.example/bucket/sabc', login };
     expect(words(access).environment[0]).toBe('AWS_SHARED_CREDENTIALS_FILE=/run/credentials/chom-x.service/s3');
     expect(resticCredentials(access)['s3']?.toString()).toBe(
       '[default]\naws_access_key_id=AKIA\naws_secret_access_key=open sesame\n',
     );
+    expect(resticCredentials(access)['curl']?.toString()).toBe('user = "AKIA:open sesame"\n');
   });
 
   it('finds the repository of a site below its storage', () => {

@@ -3,21 +3,32 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { escrowOnDisk, escrowOverSftp, escrowPath } from '../../src/host/escrow.js';
+import { escrowInRepository, escrowOnDisk, escrowOverSftp, escrowPath } from '../../src/host/escrow.js';
 import { initRepository, parseRepositoryId } from '../../src/host/restic-repository.js';
 import type { Script } from '../../src/host/shell.js';
+import { addSftpUser, sftpUserName } from '../../src/host/sftp-user.js';
 import { addRestUser } from '../../src/host/storage-host.js';
 import { checkOnDisk, parseAccess, tryDeleting } from '../../src/host/trial.js';
 
 const access = { url: 'sftp://b@store.example:22//data/trial', login: null, ca: null };
+const login = { kind: 's3', accessKeyId: 'AKIA', secretAccessKey: 'open sesame' } as const;
+const s3 = { url: 's3:https://h.example/b/trial', login, ca: 'PEM', password: Buffer.from('x'), hostKey: null };
 const user = addRestUser({ path: '/srv/rest', user: 'sabc', salt: 'abcdefghijklmnopqrstuu' });
 const sealed = { name: 'sabc', sealed: 'chom-recovery1.a.b' };
 
 it('the scripts are scripts to the shell of a host', () => {
-  const steps = [user, escrowOnDisk('/srv/rest', sealed), escrowOverSftp('sftp://b@h.example:22//data', sealed)];
+  const one = { storage: 'stoabc', path: '/srv/backups', name: 'sabc', key: 'ssh-ed25519 AAAA' };
+  const steps = [
+    user,
+    addSftpUser(one),
+    escrowOnDisk('/srv/rest', sealed),
+    escrowOverSftp('sftp://b@h.example:22//data', sealed),
+  ];
   const scripts = [
     ...[...steps, initRepository(access)].flatMap(({ check, act }) => [check, act]),
+    escrowInRepository('s3:https://h.example/b', s3, sealed, Buffer.from('x')).act,
     tryDeleting(access, 'trial-1'),
+    tryDeleting(s3, 'trial-1'),
     checkOnDisk('/srv/rest', 'sabc', Buffer.from("it's"), 60),
   ];
   for (const { script } of scripts) expect(execFileSync('dash', ['-n'], { input: script, encoding: 'utf8' })).toBe('');
@@ -66,6 +77,7 @@ describe('below a storage', () => {
 
   it('names that climb are refused', () => {
     expect(() => escrowPath('../x')).toThrow('names no repository');
+    expect(() => sftpUserName({ storage: 'stoabc', name: 'a b' })).toThrow('no user of a storage');
     expect(() => addRestUser({ path: '/srv/rest', user: 'a:b', salt: 'a'.repeat(22) })).toThrow('no user of a storage');
     expect(() => escrowOverSftp('sftp://b@h.example:22//da"ta', sealed)).toThrow('batch of sftp');
   });

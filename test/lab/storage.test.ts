@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -18,7 +18,9 @@ let store: LabStore;
 /** Shown once, when the first server was added. */
 let recoveryKey = '';
 beforeAll(async () => {
-  rig = await startRig({ hosts: [{ name: 'web1' }, { name: 'old', debian: 12 }, { name: 'store1', store: true }] });
+  rig = await startRig({
+    hosts: [{ name: 'web1' }, { name: 'old', debian: 12 }, { name: 'store1', store: true, s3: true }],
+  });
   web1 = rig.lab.host('web1');
   store = rig.lab.store;
   await rig.startWorker();
@@ -132,6 +134,81 @@ test('an SFTP storage whose files an enrolled server keeps is looked through the
   expect(await on(store.host, `find ${store.sftpPath}/kept ! -user store`)).toBe('');
 });
 
+describe('an SFTP storage on an enrolled server, without a user in its address', () => {
+  const path = '/srv/backups';
+  /** Runs sftp on web1 as the user of a repository; what it says, and its exit status. */
+  const sftp = async (of: string | null, batch: string) => {
+    const { id, hostKey } = await storage('own');
+    const repository = await repositories.byId(rig.inventory.db, repositories.repositoryId(id, of));
+    const login = repositories.loginOf(repository, await storage('own'), rig.keyring);
+    if (login?.kind !== 'sftp') throw new Error('it has no SSH key');
+    await on(web1, `umask 077; cat >/root/own-key <<'END'\n${login.privateKey}END`);
+    await on(web1, `echo '${store.host.address} ${hostKey}' >/root/own-hosts`);
+    const { username } = new URL(repository.url);
+    const options = '-i /root/own-key -o IdentitiesOnly=yes -o UserKnownHostsFile=/root/own-hosts -o BatchMode=yes';
+    const to = `${username}@${store.host.address}`;
+    const { exit, stdout, stderr } = await web1.exec(`echo '${batch}' | sftp ${options} -b - ${to} 2>&1`);
+    const shell = await web1.exec(`ssh ${options} ${to} id 2>&1`);
+    return { exit, said: stdout + stderr, shell: shell.stdout };
+  };
+
+  test('makes a user for each repository, whose directory it must be able to confine him to', async () => {
+    await on(store.host, `install -d -o store ${path}`);
+    const at = ['--repository', `sftp:${store.host.address}`, '--maintain', `store1:${path}`];
+    const { json } = await rig.chom.must('storage', 'add', 'own', ...at, '--json');
+    expect(json).toMatchObject({ storage: { logins: 'per-site', loginPublic: null, hostKey: store.host.hostKey } });
+    const refused = await rig.chom('storage', 'check', 'own', '--json');
+    expect(refused.json?.error).toMatchObject({
+      type: 'Conflict',
+      message: expect.stringContaining(`${path} is not root`),
+    });
+    await on(store.host, `chown root ${path}`);
+    const checked = await rig.chom.must('storage', 'check', 'own', '--json');
+    const access = { access: 'deletable', logins: 'per-site' };
+    expect(checked.json).toMatchObject({
+      ok: true,
+      storage: access,
+      checks: [{}, {}, {}, { name: 'trial', state: 'ok' }],
+    });
+    expect((await rig.chom.must('storage', 'list')).stdout).toMatch(/^own +one per site +deletable /m);
+  });
+
+  test('lets a site’s key reach its own repository and nothing else', async () => {
+    await rig.chom.must('backup', 'create', 'one.lab.test', '--storage', 'own');
+    const [site, { id }] = [await siteId('one.lab.test'), await storage('own')];
+    const own = await sftp(site, `ls /${site}/snapshots`);
+    expect(own.exit).toBe(0);
+    // Of a static site: its files, and the manifest.
+    expect(own.said.match(/[0-9a-f]{64}/g)).toHaveLength(2);
+    expect(own.shell).toContain('This service allows sftp connections only');
+    for (const batch of [
+      'ls /trial',
+      'get /trial/config /root/stolen',
+      'rename /trial/config /trial/x',
+      'rm /trial/config',
+      'ls /recovery',
+      `get /recovery/${site} /root/stolen`,
+      'ls /',
+      'mkdir /mine',
+      'ls /etc',
+      'put /etc/hostname /mine',
+    ]) {
+      const { exit, said } = await sftp(site, batch);
+      expect({ batch, exit, refused: /ermission denied|not found|No such file/.test(said) }).toEqual({
+        batch,
+        exit: 1,
+        refused: true,
+      });
+    }
+    expect(await on(store.host, `stat -c '%U %a' ${path} ${path}/${site} ${path}/recovery/${site}`)).toBe(
+      `root 711\n${id}-${site} 700\nroot 600`,
+    );
+    expect(await on(store.host, `find ${path}/${site} ! -user ${id}-${site}`)).toBe('');
+    const sealed = openFromRecovery(recoveryKey, await on(store.host, `cat ${path}/recovery/${site}`));
+    expect(JSON.parse(sealed.toString())).toMatchObject({ site });
+  });
+});
+
 test('a directory of the server itself will do for a trial, where it is there', async () => {
   await rig.chom.must('storage', 'add', 'trial', '--repository', '/srv/backups');
   const missing = await rig.chom('storage', 'check', 'trial', '--from', 'web1', '--json');
@@ -243,5 +320,76 @@ describe('a REST server', () => {
     expect(entry).toMatchObject({ password, sealed: `${store.restPath}/recovery/${site}` });
     const local = `RESTIC_PASSWORD=${entry?.password} restic -r ${store.restPath}/${site} --no-cache --no-lock cat config`;
     expect(await on(store.host, local)).toContain('"version"');
+  });
+});
+
+describe('S3', () => {
+  const login = (bucket: string) => join(rig.home, `${bucket}-login`);
+  const add = async (bucket: string, ...words: string[]) =>
+    await rig.chom('storage', 'add', bucket, '--repository', `${store.s3.url}/${bucket}/chom`, ...words, '--json');
+  /** With the access key in a file. */
+  const added = async (order: { name: string; versioned: boolean; keeps: boolean }) => {
+    await writeFile(login(order.name), `${await store.s3.bucket(order)}\n`, { mode: 0o600 });
+    const { exit, json, stderr } = await add(order.name, '--login', login(order.name), '--ca', store.caFile);
+    expect({ exit, stderr }).toMatchObject({ exit: 0 });
+    expect(json).toMatchObject({ storage: { kind: 's3', logins: 'shared', loginPublic: order.name, access: null } });
+    return await rig.chom('storage', 'check', order.name, '--from', 'web1', '--json');
+  };
+
+  test('says what is wrong: no access key, one that nobody knows, a CA that is another', async () => {
+    expect((await add('keeping')).json?.error?.message).toContain('with which access key');
+    await writeFile(login('other'), 'nobody:secret', { mode: 0o600 });
+    await rig.chom.must(
+      ...['storage', 'add', 'other', '--repository', `${store.s3.url}/other`],
+      ...['--login', login('other'), '--ca', store.caFile],
+    );
+    const refused = await rig.chom('storage', 'check', 'other', '--from', 'web1', '--json');
+    expect(refused.json?.error).toMatchObject({ type: 'StorageRefused' });
+  });
+
+  test('that lets nobody delete is deletable all the same where what is there can be written over', async () => {
+    const { json } = await added({ name: 'overwritten', versioned: false, keeps: true });
+    expect(json).toMatchObject({ ok: true, storage: { access: 'deletable' } });
+  });
+
+  test('that keeps versions, and lets nobody delete them, is append-only', async () => {
+    const { json } = await added({ name: 'keeping', versioned: true, keeps: true });
+    expect(json).toMatchObject({ ok: true, storage: { access: 'append-only' } });
+    expect((await rig.chom.must('storage', 'list')).stdout).toMatch(/^keeping +shared login +append-only /m);
+  });
+
+  test('takes a backup, whose recovery kit opens it and its sealed password with restic alone', async () => {
+    const made = await rig.chom.must('backup', 'create', 'one.lab.test', '--storage', 'keeping', '--json');
+    expect(made.json).toMatchObject({ backup: { state: 'completed', storage: 'keeping' } });
+    const site = await siteId('one.lab.test');
+    const { json } = await rig.chom.must('storage', 'recovery-kit', '--reveal', '--json');
+    const entries = json?.['repositories'] as Record<string, string>[];
+    const entry = entries.find((one) => one['site'] === site && one['storage'] === 'keeping');
+    const [id, secret] = (await readFile(login('keeping'), 'utf8')).trim().split(':');
+    const as = `AWS_ACCESS_KEY_ID=${id} AWS_SECRET_ACCESS_KEY=${secret} RESTIC_PASSWORD`;
+    const restic = `restic --cacert /root/s3-ca.pem --no-cache --no-lock`;
+    await on(web1, `cat >/root/s3-ca.pem <<'END'\n${await readFile(store.caFile, 'utf8')}END`);
+    const snapshots = await on(
+      web1,
+      `${as}=${entry?.['password']} ${restic} -r ${entry?.['repository']} snapshots --json`,
+    );
+    expect(snapshots.match(/"role=(files|manifest)"/g)).toHaveLength(2);
+    const sealed = await on(
+      web1,
+      `${as}=${entry?.['sealedOpenedBy']} ${restic} -r ${entry?.['sealed']} dump latest /sealed`,
+    );
+    expect(JSON.parse(openFromRecovery(recoveryKey, sealed).toString())).toMatchObject({
+      ...{ site, password: entry?.['password'], repository: entry?.['repository'] },
+    });
+  });
+
+  test('lets nothing secret be seen by who is on a host, or reads the inventory or the worker’s log', async () => {
+    const [, secret = ''] = (await readFile(login('keeping'), 'utf8')).trim().split(':');
+    const traces = `grep -rlF -e ${secret} /var/lib/chom /run/chom /run/systemd /var/log /etc /var/cache/chom 2>/dev/null; journalctl -q | grep -cF -e ${secret}`;
+    expect((await web1.exec(traces)).stdout.trim()).toBe('0');
+    const shown = await rig.chom.must('storage', 'show', 'keeping', '--json');
+    const kept = await readFile(join(rig.home, 'inventory.db'));
+    for (const text of [shown.stdout, await rig.workerLog(), kept.toString('latin1')])
+      expect(text).not.toContain(secret);
   });
 });

@@ -10,7 +10,8 @@ export function discardSnapshots(
   { site, operation }: { site: string; operation: string },
   access: RepositoryAccess,
 ): { act: Script; properties: string[]; secrets: Record<string, Buffer> } {
-  const begin = restic(access, { waitSeconds: 30 });
+  // Not the 15 minutes for which restic tries by itself: somebody waits for the end of the operation.
+  const begin = restic(access, { waitSeconds: 30, limitSeconds: 60 });
   return {
     act: sh`ids=$(${begin} snapshots --no-lock --tag ${`operation=${operation}`} | grep -oE '"id":"[0-9a-f]{64}"' | cut -d '"' -f 4)
 [ -z "$ids" ] || ${begin} forget $ids >/dev/null || echo "left in the repository:" $ids

@@ -2,6 +2,7 @@ import type { BackupLimits } from './backup.js';
 import { DUMP_CHECKER } from './dump-checker.js';
 import { EXIT } from './exit-codes.js';
 import { restic, type RepositoryAccess } from './restic.js';
+import { RESTIC_GUARD } from './restic-guard.js';
 import { RESTIC_WATCHER } from './restic-watcher.js';
 import { paths } from './paths.js';
 import { sh, type Script } from './shell.js';
@@ -57,14 +58,16 @@ while ($all =~ /"tags":\[([^\]]*)\](.*?)"id":"([0-9a-f]{64})"/gs) {
 /** Defines the shell functions `make_anew` and `find_again`. Names beginning with `$t` are the unit's own files. */
 export function backupSteps(steps: Steps): { functions: Script } {
   const { site, operation, head, database, files, access, limits, state, progress } = steps;
-  const waiting = { cache: paths.resticCache(site), waitSeconds: limits.lockSeconds };
-  const cached = restic(access, waiting);
+  const stuckSeconds = limits.awaySeconds;
+  const waiting = { cache: paths.resticCache(site), waitSeconds: limits.lockSeconds, stuckSeconds };
+  const guarded = (script: Script) => sh`perl "$t/guard.pl" ${limits.awaySeconds} env ${script}`;
+  const cached = guarded(restic(access, waiting));
   // What is read back comes from the storage, and without a lock, for nothing of it can be taken away meanwhile.
-  const fresh = restic(access);
+  const fresh = guarded(restic(access, { stuckSeconds }));
   const functions = sh`umask 077
 t=/tmp/chom
 mkdir -p "$t/dump" || exit 1
-printf %s ${DUMP_CHECKER} >"$t/checker.pl" && printf %s ${RESTIC_WATCHER} >"$t/watcher.pl" &&
+printf %s ${DUMP_CHECKER} >"$t/checker.pl" && printf %s ${RESTIC_GUARD} >"$t/guard.pl" && printf %s ${RESTIC_WATCHER} >"$t/watcher.pl" &&
   printf %s ${COUNT} >"$t/count.pl" && printf %s ${LIST} >"$t/list.pl" || exit 1
 # restic is told to stop together with this shell, which waits until it has taken its lock away.
 trap 'stopped=yes' INT TERM
@@ -84,8 +87,22 @@ gave_up() {
   done
   exit "$1"
 }
-small() { ${restic(access, { ...waiting, limitSeconds: SMALL_SECONDS })} "$@"; }
-back() { ${fresh} --no-lock "$@"; }
+small() { ${guarded(restic(access, { ...waiting, limitSeconds: SMALL_SECONDS }))} "$@"; }
+# back ARGUMENTS…: its exit code goes into a file, for it is read through a pipe.
+back() { ${fresh} --no-lock "$@"; echo $? >"$t/back.code"; }
+# That the storage went away is not that it holds something else; what is damaged restic says.
+was_read() {
+  go_on
+  read -r code <"$t/back.code"
+  [ "$code" -eq 0 ] || gave_up "$code"
+}
+# Locks of those that died on this server, taken away. Where the storage does not answer, what follows would wait as long.
+unlock() {
+  small unlock >&2 || {
+    code=$?
+    [ "$code" -ne 124 ] || gave_up 124
+  }
+}
 field() { sed -n "s/.*\"$2\":\([0-9][0-9]*\).*/\1/p" "$1" | head -n 1; }
 word() { sed -n "s/.*\"$2\":\"\([0-9a-f]*\)\".*/\1/p" "$1" | head -n 1; }
 # snapshot ROLE ARGUMENTS…: the id of what restic has made goes into $id, its summary into a file.
@@ -94,13 +111,13 @@ snapshot() {
   shift
   for try in first second; do
     rm -f "$t/$role.summary"
-    perl "$t/watcher.pl" ${progress} "$role" "$t/$role.errors" ${limits.lockSeconds + OPEN_SECONDS} ${limits.silentSeconds} env ${cached} backup \
+    perl "$t/watcher.pl" ${progress} "$role" "$t/$role.errors" ${limits.lockSeconds + OPEN_SECONDS} ${limits.silentSeconds} ${cached} backup \
       --host ${site} --tag ${`chom,operation=${operation},role=`}"$role" "$@" >"$t/$role.summary"
     code=$?
     go_on
     # Somebody's lock, for longer than it was waited for: taken away where its owner is dead, and only then.
     if [ "$code" -ne 11 ] || [ "$try" = second ]; then break; fi
-    small unlock >&2
+    unlock
   done
   id=$(word "$t/$role.summary" snapshot_id)
   case $code in 0 | 3) [ "\${#id}" -eq 64 ] || fail 'restic says nothing of a snapshot' 1 ;; esac
@@ -112,16 +129,16 @@ reading_back() { printf '{"phase":"reading-back","done":0,"files":0,"totalFiles"
 read_database() {
   reading_back
   read_hash=$(back dump "$1" /database.sql | sha256sum)
-  go_on
+  was_read
   [ "\${read_hash%% *}" = "$2" ]
 }
 # count_files ID: prints what the snapshot holds.
 count_files() {
   reading_back
-  rm -f "$t/ls.failed"
-  counted=$({ back ls "$1" || : >"$t/ls.failed"; } | perl "$t/count.pl" ${files?.directories ?? []}) || return 1
-  go_on
-  [ ! -e "$t/ls.failed" ]
+  counted=$(back ls "$1" | perl "$t/count.pl" ${files?.directories ?? []})
+  lacks=$?
+  was_read
+  [ "$lacks" -eq 0 ]
 }
 save_database() {
   snapshot database --stdin-filename database.sql --stdin-from-command -- \
@@ -200,8 +217,8 @@ find_again() {
   found=$(awk '$2 == "manifest"' "$t/list" | tail -n 1)
   [ -n "$found" ] || exit 1
   set -- $found
-  back dump "$1" /manifest.json >"$t/manifest.json" || exit 1
-  go_on
+  back dump "$1" /manifest.json >"$t/manifest.json"
+  was_read
   grep '^,"database":' "$t/manifest.json" >"$t/database" && grep '^,"files":' "$t/manifest.json" >"$t/files" || exit 1
   if [ "$(cat "$t/database")" != ',"database":null' ]; then
     read_database "$(word "$t/database" snapshot)" "$(word "$t/database" sha256)" || exit 1
@@ -214,12 +231,11 @@ find_again() {
 make_anew() {
   again=
   [ "$(cat ${`${state}/begun`} 2>/dev/null)" != ${operation} ] || again=yes
-  # One that could not end itself left its lock; only those of dead processes go.
-  [ ! -e ${`${state}/running`} ] || small unlock >&2
+  # One that came to nothing may have left its lock, for the storage was gone; only those of dead processes go.
+  [ ! -e ${`${state}/running`} ] || unlock
   go_on
   : >${`${state}/running`} && echo ${operation} >${`${state}/begun`} && sync ${state} ${`${state}/begun`} ||
     fail ${`cannot write ${state}`} ${EXIT.diskFull}
-  trap 'rm -f ${{ script: Buffer.from(`${state}/running`) }}' EXIT
   database= saved=
   ${database ? sh`save_database` : sh`:`}
   ${files === null ? sh`:` : sh`save_files`}
@@ -228,12 +244,13 @@ make_anew() {
   [ "$code" -eq 0 ] || gave_up "$code"
   reading_back
   read_hash=$(back dump "$id" /manifest.json | sha256sum)
-  go_on
+  was_read
   [ "$read_hash" = "$(sha256sum <"$t/manifest.json")" ] ||
     fail 'the manifest that was written is not what is read back' ${EXIT.notReadBack}
   manifest=$id
   if [ -n "$again" ]; then list || gave_up $?; fi
   go_on
+  rm -f ${`${state}/running`}
   report "$manifest" "$(field "$t/manifest.summary" data_added)" "$(field "$t/manifest.summary" data_added_packed)"
 }`;
   return { functions };

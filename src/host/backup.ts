@@ -21,9 +21,11 @@ export interface BackupLimits {
   lockSeconds: number;
   /** Without any progress for so long, a step is given up. */
   silentSeconds: number;
+  /** So long a request to the storage may stand still, and after the first that failed none succeed. */
+  awaySeconds: number;
 }
 
-const LIMITS: BackupLimits = { lockSeconds: 120, silentSeconds: 1800 };
+const LIMITS: BackupLimits = { lockSeconds: 120, silentSeconds: 1800, awaySeconds: 120 };
 
 /**
  * Makes a backup: a snapshot of the database, then of the files, then of a manifest that names both, each read back.

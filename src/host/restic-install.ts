@@ -3,8 +3,8 @@ import { paths } from './paths.js';
 import { serviceLock } from './service-lock.js';
 import { sh, type Script } from './shell.js';
 
-/** What CHOM's use of restic needs: exit codes that tell, --stdin-from-command, and no false success (0.17). */
-export const LEAST_RESTIC = '0.17';
+/** What CHOM's use of restic needs: exit codes that tell, --stdin-from-command, and no false success (0.17), --stuck-request-timeout. */
+export const LEAST_RESTIC = '0.17.1';
 
 /** Which restic a server has. */
 export interface ResticFacts {
@@ -37,9 +37,10 @@ export function parseResticFacts(output: string): ResticFacts {
 
 /** Whether a version of restic (`0.18.0`) is one that CHOM works with; null is none. */
 export function isRecentRestic(version: string | null | undefined): boolean {
-  const [major = 0, minor = 0] = (version ?? '').split('.').map(Number);
-  const [leastMajor = 0, leastMinor = 0] = LEAST_RESTIC.split('.').map(Number);
-  return major > leastMajor || (major === leastMajor && minor >= leastMinor);
+  const parts = (text: string) => text.split('.').map(Number);
+  const [is, least] = [parts(version ?? ''), parts(LEAST_RESTIC)];
+  const at = least.findIndex((number, index) => (is[index] ?? 0) !== number);
+  return at === -1 || (is[at] ?? 0) > (least[at] ?? 0);
 }
 
 /** CHOM uses the distribution's: it comes with the distribution's updates. */

@@ -141,7 +141,7 @@ const WORDS: readonly (readonly [RegExp, FailureType])[] = [
   // A pack, index or snapshot that is gone, in the words of the file system, SFTP, REST and S3.
   [/Load\(<\w+\/[0-9a-f]+>.*(no such file or directory|does not exist|404)/, 'RepositoryDamaged'],
   [
-    /connection (refused|reset|timed out)|no route to host|network is unreachable|i\/o timeout|no such host|Could not resolve hostname|Connection closed|ssh command exited|unable to start the sftp session|server response unexpected: (502|503|504)/i,
+    /connection (refused|reset|timed out)|no route to host|network is unreachable|i\/o timeout|no such host|Could not resolve hostname|Connection closed|ssh command exited|unable to start the sftp session|server response unexpected: (502|503|504)|: request timeout$/im,
     'StorageUnreachable',
   ],
 ];

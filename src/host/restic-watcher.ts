@@ -15,6 +15,8 @@ pipe my $out, my $to_out or die "pipe: $!\n";
 pipe my $err, my $to_err or die "pipe: $!\n";
 my $pid = fork // die "fork: $!\n";
 if ($pid == 0) {
+  # What it starts is ended with it, should it not listen.
+  setpgrp 0, 0;
   open STDOUT, '>&', $to_out;
   open STDERR, '>&', $to_err;
   { no warnings 'exec'; exec @command }
@@ -82,7 +84,7 @@ while (%from) {
   vec($ready, fileno $_, 1) = 1 for values %from;
   my $found = select $ready, undef, undef, 5;
   if (!$stalled && time - $moved > $limit) { $stalled = 1; kill 'INT', $pid }
-  if ($stalled && time - $moved > $limit + 60) { kill 'KILL', $pid }
+  if ($stalled && time - $moved > $limit + 60) { kill 'KILL', -$pid }
   next if $found <= 0;
   for my $name (keys %from) {
     next unless vec $ready, fileno $from{$name}, 1;

@@ -27,6 +27,8 @@ export interface ResticOptions {
   waitSeconds?: number;
   /** It is ended after so long: against a storage that does not answer restic itself tries for 15 minutes (0.18, seen). */
   limitSeconds?: number;
+  /** A request over HTTP in which nothing moves for so long has failed, and is made again: else after 5 minutes (0.18). */
+  stuckSeconds?: number;
 }
 
 /** A connection that is silent for so long is dead: 10 s, three times. */
@@ -62,7 +64,7 @@ export function resticCredentials(access: RepositoryAccess): Record<string, Buff
  */
 export function restic(
   { url, login, ca }: Pick<RepositoryAccess, 'url' | 'login' | 'ca'>,
-  { cache, waitSeconds, limitSeconds }: ResticOptions = {},
+  { cache, waitSeconds, limitSeconds, stuckSeconds }: ResticOptions = {},
 ): Script {
   const environment = [
     sh`RESTIC_REPOSITORY_FILE="$CREDENTIALS_DIRECTORY/repository"`,
@@ -75,6 +77,7 @@ export function restic(
     sh`--json`,
     cache === undefined ? sh`--no-cache` : sh`--cache-dir ${cache}`,
     ...(waitSeconds === undefined ? [] : [sh`--retry-lock ${`${waitSeconds}s`}`]),
+    ...(stuckSeconds === undefined ? [] : [sh`--stuck-request-timeout ${`${stuckSeconds}s`}`]),
     ...(ca === null ? [] : [sh`--cacert "$CREDENTIALS_DIRECTORY/ca"`]),
     ...(isSftp(url) ? [sh`-o sftp.args="${sshArguments()}"`] : []),
   ];

@@ -14,7 +14,9 @@ describe('the restic of a server', () => {
   it.each([
     ['0.14.0', false],
     ['0.16.4', false],
-    ['0.17.0', true],
+    ['0.17.0', false],
+    ['0.17.1', true],
+    ['0.18', true],
     ['0.18.1', true],
     ['0.100.0', true],
     ['1.0.0', true],

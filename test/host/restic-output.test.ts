@@ -46,6 +46,11 @@ describe('an exit code', () => {
     [1, 'Save(<data/ab>) returned error: sftp: no space left on device', 'StorageFull'],
     [1, 'write /var/cache/chom/x: no space left on device', 'DiskFull'],
     [1, 'dial tcp 198.18.0.9:8000: connect: connection refused', 'StorageUnreachable'],
+    [
+      124,
+      'List(snapshot) returned error, retrying after 1s: request timeout\nthe storage did not',
+      'StorageUnreachable',
+    ],
     // What ssh itself said is lost where restic ends first.
     [
       1,

@@ -5,7 +5,7 @@ import { parseProgress, readProgress } from '../../src/host/backup-progress.js';
 import type { Host } from '../../src/host/host.js';
 import { sh } from '../../src/host/shell.js';
 import { AWKWARD_CONTENTS, backUpAwkward } from './awkward-database.js';
-import { backedUp, type BackedUp, giveRestic, whileLocked, killJob, reaches, slowFile } from './backup-site.js';
+import { backedUp, type BackedUp, giveRestic, isHeld, whileLocked, killJob, reaches, slowFile } from './backup-site.js';
 import { swapLoop } from './hostile.js';
 import { ask, ready, run } from './on-host.js';
 import { reach } from './reach.js';
@@ -33,12 +33,6 @@ const newSite = async (type?: 'wordpress'): Promise<BackedUp> => await backedUp(
 /** A table whose dump comes last, and can be held. */
 const LAST = 'CREATE TABLE first (id INT); INSERT INTO first VALUES (1); CREATE TABLE zlast (id INT);';
 
-/** Waits until the dump of a site waits for a lock. */
-async function isHeld({ site }: BackedUp): Promise<void> {
-  const waits = `SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = '${site}' AND STATE LIKE 'Waiting for%'`;
-  await poll('the dump waits', 120_000, async () => (await ask(machine, sh`mariadb -N -e ${waits}`)) === '1\n');
-}
-
 describe('the backup of a database', () => {
   it('holds all of it, and counts its rows as the database does', async () => {
     const { backup, dumped, counted, restored, contents } = await backUpAwkward(machine, await newSite());
@@ -56,7 +50,7 @@ describe('the backup of a database', () => {
     await site.sql(LAST);
     const failed = await whileLocked(machine, site.site, 'LOCK TABLES zlast WRITE', async () => {
       const running = site.backUp().catch((error: unknown) => error);
-      await isHeld(site);
+      await isHeld(machine, site);
       await ask(machine, sh`pkill -KILL -f ${`^mariadb-dump .*${site.site}`}`);
       return await running;
     });
@@ -285,13 +279,20 @@ mkdir tagged && printf 'Signature: 8a477f597d28d172789f06886806bc55\n' >tagged/C
     await expect(site.backUp()).rejects.toMatchObject({ message: expect.stringContaining('/shared is missing') });
   });
 
-  it('says that the disk of the server is full', async () => {
+  it('says that the disk of the server is full, also in the middle of the dump', async () => {
     const site = await newSite();
-    await machine.fill();
-    const failed = await site.backUp().catch((error: unknown) => error);
+    await site.sql(LAST);
+    const failed = await whileLocked(machine, site.site, 'LOCK TABLES zlast WRITE', async () => {
+      const running = site.backUp().catch((error: unknown) => error);
+      await isHeld(machine, site);
+      await machine.fill();
+      return { running };
+    }).then(async ({ running }) => await running);
     await machine.unfill();
-    expect(failed).toMatchObject({ type: 'DiskFull' });
+    expect(failed).toMatchObject({ type: 'DiskFull', details: [{ next: 'df -h (on web1)' }] });
+    expect(await site.snapshots()).toEqual([]);
     expect((await site.backUp()).snapshots).toHaveLength(3);
+    expect(await site.locks()).toBe(0);
   });
 
   it('is led nowhere by a site that swaps its directories for links', async () => {

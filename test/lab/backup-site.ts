@@ -122,6 +122,12 @@ n=0; until [ -s ${`/run/${unit}`} ]; do n=$((n + 1)); [ $n -lt 600 ] || exit 1; 
   }
 }
 
+/** Waits until the dump of a site waits for a lock. */
+export async function isHeld(machine: LabHost, { site }: Pick<BackedUp, 'site'>): Promise<void> {
+  const waits = `SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = '${site}' AND STATE LIKE 'Waiting for%'`;
+  await poll('the dump waits', 120_000, async () => (await ask(machine, sh`mariadb -N -e ${waits}`)) === '1\n');
+}
+
 /** A file that takes restic some time to read, and the disk none. */
 export function slowFile(site: string, gigabytes: number): Script {
   const file = `/srv/chom/${site}/shared/slow`;

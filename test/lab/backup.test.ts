@@ -9,12 +9,11 @@ import * as backups from '../../src/inventory/backups.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
-import * as sites from '../../src/inventory/sites.js';
-import * as storages from '../../src/inventory/storages.js';
 import type { Progress } from '../../src/workflows/progress.js';
 import { whileLocked } from './backup-site.js';
 import type { Ran } from './rig-command.js';
 import { startRig, type Rig } from './rig.js';
+import { storedBackups } from './stored-backups.js';
 
 const BLOG = 'blog.lab.test';
 const SHOP = 'shop.lab.test';
@@ -27,6 +26,7 @@ let web1: LabHost;
 let web2: LabHost;
 let web3: LabHost;
 let files: string;
+let stored: ReturnType<typeof storedBackups>;
 beforeAll(async () => {
   wordpress = await serveWordpress();
   files = await mkdtemp(join(tmpdir(), 'chom-files-'));
@@ -38,6 +38,7 @@ beforeAll(async () => {
     hosts: [{ name: 'web1' }, { name: 'web2' }, { name: 'web3' }, { name: 'store1', store: true }],
     environment: { CHOM_WORDPRESS_URL, CHOM_WORDPRESS_SHA256 },
   });
+  stored = storedBackups(rig);
   [web1, web2, web3] = [rig.lab.host('web1'), rig.lab.host('web2'), rig.lab.host('web3')];
   await rig.startWorker();
   const all = [web1, web2, web3, rig.lab.store.host];
@@ -58,7 +59,6 @@ afterAll(async () => {
   await rm(files, { recursive: true, force: true });
 });
 
-const idOf = async (domain: string) => (await sites.byDomain(rig.inventory.db, domain)).id;
 const create = async (domain: string, ...words: string[]) =>
   await rig.chom('backup', 'create', domain, ...words, '--json');
 const eventsOf = async (operation: string) =>
@@ -85,48 +85,9 @@ function made(ran: Ran): Shown {
   return ran.json as unknown as Shown;
 }
 
-/** restic as whoever maintains the storage has it, with the site's password. */
-async function restic(domain: string, ...words: string[]): Promise<string> {
-  const { db } = rig.inventory;
-  const site = await idOf(domain);
-  const { id } = await storages.byName(db, 'default', 'store');
-  const repository = await repositories.byId(db, repositories.repositoryId(id, site));
-  const password = repositories.passwordOf(repository, rig.keyring).toString();
-  const command = words.map((word) => `'${word}'`).join(' ');
-  const { exit, stdout, stderr } = await rig.lab.store.host.exec(
-    `RESTIC_PASSWORD='${password}' restic --no-cache --no-lock -r '${rig.lab.store.maintenance}/${site}' ${command}`,
-  );
-  if (exit !== 0) throw new Error(stderr);
-  return stdout;
-}
-
-const snapshots = async (domain: string) => JSON.parse(await restic(domain, 'snapshots', '--json')) as { id: string }[];
-
-/** Everything that a site is on its server, and what of its backups lies there. */
-async function siteOf(host: LabHost, domain: string): Promise<string> {
-  const id = await idOf(domain);
-  const { stdout } = await host.exec(`find /srv/chom/${id} -path '*/tmp/*' -prune -o -printf '%p %y %m %u %s\\n' | sort
-    mariadb-dump --skip-dump-date ${id} 2>/dev/null | grep -v _transient | sha256sum
-    mariadb -N -e "SHOW DATABASES; SELECT user FROM mysql.user"`);
-  return stdout;
-}
-
-/** No process, no unit, no progress and no lock of a backup is left. */
-async function nothingLeft(host: LabHost, domain: string): Promise<void> {
-  const { stdout } = await host.exec(
-    `pgrep -a 'restic|mariadb-dump'; find /run/chom/progress /run/chom/secrets -mindepth 1 2>/dev/null; systemctl list-units --no-legend --plain 'chom-*-act.service'`,
-  );
-  expect(stdout).toBe('');
-  const { db } = rig.inventory;
-  const { id } = await storages.byName(db, 'default', 'store');
-  const { site } = await repositories.byId(db, repositories.repositoryId(id, await idOf(domain)));
-  const { stdout: locks } = await rig.lab.store.host.exec(`find ${rig.lab.store.restPath}/${site}/locks -type f`);
-  expect(locks).toBe('');
-}
-
 describe('a backup', () => {
   test('[CB-04/crash-consistent] [CB-01] [EV-01/BackupCreated] [EV-01/BackupCompleted] of everything is one, and opens with bare restic', async () => {
-    const before = await siteOf(web1, BLOG);
+    const before = await stored.siteOf(web1, BLOG);
     const asked = await create(BLOG, '--detach');
     expect(asked.json).toMatchObject({ operation: expect.stringMatching(/^create-backup-/), status: 'running' });
     const operation = asked.json?.operation ?? '';
@@ -135,14 +96,14 @@ describe('a backup', () => {
     expect(row).toMatchObject({ state: 'completed', kind: 'full', tag: 'manual', reason: null });
     const { backup } = made(await rig.chom.must('backup', 'show', row?.id ?? '', '--json'));
     const ids = Object.fromEntries(backup.snapshots.map(({ role, id }) => [role, id])) as Record<string, string>;
-    expect((await snapshots(BLOG)).map(({ id }) => id).toSorted()).toEqual(Object.values(ids).toSorted());
-    const site = await idOf(BLOG);
-    const listed = await restic(BLOG, 'ls', ids['files'] ?? '');
+    expect((await stored.snapshots(BLOG)).map(({ id }) => id).toSorted()).toEqual(Object.values(ids).toSorted());
+    const site = await stored.idOf(BLOG);
+    const listed = await stored.restic(BLOG, 'ls', ids['files'] ?? '');
     expect(listed).toContain(`/srv/chom/${site}/app/wp-config.php`);
     expect(listed).not.toContain(`/srv/chom/${site}/tmp`);
-    const dumped = await restic(BLOG, 'ls', '--json', ids['database'] ?? '');
+    const dumped = await stored.restic(BLOG, 'ls', '--json', ids['database'] ?? '');
     const [, path = ''] = /"type":"file","path":"([^"]+)"/.exec(dumped) ?? [];
-    const dump = await restic(BLOG, 'dump', ids['database'] ?? '', path);
+    const dump = await stored.restic(BLOG, 'dump', ids['database'] ?? '', path);
     expect(dump).toContain('http://blog.lab.test');
     expect(dump.trimEnd()).toMatch(/-- Dump completed$/);
     expect(backup.bytes).toBeGreaterThan(1_000_000);
@@ -150,8 +111,8 @@ describe('a backup', () => {
     expect(backup.manifestSha256).toMatch(/^[0-9a-f]{64}$/);
     expect(backup.apartSeconds).toBeGreaterThanOrEqual(0);
     expect(await eventsOf(operation)).toEqual(['BackupCreated', 'BackupCompleted']);
-    expect(await siteOf(web1, BLOG)).toBe(before);
-    await nothingLeft(web1, BLOG);
+    expect(await stored.siteOf(web1, BLOG)).toBe(before);
+    await stored.nothingLeft(web1, BLOG);
     await rig.replayed(operation);
     const { stdout } = await rig.chom.must('backup', 'list', BLOG);
     expect(stdout).toMatch(new RegExp(`^${backup.id} .* full .* completed +never +manual$`, 'm'));
@@ -176,7 +137,7 @@ describe('a backup', () => {
     const { operation } = made(await create(SHOP, '--tag', 'before-update'));
     const history = JSON.stringify(await rig.replayed(operation));
     const { db } = rig.inventory;
-    const [repository] = await repositories.list(db, { site: await idOf(SHOP) });
+    const [repository] = await repositories.list(db, { site: await stored.idOf(SHOP) });
     if (!repository) throw new Error('no repository');
     expect(history).not.toContain(repositories.passwordOf(repository, rig.keyring).toString());
     expect(history).not.toContain('before-update');
@@ -185,11 +146,11 @@ describe('a backup', () => {
 
 describe('a backup that fails', () => {
   test('[CB-05] [EV-01/BackupFailed] leaves nothing that is listed as good, and the site as it was', async () => {
-    const site = await idOf(SHOP);
+    const site = await stored.idOf(SHOP);
     await web1.exec(
       `mariadb ${site} -e 'CREATE TABLE base (a INT); CREATE VIEW broken AS SELECT a FROM base; DROP TABLE base'`,
     );
-    const [before, had] = [await siteOf(web1, SHOP), await snapshots(SHOP)];
+    const [before, had] = [await stored.siteOf(web1, SHOP), await stored.snapshots(SHOP)];
     const ran = await create(SHOP);
     expect(ran.json?.error).toMatchObject({ type: 'DatabaseBroken', message: expect.stringContaining('broken') });
     const operation = ran.json?.operation ?? '';
@@ -199,10 +160,10 @@ describe('a backup that fails', () => {
       reason: expect.stringMatching(/view .*broken is broken/),
     });
     expect((await rig.chom.must('backup', 'list', SHOP)).stdout).not.toContain('failed');
-    expect(await siteOf(web1, SHOP)).toBe(before);
-    expect(await snapshots(SHOP)).toEqual(had);
+    expect(await stored.siteOf(web1, SHOP)).toBe(before);
+    expect(await stored.snapshots(SHOP)).toEqual(had);
     expect((await rig.fetch(SHOP, { address: web1.address, https: false })).body).toBe('shop');
-    await nothingLeft(web1, SHOP);
+    await stored.nothingLeft(web1, SHOP);
     await web1.exec(`mariadb ${site} -e 'DROP VIEW broken'`);
   });
 });
@@ -210,7 +171,7 @@ describe('a backup that fails', () => {
 // Each on a server of its own, for most of their time is waiting.
 describe.concurrent('a backup that is tried again', () => {
   test('[FS-04] on a locked database is tried again 120 s later', { timeout: 900_000 }, async () => {
-    const site = await idOf(SHOP);
+    const site = await stored.idOf(SHOP);
     await web1.exec(`mariadb ${site} -e 'CREATE TABLE IF NOT EXISTS held (a INT)'`);
     const { json } = await whileLocked(web1, site, 'LOCK TABLES held WRITE', async () => {
       const asked = await create(SHOP, '--database', '--detach');
@@ -239,7 +200,9 @@ describe.concurrent('a backup that is tried again', () => {
     const operation = ran.json?.operation ?? '';
     expect(await eventsOf(operation)).toEqual(expect.arrayContaining(['BackupFailed', 'Alert']));
     expect(
-      (await backups.list(rig.inventory.db, { site: await idOf(AWAY) })).filter(({ state }) => state !== 'failed'),
+      (await backups.list(rig.inventory.db, { site: await stored.idOf(AWAY) })).filter(
+        ({ state }) => state !== 'failed',
+      ),
     ).toEqual([]);
     const timers = (await rig.replayed(operation)).events ?? [];
     const waits = timers.map((event) => Number(event.timerStartedEventAttributes?.startToFireTimeout?.seconds));
@@ -248,22 +211,22 @@ describe.concurrent('a backup that is tried again', () => {
 
   test('[FS-01] on a full disk is tried 3 times, and leaves nothing half-written', { timeout: 900_000 }, async () => {
     made(await create(FULL));
-    const had = await snapshots(FULL);
+    const had = await stored.snapshots(FULL);
     await web3.fill();
     const ran = await create(FULL);
     await web3.unfill();
     expect(ran.json?.error).toMatchObject({ type: 'DiskFull' });
     const operation = ran.json?.operation ?? '';
     expect(await eventsOf(operation)).toEqual(expect.arrayContaining(['BackupFailed', 'Alert']));
-    expect(await snapshots(FULL)).toEqual(had);
-    await nothingLeft(web3, FULL);
+    expect(await stored.snapshots(FULL)).toEqual(had);
+    await stored.nothingLeft(web3, FULL);
     expect((await rig.fetch(FULL, { address: web3.address, https: false })).body).toBe('shop');
     expect(made(await create(FULL))).toMatchObject({ backup: { state: 'completed' } });
   });
 });
 
 test('[CH-03/create-backup] goes on over a cut cable and a reboot in the middle', { timeout: 900_000 }, async () => {
-  const site = await idOf(AWAY);
+  const site = await stored.idOf(AWAY);
   // Long enough to be met in the middle, and nothing to read from the disk.
   await web2.exec(`truncate -s 3G /srv/chom/${site}/app/large; chown ${site}: /srv/chom/${site}/app/large`);
   const started = async () => {

@@ -3,14 +3,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/index.js';
 import { serveWordpress, type WordpressServer } from '../../lab/wordpress.js';
 import * as certificates from '../../src/inventory/certificates.js';
-import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
 import * as sites from '../../src/inventory/sites.js';
-import type { Ran } from './rig-command.js';
 import { startRig, type Rig } from './rig.js';
-
-const ROUNDS = 8;
+import { eventsOf, killAll, operationOf } from './storm.js';
 
 let rig: Rig;
 let web1: LabHost;
@@ -29,54 +26,6 @@ afterAll(async () => {
   await rig?.down();
   await wordpress?.close();
 });
-
-/** The activities that Temporal has recorded as done, in order. */
-async function stepsDone(operation: string): Promise<string[]> {
-  const handle = rig.temporal.workflow.getHandle(operation);
-  const { events: recorded } = await handle.fetchHistory().catch(() => ({ events: [] }));
-  const names = new Map(
-    (recorded ?? []).map((event) => [
-      String(event.eventId),
-      event.activityTaskScheduledEventAttributes?.activityType?.name,
-    ]),
-  );
-  return (recorded ?? []).flatMap(({ activityTaskCompletedEventAttributes: done }) =>
-    done ? [names.get(String(done.scheduledEventId)) ?? ''] : [],
-  );
-}
-
-/** An operation in a storm, and the steps of it after which the worker is still to be killed. */
-interface Stormy {
-  operation: string;
-  wanted: Set<string>;
-}
-
-/**
- * SIGKILLs the worker each time that a wanted step of one of the operations is done, and starts the next one, until all
- * have ended. What it was killed after is wanted no more; a step that was over before it could be seen still is.
- */
-async function killAfterEveryStep(all: readonly Stormy[]): Promise<void> {
-  const seen = all.map(() => 0);
-  const deadline = Date.now() + 900_000;
-  await rig.startWorker();
-  for (;;) {
-    if (Date.now() > deadline) throw new Error(`not ended: ${all.map(({ operation }) => operation).join(', ')}`);
-    const done = await Promise.all(all.map(async ({ operation }) => await stepsDone(operation)));
-    const further = all.filter((one, index) => {
-      const last = done[index]?.at(-1) ?? '';
-      const isNew = (done[index]?.length ?? 0) > (seen[index] ?? 0);
-      seen[index] = done[index]?.length ?? 0;
-      return isNew && one.wanted.delete(last);
-    });
-    if (further.length > 0) {
-      await rig.killWorker();
-      await rig.startWorker();
-      continue;
-    }
-    const rows = await Promise.all(all.map(async (one) => await operations.byId(rig.inventory.db, one.operation)));
-    if (rows.every(({ outcome }, index) => outcome !== null && done[index]?.at(-1) === 'concludeOperation')) return;
-  }
-}
 
 /** All that a site is on its server, with its own names taken out, so that two sites can be compared. */
 async function siteOf(domain: string): Promise<string> {
@@ -132,45 +81,6 @@ async function created(domain: string): Promise<void> {
   await rig.chom.must('op', 'watch', await create(domain));
 }
 
-/** Also of a command that found no worker: what was asked for starts when one comes. */
-function operationOf({ json, stderr }: Ran): string {
-  if (!json?.operation) throw new Error(stderr);
-  return json.operation;
-}
-
-/**
- * Does the same again on new sites until the worker was killed after each step that the calm operation of that name had:
- * a step may be over before its end is seen. Those of one round run side by side; `along` are names whose steps are all
- * among those of the others: they weather the first round. Returns what was made.
- */
-async function killAll<Name extends string>(
-  calm: Record<Name, string>,
-  ask: (name: Name, round: number) => Promise<string>,
-  along: readonly NoInfer<Name>[] = [],
-): Promise<{ name: Name; round: number; operation: string }[]> {
-  const names = Object.keys(calm) as Name[];
-  const wanted = new Map<Name, Set<string>>();
-  for (const name of names) wanted.set(name, new Set(along.includes(name) ? [] : await stepsDone(calm[name])));
-  const made: { name: Name; round: number; operation: string; wanted: Set<string> }[] = [];
-  for (let round = 1; round <= ROUNDS; round += 1) {
-    // Asked for while no worker runs, so that the first step is seen too.
-    await rig.killWorker();
-    for (const [name, steps] of wanted) {
-      if (steps.size > 0 || round === 1) made.push({ name, round, operation: await ask(name, round), wanted: steps });
-    }
-    await killAfterEveryStep(made.filter((one) => one.round === round));
-    if ([...wanted.values()].every((steps) => steps.size === 0)) break;
-  }
-  expect([...wanted].flatMap(([name, steps]) => [...steps].map((step) => `${name}: ${step}`))).toEqual([]);
-  return made;
-}
-
-async function eventsOf(operation: string): Promise<string[]> {
-  // So many deaths of the worker may well take an operation more than twice its expected time.
-  const emitted = (await events.list(rig.inventory.db, { operation })).map(({ type }) => type);
-  return emitted.filter((type) => type !== 'OperationOverdue');
-}
-
 test('[CH-01/provision-site] each type ends as an uninterrupted run would, with the worker killed after every step', async () => {
   const { db } = rig.inventory;
   const types = Object.keys(TYPES) as (keyof typeof TYPES)[];
@@ -181,11 +91,11 @@ test('[CH-01/provision-site] each type ends as an uninterrupted run would, with 
   for (const type of types) untouched.set(type, await siteOf(`${type}.lab.test`));
   const ask = async (type: keyof typeof TYPES, round: number) => await create(`${type}${round}.lab.test`, type);
   // Every step of a static and of a PHP site is one of a WordPress's too.
-  const made = await killAll(calm, ask, ['static', 'php']);
+  const made = await killAll(rig, calm, ask, ['static', 'php']);
   for (const { name, round, operation } of made) {
     const domain = `${name}${round}.lab.test`;
     expect(await operations.byId(db, operation)).toMatchObject({ outcome: 'succeeded', warnings: [], committed: true });
-    expect(await eventsOf(operation)).toEqual(['SiteProvisioned']);
+    expect(await eventsOf(rig, operation)).toEqual(['SiteProvisioned']);
     expect(await places.find(db, operation)).toBeNull();
     expect(await siteOf(domain)).toBe(untouched.get(name));
     expect(await sites.byDomain(db, domain)).toMatchObject({ status: 'active' });
@@ -215,10 +125,10 @@ test('[CH-01/issue-certificate] ends as an uninterrupted run would, with the wor
   const untouched = await siteOf('php.lab.test');
   const issue = async (_: string, round: number) =>
     operationOf(await rig.chom('certificate', 'issue', `tls${round}.lab.test`, '--json'));
-  const made = await killAll({ php: calm }, issue);
+  const made = await killAll(rig, { php: calm }, issue);
   for (const { operation, round } of made) {
     expect(await operations.byId(db, operation)).toMatchObject({ outcome: 'succeeded', warnings: [], committed: true });
-    expect(await eventsOf(operation)).toEqual(['CertificateIssued']);
+    expect(await eventsOf(rig, operation)).toEqual(['CertificateIssued']);
     const domain = `tls${round}.lab.test`;
     expect(await siteOf(domain)).toBe(untouched);
     const visit = await rig.fetch(domain, { address: web1.address });

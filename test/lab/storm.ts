@@ -1,0 +1,108 @@
+import { expect } from 'vitest';
+import * as operations from '../../src/inventory/operations.js';
+import * as events from '../../src/inventory/events.js';
+import type { Ran } from './rig-command.js';
+import type { Rig } from './rig.js';
+
+const ROUNDS = 8;
+
+/** The activities that Temporal has recorded as done, in order. */
+export async function stepsDone(rig: Rig, operation: string): Promise<string[]> {
+  const handle = rig.temporal.workflow.getHandle(operation);
+  const { events: recorded } = await handle.fetchHistory().catch(() => ({ events: [] }));
+  const names = new Map(
+    (recorded ?? []).map((event) => [
+      String(event.eventId),
+      event.activityTaskScheduledEventAttributes?.activityType?.name,
+    ]),
+  );
+  return (recorded ?? []).flatMap(({ activityTaskCompletedEventAttributes: done }) =>
+    done ? [names.get(String(done.scheduledEventId)) ?? ''] : [],
+  );
+}
+
+/** An operation in a storm, and the steps of it after which the worker is still to be killed. */
+interface Stormy {
+  operation: string;
+  wanted: Set<string>;
+}
+
+/**
+ * SIGKILLs the worker each time that a wanted step of one of the operations is done, and starts the next one, until all
+ * have ended. What it was killed after is wanted no more; a step that was over before it could be seen still is.
+ */
+async function killAfterEveryStep(rig: Rig, all: readonly Stormy[]): Promise<void> {
+  const seen = all.map(() => 0);
+  const deadline = Date.now() + 900_000;
+  await rig.startWorker();
+  for (;;) {
+    if (Date.now() > deadline) throw new Error(`not ended: ${all.map(({ operation }) => operation).join(', ')}`);
+    const done = await Promise.all(all.map(async ({ operation }) => await stepsDone(rig, operation)));
+    const further = all.filter((one, index) => {
+      const last = done[index]?.at(-1) ?? '';
+      const isNew = (done[index]?.length ?? 0) > (seen[index] ?? 0);
+      seen[index] = done[index]?.length ?? 0;
+      return isNew && one.wanted.delete(last);
+    });
+    if (further.length > 0) {
+      await rig.killWorker();
+      await rig.startWorker();
+      continue;
+    }
+    const rows = await Promise.all(all.map(async (one) => await operations.byId(rig.inventory.db, one.operation)));
+    if (rows.every(({ outcome }, index) => outcome !== null && done[index]?.at(-1) === 'concludeOperation')) return;
+  }
+}
+
+/** What a storm has made. */
+export interface Weathered<Name extends string> {
+  name: Name;
+  round: number;
+  operation: string;
+}
+
+/**
+ * Does the same again on new sites until the worker was killed after each step that the calm operation of that name had:
+ * a step may be over before its end is seen. Those of one round run side by side; `along` are names whose steps are all
+ * among those of the others: they weather the first round. Returns what was made.
+ */
+export async function killAll<Name extends string>(
+  rig: Rig,
+  calm: Record<Name, string>,
+  ask: (name: Name, round: number) => Promise<string>,
+  along: readonly NoInfer<Name>[] = [],
+): Promise<Weathered<Name>[]> {
+  const names = Object.keys(calm) as Name[];
+  const wanted = new Map<Name, Set<string>>();
+  for (const name of names) {
+    wanted.set(name, new Set(along.includes(name) ? [] : await stepsDone(rig, calm[name])));
+  }
+  const made: (Weathered<Name> & Stormy)[] = [];
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    // Asked for while no worker runs, so that the first step is seen too.
+    await rig.killWorker();
+    for (const [name, steps] of wanted) {
+      if (steps.size > 0 || round === 1) made.push({ name, round, operation: await ask(name, round), wanted: steps });
+    }
+    await killAfterEveryStep(
+      rig,
+      made.filter((one) => one.round === round),
+    );
+    if ([...wanted.values()].every((steps) => steps.size === 0)) break;
+  }
+  expect([...wanted].flatMap(([name, steps]) => [...steps].map((step) => `${name}: ${step}`))).toEqual([]);
+  return made;
+}
+
+/** Also of a command that found no worker: what was asked for starts when one comes. */
+export function operationOf({ json, stderr }: Ran): string {
+  if (!json?.operation) throw new Error(stderr);
+  return json.operation;
+}
+
+/** Types of what an operation emitted. */
+export async function eventsOf(rig: Rig, operation: string): Promise<string[]> {
+  // So many deaths of the worker may well take an operation more than twice its expected time.
+  const emitted = (await events.list(rig.inventory.db, { operation })).map(({ type }) => type);
+  return emitted.filter((type) => type !== 'OperationOverdue');
+}

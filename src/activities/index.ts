@@ -1,6 +1,7 @@
 import { applicationActivities } from './application.js';
 import { adoptionActivities } from './adoption.js';
 import { backupActivities } from './backup.js';
+import { cleaningActivities } from './cleaning.js';
 import { certificateActivities } from './certificate.js';
 import type { Deps } from './deps.js';
 import { exchangeActivities } from './exchange.js';
@@ -36,6 +37,7 @@ export function createActivities(deps: Deps): Record<string, (...args: never[]) 
     restoreActivities(deps),
     exchangeActivities(deps),
     verificationActivities(deps),
+    cleaningActivities(deps),
   ];
   const entries = groups.flatMap((group) => Object.entries(group));
   const names = entries.map(([name]) => name);

@@ -64,6 +64,7 @@ export function restoreActivities(deps: Deps) {
         const { operation } = step;
         if ((await backups.byId(trx, backup, { tenant })).site !== plan.from) throw foreign(operation);
         const warnings = await expectRestorable(trx, plan, await sites.byId(trx, site));
+        await backups.use(trx, backup, operation);
         await restores.begin(trx, { operation, backup, site, files, database, path });
         const data = { backup, domain, files, database, path };
         await events.emit(trx, { operation, type: 'RestoreStarted', tenant, server, site, data });

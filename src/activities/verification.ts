@@ -64,7 +64,10 @@ export function verificationActivities(deps: Deps) {
      * @throws NotFound no such backup or site, or its server is gone; Conflict the backup is not complete, or the site not live
      */
     async checkVerification(step: StepContext, plan: VerificationPlan): Promise<void> {
-      await inventory.fenced(fence(step), async (trx) => await refuseUnready(trx, plan));
+      await inventory.fenced(fence(step), async (trx) => {
+        await refuseUnready(trx, plan);
+        await backups.use(trx, plan.backup, step.operation);
+      });
     },
 
     /** @throws RepositoryDamaged it is not the one that was recorded; and what restic fails with */

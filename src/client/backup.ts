@@ -6,6 +6,7 @@ import * as sites from '../inventory/sites.js';
 import * as storages from '../inventory/storages.js';
 import { backupId, type BackupKind } from '../workflows/backup-plan.js';
 import { failure } from '../workflows/failures.js';
+import { cleaningCommands } from './cleaning.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions, type Told } from './follow.js';
@@ -69,6 +70,7 @@ export function backupCommand(program: Command, cli: Cli): void {
     .addHelpText('after', '\nExample:\n  chom backup show babcdefghi')
     .action(action(cli, show));
   restoreCommands(backup, cli);
+  cleaningCommands(backup, cli);
 }
 
 async function create(session: Session, domain: string, options: CreateOptions): Promise<number> {

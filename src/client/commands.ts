@@ -15,8 +15,9 @@ import { storageCommand } from './storage.js';
 import { tenantCommand } from './tenant.js';
 
 /** Runs one command line, without the program's own name. Returns the exit status; never throws. */
-export async function runCommandLine(words: readonly string[], cli: Cli): Promise<number> {
+export async function runCommandLine(given: readonly string[], cli: Cli): Promise<number> {
   const program = chomCommand(cli);
+  const words = withoutAlias(given);
   try {
     await program.parseAsync(words, { from: 'user' });
     return cli.exitStatus;
@@ -29,6 +30,15 @@ export async function runCommandLine(words: readonly string[], cli: Cli): Promis
     if (problem.type === 'InvalidInput') problem.next ??= helpOf(program, words);
     return openOutput(cli, words.includes('--json')).problem(problem);
   }
+}
+
+/** Names that commands had elsewhere. */
+const ALIASES: Readonly<Record<string, readonly string[]>> = { 'backup:clean': ['backup', 'clean'] };
+
+/** The first word that is an alias: no value of an option before the command is one. */
+function withoutAlias(words: readonly string[]): string[] {
+  const at = words.findIndex((word) => Object.hasOwn(ALIASES, word));
+  return at === -1 ? [...words] : [...words.slice(0, at), ...(ALIASES[words[at] ?? ''] ?? []), ...words.slice(at + 1)];
 }
 
 /** The command that says how the one that these words name is used. */

@@ -14,6 +14,7 @@ export { undoRestore, type Undoing } from './undo-restore.js';
 export { repairSite } from './repair-site.js';
 export { verifyBackup, type Verified } from './verify-backup.js';
 export { addStorage, type NewStorage } from './new-storage.js';
+export { cleanBackups, deletedSite, judgeBackups, purgeBackups, type Judged, type ToClean } from './clean-backups.js';
 export { checkStorage, lookThroughStorage } from './check-storage.js';
 export { addTenant } from './tenant.js';
 export { adoptServer } from './adopt.js';

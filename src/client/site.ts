@@ -4,6 +4,7 @@ import * as certificates from '../inventory/certificates.js';
 import * as obligations from '../inventory/obligations.js';
 import * as operations from '../inventory/operations.js';
 import type { Operation } from '../inventory/operations.js';
+import * as retentions from '../inventory/retentions.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import type { Site } from '../inventory/sites.js';
@@ -13,11 +14,13 @@ import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
 import { tellFindings } from './findings.js';
 import { tellLogin } from './first-login.js';
+import { describePolicy } from './keep-options.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
 import type { Chom } from './open.js';
 import { describeOwed, obligationDocument, operationDocument, statusOf } from './operation.js';
 import { readPrivateKey } from './private-key.js';
 import { repairCommand } from './repair-site.js';
+import { siteSetCommand } from './retention.js';
 import { facts, table } from './text.js';
 
 interface CreateOptions {
@@ -84,6 +87,7 @@ export function siteCommand(program: Command, cli: Cli): void {
     .addHelpText('after', '\nExample:\n  chom site doctor example.org')
     .action(action(cli, doctor));
   repairCommand(site, cli);
+  siteSetCommand(site, cli);
 }
 
 async function doctor(session: Session, domain: string): Promise<number> {
@@ -149,6 +153,7 @@ export async function tellSite(db: Db, site: Site): Promise<Told> {
   const { name } = await servers.byId(db, site.server);
   const certificate = await certificates.installed(db, site.id);
   const owed = await obligations.stillOpen(db, { site: site.id });
+  const { policy } = await retentions.ofSite(db, site.id);
   const text = facts([
     ['site', site.domain],
     ['id', site.id],
@@ -162,12 +167,14 @@ export async function tellSite(db: Db, site: Site): Promise<Told> {
       'certificate',
       certificate ? `until ${certificate.notAfter}, by ${certificate.issuer}` : site.tls ? 'none yet' : 'none wanted',
     ],
+    ['backups kept', describePolicy(policy)],
     ['owed', describeOwed(owed)],
   ]);
   const document = {
     site: siteDocument(site, name),
     certificate: certificate && certificateDocument(certificate),
     obligations: owed.map(obligationDocument),
+    retention: policy,
   };
   return { document, text };
 }

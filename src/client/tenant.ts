@@ -1,10 +1,13 @@
 import type { Command } from 'commander';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
+import * as retentions from '../inventory/retentions.js';
 import * as tenants from '../inventory/tenants.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseTenantName } from './names.js';
 import { openStores, type Stores } from './open.js';
+import { describePolicy } from './keep-options.js';
+import { tenantSetCommand } from './retention.js';
 import { table } from './text.js';
 
 /** `chom tenant …` */
@@ -21,6 +24,7 @@ export function tenantCommand(program: Command, cli: Cli): void {
     .description('all tenants, with what they have')
     .addHelpText('after', '\nExample:\n  chom tenant list --json')
     .action(action(cli, list));
+  tenantSetCommand(tenant, cli);
 }
 
 async function add(session: Session, text: string): Promise<void> {
@@ -51,14 +55,16 @@ async function list(session: Session): Promise<void> {
   const found = await opened(session, async ({ inventory: { db } }) => {
     const all = await tenants.list(db);
     return await Promise.all(
-      all.map(async ({ id, name, createdAt }) => {
+      all.map(async (one) => {
+        const { id, name, createdAt, retention, timezone } = one;
         const [ofServers, ofSites] = [await servers.list(db, { tenant: id }), await sites.list(db, { tenant: id })];
-        return { id, name, createdAt, servers: ofServers.length, sites: ofSites.length };
+        const policy = retentions.policyOf(one);
+        return { id, name, createdAt, servers: ofServers.length, sites: ofSites.length, retention, policy, timezone };
       }),
     );
   });
-  const rows = found.map((one) => [one.name, `${one.servers}`, `${one.sites}`]);
-  session.output.data({ tenants: found }, table(['TENANT', 'SERVERS', 'SITES'], rows));
+  const rows = found.map((one) => [one.name, `${one.servers}`, `${one.sites}`, describePolicy(one.policy)]);
+  session.output.data({ tenants: found }, table(['TENANT', 'SERVERS', 'SITES', 'BACKUPS KEPT'], rows));
 }
 
 /** Tenants are the administrator's: the command works also where CHOM_TENANT names one that there is not. */

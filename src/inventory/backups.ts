@@ -5,7 +5,10 @@ import type { Db, Trx } from './database.js';
 import type { BackupKind, BackupState, BackupsTable, SnapshotsTable } from './schema.js';
 
 /** All snapshots of one operation. */
-export type Backup = Selectable<BackupsTable>;
+export interface Backup extends Omit<Selectable<BackupsTable>, 'state'> {
+  /** `deleting`: its removal was begun, and is never taken back. */
+  state: BackupState | 'deleting';
+}
 export type Snapshot = Selectable<SnapshotsTable>;
 
 export interface NewBackup {
@@ -97,6 +100,34 @@ export async function giveUp(trx: Trx, operation: string, reason: string): Promi
   if (held?.state === 'creating') await fail(trx, held.id, reason);
 }
 
+/**
+ * An operation reads it, or is going to: until that has an outcome the backup is not removed.
+ * @throws Conflict its removal was begun; NotFound
+ */
+export async function use(trx: Trx, id: string, operation: string): Promise<void> {
+  // Whoever removes it locks it, too, before looking who uses it.
+  await trx.selectFrom('backups').select('id').where('id', '=', id).forUpdate().execute();
+  const { state } = await byId(trx, id);
+  if (state === 'deleting' || state === 'deleted') {
+    throw failure('Conflict', `Backup ${id} is ${state === 'deleted' ? 'deleted' : 'being deleted'}`, {
+      next: 'chom backup list DOMAIN',
+    });
+  }
+  const using = trx.insertInto('backupUses').values({ backup: id, operation });
+  await using.onConflict((conflict) => conflict.doNothing()).execute();
+}
+
+/** Its removal begins, by that operation. One that another began goes on. */
+export async function beginRemoval(trx: Trx, id: string, operation: string): Promise<void> {
+  await trx.updateTable('backups').set({ removedBy: operation }).where('id', '=', id).execute();
+}
+
+/** What an operation removes, or has removed; the newest first. */
+export async function removedBy(db: Db, operation: string): Promise<Backup[]> {
+  const query = db.selectFrom('backups').selectAll().where('removedBy', '=', operation);
+  return (await query.orderBy('startedAt', 'desc').orderBy('id').execute()).map(shown);
+}
+
 /** Its snapshots are gone from the repository. That it is recorded so already is no error. */
 export async function markDeleted(trx: Trx, id: string, reason: string): Promise<void> {
   if ((await byId(trx, id)).state === 'deleted') return;
@@ -109,13 +140,13 @@ export async function byId(db: Db, id: string, filter: { tenant?: string } = {})
   if (filter.tenant !== undefined) query = query.where('sites.tenant', '=', filter.tenant);
   const row = await query.where('backups.id', '=', id).executeTakeFirst();
   if (!row) throw failure('NotFound', `There is no backup ${id}`, { next: 'chom backup list' });
-  return row;
+  return shown(row);
 }
 
 /** Null when that operation made none. */
 export async function ofOperation(db: Db, operation: string): Promise<Backup | null> {
   const row = await db.selectFrom('backups').selectAll().where('operation', '=', operation).executeTakeFirst();
-  return row ?? null;
+  return row ? shown(row) : null;
 }
 
 /** By role: database, files, manifest. */
@@ -128,6 +159,7 @@ export interface BackupFilter {
   server?: string;
   site?: string;
   repository?: string;
+  /** One that is being removed is in none of them. */
   states?: readonly BackupState[];
 }
 
@@ -146,8 +178,17 @@ export async function list(
   if (server !== undefined) query = query.where('sites.server', '=', server);
   if (site !== undefined) query = query.where('backups.site', '=', site);
   if (repository !== undefined) query = query.where('backups.repository', '=', repository);
-  if (states !== undefined) query = query.where('backups.state', 'in', states);
-  return await query.orderBy('backups.startedAt', 'desc').orderBy('backups.id').execute();
+  if (states !== undefined) {
+    query = query
+      .where('backups.state', 'in', states)
+      .where((row) => row.or([row('removedBy', 'is', null), row('backups.state', '=', 'deleted')]));
+  }
+  return (await query.orderBy('backups.startedAt', 'desc').orderBy('backups.id').execute()).map(shown);
+}
+
+/** A row as it is seen. */
+export function shown<Row extends Selectable<BackupsTable>>(row: Row): Omit<Row, 'state'> & Pick<Backup, 'state'> {
+  return { ...row, state: row.removedBy !== null && row.state !== 'deleted' ? 'deleting' : row.state };
 }
 
 type Change = Partial<Omit<Backup, 'id' | 'state'>>;
@@ -159,6 +200,7 @@ async function change(trx: Trx, id: string, state: keyof typeof FROM, values: Ch
     .set({ ...values, state })
     .where('id', '=', id)
     .where('state', 'in', FROM[state])
+    .$if(state !== 'deleted', (query) => query.where('removedBy', 'is', null))
     .executeTakeFirst();
   if (numUpdatedRows > 0n) return;
   const held = await byId(trx, id);

@@ -16,6 +16,8 @@ const TYPES: Record<OperationKind, string> = {
   'undo-restore': 'RestoreUndoFailed',
   'end-undo-window': 'UndoWindowFailed',
   'verify-backup': 'BackupVerificationFailed',
+  'clean-backups': 'BackupCleaningFailed',
+  'purge-backups': 'BackupPurgeFailed',
 };
 
 /** Why an operation failed. */

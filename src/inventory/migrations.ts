@@ -11,6 +11,7 @@ import { machine } from './migrations/0006-machine.js';
 import { backups } from './migrations/0007-backups.js';
 import { restores } from './migrations/0008-restores.js';
 import { verification } from './migrations/0009-verification.js';
+import { retention } from './migrations/0010-retention.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {
@@ -29,7 +30,7 @@ export interface Migration {
 
 /** In order; only ever appended to. Its length is the schema's version. */
 const MIGRATIONS: readonly Migration[] = [
-  ...[first, siteTypes, line, protection, tries, machine, backups, restores, verification],
+  ...[first, siteTypes, line, protection, tries, machine, backups, restores, verification, retention],
 ];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };

@@ -3,7 +3,7 @@ import { failure } from '../workflows/failures.js';
 import { now } from './clock.js';
 import type { Db, Trx } from './database.js';
 import type { Keyring } from './keyring.js';
-import type { RepositoriesTable } from './schema.js';
+import type { RepositoriesTable, SiteStatus } from './schema.js';
 import { seal } from './sealing.js';
 import { openLogin, publicOf, type StorageLogin } from './storage-login.js';
 import * as storages from './storages.js';
@@ -107,6 +107,24 @@ export async function list(db: Db, filter: { storage?: string; site?: string }):
   if (filter.storage !== undefined) query = query.where('storage', '=', filter.storage);
   if (filter.site !== undefined) query = query.where('site', '=', filter.site);
   return await query.orderBy('createdAt').orderBy('id').execute();
+}
+
+/** Where the sites of a tenant have theirs, removed ones too; by domain. */
+export async function ofTenant(
+  db: Db,
+  tenant: string,
+  { site, storage }: { site?: string; storage?: string } = {},
+): Promise<(Repository & { site: string; domain: string; server: string; siteStatus: SiteStatus })[]> {
+  let query = db
+    .selectFrom('repositories')
+    .innerJoin('sites', 'sites.id', 'repositories.site')
+    .selectAll('repositories')
+    .select(['sites.id as site', 'sites.domain', 'sites.server', 'sites.status as siteStatus'])
+    .where('sites.tenant', '=', tenant)
+    .where('repositories.initialisedAt', 'is not', null);
+  if (site !== undefined) query = query.where('repositories.site', '=', site);
+  if (storage !== undefined) query = query.where('repositories.storage', '=', storage);
+  return await query.orderBy('sites.domain').orderBy('repositories.createdAt').orderBy('repositories.id').execute();
 }
 
 async function find(db: Db, id: string): Promise<Repository | null> {

@@ -31,8 +31,6 @@ export interface Finding {
 
 /** A host's clock may be so wrong, in milliseconds. */
 const SKEW_MILLISECONDS = 60 * 60_000;
-/** More that CHOM did not make are no operator's own snapshot any more. */
-const FEW_FOREIGN = 3;
 /** Three attempts, three snapshots each: so many an operation may have made and not recorded, for its worker died. */
 const MOST_UNRECORDED = 9;
 /** The newest backup is compared with the median of so many before it, so that a site may shrink for good. */
@@ -45,7 +43,8 @@ const LEAST_LOSS_BYTES = 1_000_000;
  * storage that is append-only keeps a broken-into host from deleting backups, not from adding some, or from backing up an
  * emptied site until the good ones are gone by the policy
  * (https://restic.readthedocs.io/en/stable/060_forget.html#security-considerations-in-append-only-mode, 2026-11).
- * Snapshots that CHOM did not make are told of and never counted: `keep` knows records alone.
+ * Snapshots that CHOM did not make, whatever date they bear, are told of and never counted: `keep` knows records alone, and
+ * restic forgets full ids. So they hold back nothing either: who plants some would else have all backups pile up.
  * `now`: milliseconds since the epoch. `spare`: ids of backups that go anyway; that one of them is gone already is an
  * interrupted cleaning.
  */
@@ -72,7 +71,7 @@ export function alarm(
       'future',
       found.filter(({ time }) => isLate(time)),
       'Snapshots dated in the future',
-      true,
+      false,
     ),
     ...tell(
       'future',
@@ -81,11 +80,29 @@ export function alarm(
       true,
     ),
     ...(['full', 'files', 'database'] as const).flatMap((kind) => collapse(good.filter((one) => one.kind === kind))),
-    ...tell('foreign', foreign, 'Snapshots that CHOM did not make', foreign.length > FEW_FOREIGN),
+    ...tell('foreign', foreign, 'Snapshots that CHOM did not make', false),
     ...tell('unrecorded', unrecorded, 'Snapshots that operations made and did not record', false),
     ...tell('left-over', leftOver, 'Snapshots of backups that were deleted', false),
   ];
   return findings.toSorted((a, b) => Number(b.stops) - Number(a.stops));
+}
+
+/**
+ * What of a backup lies in the repository: the snapshots that were recorded, and as far as it can have made them those that
+ * its operation did not live to record. `records`: all of that repository, to whom what they recorded belongs.
+ */
+export function ownSnapshots(
+  record: RecordedBackup,
+  records: readonly RecordedBackup[],
+  found: readonly FoundSnapshot[],
+): string[] {
+  const owned = new Set(records.flatMap(({ snapshots }) => snapshots));
+  const recorded = found.filter(({ id }) => record.snapshots.includes(id));
+  const { unrecorded } = strangers(
+    [record],
+    found.filter(({ id }) => !owned.has(id)),
+  );
+  return [...recorded, ...unrecorded].map(({ id }) => id);
 }
 
 /** Those that nobody recorded: named by an operation of ours, as far as it can have made them, or by none. */

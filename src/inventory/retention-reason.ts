@@ -18,6 +18,8 @@ export type RemovalReason =
   | { rule: 'partial' }
   | { rule: 'failed' }
   | { rule: 'safety-over' }
+  | { rule: 'begun' }
+  | { rule: 'refuted' }
   | { rule: 'site-deleted'; deletedAt: string };
 
 /** Whatever it is, so young it stays: nobody may have looked at it yet. */
@@ -34,10 +36,12 @@ const WORDS = {
   safety: `made before a restore, kept for ${SAFETY_DAYS} days`,
   'last-verified': 'last verified',
   newest: 'newest of its kind',
-  'newest-partial': 'partial, and nothing newer is whole',
+  'newest-partial': 'not whole, and nothing newer is',
   spare: 'no day, week or month needs it',
   partial: 'partial, and stands for nothing',
   failed: 'failed',
+  refuted: 'was found not to restore',
+  begun: 'its removal was begun',
   'safety-over': `made before a restore, more than ${SAFETY_DAYS} days ago`,
 };
 

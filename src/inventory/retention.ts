@@ -14,13 +14,15 @@ export interface BackupRecord {
   id: string;
   repository: string;
   kind: 'full' | 'files' | 'database';
-  state: 'creating' | 'partial' | 'completed' | 'verified' | 'failed' | 'deleted';
+  state: 'creating' | 'partial' | 'completed' | 'verified' | 'failed' | 'deleting' | 'deleted';
   /** `pre-restore`: made by a restore, of what it was about to replace. */
   tag: string;
   /** ISO-8601 UTC. Which day it is of, and its age, go by when it began. */
   startedAt: string;
   /** Its caller's; null: the policy's. */
   retentionDays: number | null;
+  /** When it was found not to restore; null: it was not. */
+  verifyFailedAt?: string | null;
   /** The operation that reads it, or owes an undo by it. */
   neededBy?: string | null;
 }
@@ -92,6 +94,8 @@ export function keep<B extends BackupRecord>(
 function ofItself(backup: BackupRecord, age: number, policy: RetentionPolicy | null): KeepReason[] {
   const { state, tag, retentionDays, neededBy } = backup;
   if (state === 'creating') return [{ rule: 'being-made' }];
+  // One of its snapshots may be gone already.
+  if (state === 'deleting') return [];
   const reasons: KeepReason[] = [];
   const younger = (days: number) => age < days * DAY_MILLISECONDS;
   if (neededBy) reasons.push({ rule: 'needed', operation: neededBy });
@@ -143,13 +147,18 @@ function ofSeries<B extends BackupRecord>(
     if (one) kept.push([one, { rule: 'last-verified' }]);
   }
   if (good[0]) kept.push([good[0], { rule: 'newest' }]);
-  const most = series.find((one) => isGood(one) || one.backup.state === 'partial');
+  const most = series.find((one) => isGood(one) || one.backup.state === 'partial' || isRefuted(one.backup));
   if (most && !isGood(most)) kept.push([most, { rule: 'newest-partial' }]);
   return kept;
 }
 
-function isGood({ backup: { state } }: Dated<BackupRecord>): boolean {
-  return state === 'completed' || state === 'verified';
+function isGood({ backup }: Dated<BackupRecord>): boolean {
+  return (backup.state === 'completed' || backup.state === 'verified') && !isRefuted(backup);
+}
+
+/** It was tried, and did not restore: what restores must not go for its sake. */
+function isRefuted({ state, verifyFailedAt }: BackupRecord): boolean {
+  return state === 'completed' && (verifyFailedAt ?? null) !== null;
 }
 
 function isVerified({ backup: { state } }: Dated<BackupRecord>): boolean {
@@ -166,10 +175,13 @@ function newestOf<T>(newestFirst: readonly T[], count: number, bucketOf: (one: T
   return [...buckets].slice(0, Math.max(0, count));
 }
 
-function removal({ state, tag }: BackupRecord, siteDeletedAt: string | null): RemovalReason {
+function removal(backup: BackupRecord, siteDeletedAt: string | null): RemovalReason {
+  const { state, tag } = backup;
+  if (state === 'deleting') return { rule: 'begun' };
   if (state === 'failed') return { rule: 'failed' };
   if (siteDeletedAt !== null) return { rule: 'site-deleted', deletedAt: siteDeletedAt };
   if (state === 'partial') return { rule: 'partial' };
+  if (isRefuted(backup)) return { rule: 'refuted' };
   return { rule: tag === SAFETY_TAG ? 'safety-over' : 'spare' };
 }
 

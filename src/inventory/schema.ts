@@ -29,6 +29,7 @@ export interface Schema {
   backups: BackupsTable;
   snapshots: SnapshotsTable;
   restores: RestoresTable;
+  backupUses: BackupUsesTable;
 }
 
 /** A boolean that both databases store alike. */
@@ -37,6 +38,10 @@ export type Bit = 0 | 1;
 export interface TenantsTable {
   id: string;
   name: string;
+  /** JSON of `RetentionOverride`: which backups of its sites are kept. */
+  retention: Generated<string>;
+  /** Whose days, weeks and months these are. */
+  timezone: Generated<string>;
   createdAt: string;
 }
 
@@ -104,6 +109,8 @@ export interface SitesTable {
   status: SiteStatus;
   /** The operation that restores into it at this moment, or takes that back. */
   restoring: string | null;
+  /** JSON of `RetentionOverride`: where it says nothing, its tenant's counts. */
+  retention: Generated<string>;
   /** The operation that reserved it. */
   createdBy: string;
   createdAt: string;
@@ -372,6 +379,14 @@ export interface BackupsTable {
   verifyFailure: string | null;
   /** Why it failed, is partial, or was deleted. */
   reason: string | null;
+  /** The operation that removes it, or has. */
+  removedBy: Generated<string | null>;
+}
+
+/** What reads a backup, or means to: counts until that operation has an outcome. */
+export interface BackupUsesTable {
+  backup: string;
+  operation: string;
 }
 
 export type SnapshotRole = 'files' | 'database' | 'manifest';

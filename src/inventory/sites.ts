@@ -1,15 +1,17 @@
 import type { Selectable } from 'kysely';
 import { failure } from '../workflows/failures.js';
 import type { SitePlan } from '../workflows/plans.js';
+import type { RetentionOverride } from '../workflows/retention-policy.js';
 import { now } from './clock.js';
 import type { Db, Trx } from './database.js';
 import type { SitesTable, SiteStatus } from './schema.js';
 import * as obligations from './obligations.js';
 import * as servers from './servers.js';
 
-export interface Site extends Omit<Selectable<SitesTable>, 'aliases' | 'tls' | 'status'> {
+export interface Site extends Omit<Selectable<SitesTable>, 'aliases' | 'tls' | 'status' | 'retention'> {
   aliases: string[];
   tls: boolean;
+  retention: RetentionOverride;
   /** `restoring` covers the status that comes back when that operation ends. */
   status: SiteStatus | 'restoring';
 }
@@ -222,5 +224,6 @@ function unknown(which: string) {
 
 function fromRow(row: Selectable<SitesTable>): Site {
   const status = row.restoring === null ? row.status : 'restoring';
-  return { ...row, status, aliases: JSON.parse(row.aliases) as string[], tls: row.tls === 1 };
+  const [aliases, retention] = [JSON.parse(row.aliases) as string[], JSON.parse(row.retention) as RetentionOverride];
+  return { ...row, status, aliases, retention, tls: row.tls === 1 };
 }

@@ -53,6 +53,8 @@ export const RETRYABLE = {
   WrongPassword: false,
   RepositoryLocked: true,
   RepositoryDamaged: false,
+  // What lies there is not as CHOM left it: nothing is removed until somebody has looked.
+  RepositorySuspect: false,
   // A step of another operation would have had to wait for long: it is owed, and tried again by itself.
   Deferred: false,
   // Ourselves.

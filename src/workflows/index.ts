@@ -1,6 +1,7 @@
 /** The registry of workflow types: each name is exported once, under the name that its function has. */
 export { adoptServer } from './adopt-server.js';
 export { checkStorage } from './check-storage.js';
+export { cleanBackups, purgeBackups } from './clean-backups.js';
 export { createBackup } from './create-backup.js';
 export { endUndoWindow } from './end-undo-window.js';
 export { enrolServer } from './enrol-server.js';

@@ -13,6 +13,8 @@ export const OPERATION_KINDS = [
   'undo-restore',
   'end-undo-window',
   'verify-backup',
+  'clean-backups',
+  'purge-backups',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 

@@ -50,6 +50,8 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'backup', 'undo-restore', OPERATION],
   [5, 'backup', 'verify', BACKUP],
   [5, 'backup', 'verify', 'theirs.example'],
+  [5, 'backup', 'clean', 'theirs.example', '--dry-run'],
+  [5, 'backup', 'purge', '--site', 'stheirsexa', '--confirm', 'stheirsexa'],
   [5, 'op', 'list', '--site', 'theirs.example'],
   [5, 'op', 'show', OPERATION],
   [5, 'op', 'watch', OPERATION],
@@ -60,6 +62,7 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'server', 'remove', 'web1', '--confirm', 'web1'],
   [5, 'site', 'doctor', 'theirs.example'],
   [5, 'site', 'repair', 'theirs.example'],
+  [5, 'site', 'set', 'theirs.example', '--keep-daily', '1'],
   [5, 'storage', 'add', 'new', '--repository', 'rest:https://store.example/', '--maintain', 'web1:/srv/rest'],
   [5, 'storage', 'show', 'their-store'],
   [5, 'storage', 'check', 'their-store'],
@@ -69,7 +72,7 @@ const REFUSED: [number, ...string[]][] = [
 ];
 
 /** They belong to the machine or its administrator, or name nothing that could be another's. */
-const OF_NOBODY = ['worker', 'codec-server', 'dev', 'doctor', 'tenant add', 'tenant list', 'server add'];
+const OF_NOBODY = ['worker', 'codec-server', 'dev', 'doctor', 'tenant add', 'tenant list', 'tenant set', 'server add'];
 
 let line: CommandLine;
 
@@ -123,7 +126,9 @@ describe('a tenant', () => {
         { name: 'other-one', servers: 0, sites: 0 },
       ],
     });
-    expect((await line.here('tenant', 'list')).stdout).toMatch(/^TENANT +SERVERS +SITES\nacme +0 +0\ndefault +1 +1\n/);
+    expect((await line.here('tenant', 'list')).stdout).toMatch(
+      /^TENANT +SERVERS +SITES +BACKUPS KEPT\nacme +0 +0 +7 daily.*\ndefault +1 +1 +7 daily.*\n/,
+    );
   });
 
   test.each(['', ' ', 'Acme', 'a_b', '-a', 'a-', 'a'.repeat(64), 'a b', '$(id)', '../x', 'ä'])(

@@ -29,10 +29,11 @@ const offset = fc.oneof(
 const backup = fc.record({
   offset,
   kind: often<BackupRecord['kind']>('full', 'files', 'database'),
-  state: often<BackupRecord['state']>('completed', 'verified', 'partial', 'failed', 'creating', 'deleted'),
+  state: often<BackupRecord['state']>('completed', 'verified', 'partial', 'failed', 'creating', 'deleting', 'deleted'),
   tag: often('scheduled', 'manual', SAFETY_TAG),
   repository: often('here', 'there'),
   retentionDays: often<number | null>(null, 0, 1, 30, 400),
+  verifyFailedAt: often<string | null>(null, '2026-11-24T12:00:00.000Z'),
   neededBy: fc.oneof({ weight: 19, arbitrary: fc.constant(null) }, fc.constant('restore-1')),
 });
 

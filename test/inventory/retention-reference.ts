@@ -22,7 +22,8 @@ export function expected({ backups, policy, circumstances }: History): Map<strin
     const age = now - at(one);
     const { state, retentionDays, tag, neededBy } = one;
     if (state === 'creating') return ['is being made'];
-    const whole = isGood(one) || state === 'partial';
+    if (state === 'deleting') return null;
+    const whole = isGood(one) || isHalf(one);
     const future = age < 0;
     const reasons = [
       neededBy && `needed by ${neededBy}`,
@@ -69,15 +70,18 @@ export function expected({ backups, policy, circumstances }: History): Map<strin
       stands(policy.monthly, month) && `monthly ${month(one)}`,
       one.state === 'verified' && lastVerified && 'last verified',
       isGood(one) && better.length === 0 && 'newest of its kind',
-      one.state === 'partial' &&
-        !newer(one).some((other) => isGood(other) || other.state === 'partial') &&
-        'partial, and nothing newer is whole',
+      isHalf(one) && !newer(one).some((other) => isGood(other) || isHalf(other)) && 'not whole, and nothing newer is',
     ];
   }
 }
 
-function isGood({ state }: BackupRecord): boolean {
-  return state === 'completed' || state === 'verified';
+function isGood({ state, verifyFailedAt }: BackupRecord): boolean {
+  return state === 'verified' || (state === 'completed' && !verifyFailedAt);
+}
+
+/** Nobody can rely on it, and it is something all the same. */
+function isHalf({ state, verifyFailedAt }: BackupRecord): boolean {
+  return state === 'partial' || (state === 'completed' && Boolean(verifyFailedAt));
 }
 
 /** By counting weeks from the one that has 4 January in it (ISO 8601). */

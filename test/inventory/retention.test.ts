@@ -51,7 +51,7 @@ describe('Which backups are kept', () => {
     ]);
   });
 
-  test('the week in which a year ends is one week', () => {
+  test('[CO-03] the week in which a year ends is one week', () => {
     const days = ['2026-12-27', '2026-12-28', '2026-12-31', '2027-01-01', '2027-01-03', '2027-01-04'];
     const backups = days.map((day) => made(`${day}T02:00Z`));
     const weeks = { within: 0, daily: 0, weekly: 3, monthly: 0 };
@@ -100,7 +100,7 @@ describe('Which backups are kept', () => {
     expect(told([whole, partial, failed, next], { ...BARE, daily: 1, weekly: 1, monthly: 1 })).toEqual([
       '+ 2026-10-21T02:00Z: daily 2026-10-21, weekly 2026-W43, monthly 2026-10, newest of its kind',
       '- 2026-10-20T04:00Z: failed',
-      '+ 2026-10-20T03:00Z: partial, and nothing newer is whole',
+      '+ 2026-10-20T03:00Z: not whole, and nothing newer is',
       '+ 2026-10-20T02:00Z: daily 2026-10-20, weekly 2026-W43, monthly 2026-10, newest of its kind',
     ]);
     expect(told([partial, made('2026-10-20T05:00Z')])[1]).toBe('- 2026-10-20T03:00Z: partial, and stands for nothing');
@@ -120,7 +120,7 @@ describe('Which backups are kept', () => {
     expect(keptOf([...past, ...future]).slice(7)).toEqual(keptOf(past));
   });
 
-  test('the last verified one, and what is younger than 24 hours, under every policy', () => {
+  test('[CO-05] the last verified one, and what is younger than 24 hours, under every policy', () => {
     const one = { within: 0, daily: 1, weekly: 0, monthly: 0 };
     const old = made('2019-01-01T00:00Z', { state: 'verified' });
     const young = made('2026-11-25T12:00:00.001Z', { retentionDays: 0 });
@@ -131,6 +131,17 @@ describe('Which backups are kept', () => {
     // A verified backup of the files alone brings back no site.
     const files = made('2026-01-01T00:00Z', { state: 'verified', kind: 'files' });
     expect(keptOf([older, old, files, newest], one)).toEqual([newest.id, files.id, old.id]);
+  });
+
+  test('one that was found not to restore stands for nothing', () => {
+    const bad = { verifyFailedAt: '2026-11-26T03:00:00.000Z' };
+    const backups = [made('2026-11-24T02:00Z', bad), made('2026-11-23T02:00Z'), made('2026-11-22T02:00Z', bad)];
+    const one = { within: 0, daily: 1, weekly: 0, monthly: 0 };
+    expect(told(backups, one)).toEqual([
+      '+ 2026-11-24T02:00Z: not whole, and nothing newer is',
+      '+ 2026-11-23T02:00Z: daily 2026-11-23, newest of its kind',
+      '- 2026-11-22T02:00Z: was found not to restore',
+    ]);
   });
 
   test('for as many days as its caller asked, else as the policy says', () => {
@@ -165,7 +176,7 @@ describe('Which backups are kept', () => {
     expect(keptOf(backups, { within: 0, daily: 1, weekly: 0, monthly: 0 }, { now })).toHaveLength(3);
   });
 
-  test('of a deleted site for 30 days, but as long as its caller asked', () => {
+  test('[CO-05] of a deleted site for 30 days, but as long as its caller asked', () => {
     const backups = [...nightly(3, { state: 'verified' }), made('2026-11-01T00:00Z', { retentionDays: 90 })];
     const deleted = { siteDeletedAt: '2026-11-26T11:00:00.000Z' };
     expect(keptOf(backups, BARE, { ...deleted, now: NOW + 30 * DAY - HOUR - 1 })).toHaveLength(4);
@@ -185,7 +196,7 @@ describe('Which backups are kept', () => {
 });
 
 describe('Whatever backups there are', () => {
-  test('exactly those are kept that a count of each one by itself says, for the same reasons', () => {
+  test('[CO-03] exactly those are kept that a count of each one by itself says, for the same reasons', () => {
     fc.assert(
       fc.property(history, (one) => {
         expect(verdicts(one)).toEqual(expected(one));
@@ -268,10 +279,12 @@ describe('Whatever backups there are', () => {
         const { now } = circumstances;
         const left = new Set(cleaned({ ...one, circumstances }).backups);
         const newestFirst = one.backups
-          .filter(({ startedAt, state }) => Date.parse(startedAt) <= now && state !== 'deleted')
+          .filter(({ startedAt, state }) => Date.parse(startedAt) <= now && state !== 'deleted' && state !== 'deleting')
           .toSorted((a, b) => b.startedAt.localeCompare(a.startedAt) || b.id.localeCompare(a.id));
         const lastVerified = newestFirst.find(({ state }) => state === 'verified');
-        const newestGood = newestFirst.find(({ state }) => state === 'verified' || state === 'completed');
+        const newestGood = newestFirst.find(
+          ({ state, verifyFailedAt }) => state === 'verified' || (state === 'completed' && !verifyFailedAt),
+        );
         const young = newestFirst.filter(({ startedAt }) => now - Date.parse(startedAt) < DAY);
         const missing = [lastVerified, newestGood, ...young].filter((each) => each !== undefined && !left.has(each));
         expect(missing).toEqual([]);

@@ -1,0 +1,29 @@
+import type { cleaningActivities } from '../activities/cleaning.js';
+import { cleaningPlan, purgePlan } from './cleaning-plan.js';
+import { operation } from './operation.js';
+import { steps } from './steps.js';
+
+const cleaning = steps<ReturnType<typeof cleaningActivities>>();
+
+/** A lock that a dead machine left is its own until half an hour has passed. */
+const PATIENCE = { attempts: 4, backoff: '10 minutes', expected: '10 minutes' } as const;
+
+/**
+ * Removes the backups of a site that its policy does not keep, from one repository, and gives their space back. Nothing is
+ * taken back: a removal that was begun is finished by whoever cleans next.
+ */
+export const cleanBackups = operation('clean-backups', { input: cleaningPlan, ...PATIENCE }, async (op, plan) => {
+  const { bytes, findings } = await op.step('Look into the repository', cleaning.lookIntoRepository, [plan]);
+  for (const finding of findings) op.warn(finding);
+  await op.step('Remove what is not kept', cleaning.removeBackups, [plan]);
+  await op.step('Give the space back', cleaning.pruneRepository, [plan], { bounds: 'backup' });
+  await op.step('Record what was removed', cleaning.recordCleaning, [plan, bytes], { final: true });
+});
+
+/** Removes everything that a repository of a deleted site holds, and sees that nothing is left. */
+export const purgeBackups = operation('purge-backups', { input: purgePlan, ...PATIENCE }, async (op, plan) => {
+  const bytes = await op.step('Look into the repository', cleaning.measureRepository, [plan]);
+  await op.step('Remove everything', cleaning.removeAllBackups, [plan]);
+  await op.step('Give the space back', cleaning.emptyRepository, [plan], { bounds: 'backup' });
+  await op.step('See that nothing is left', cleaning.recordPurge, [plan, bytes], { final: true });
+});

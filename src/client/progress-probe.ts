@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Operation } from '../inventory/operations.js';
 import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
@@ -74,8 +75,9 @@ async function ask<Result>(
   request: (temporal: Temporal) => Promise<Result>,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<Result> {
-  // Its own: the SDK never stops listening to a signal that it was given.
+  // Its own: the SDK never stops listening to a signal that it was given, and listens anew with each poll for an end.
   const cancelled = new AbortController();
+  setMaxListeners(0, cancelled.signal);
   const { promise, reject } = rejection();
   const cancel = () => {
     cancelled.abort();

@@ -25,7 +25,7 @@ export async function measureMemory({ rig, chom, succeeded }: Setting): Promise<
 }
 
 /** The child of this process that runs the product's worker. */
-async function workerProcess(): Promise<string> {
+export async function workerProcess(): Promise<string> {
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const [command, status] = await Promise.all(
       ['cmdline', 'status'].map(async (file) => await readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')),
@@ -36,7 +36,7 @@ async function workerProcess(): Promise<string> {
 }
 
 /** Megabytes of `VmRSS`, now, or `VmHWM`, at most so far. */
-async function resident(pid: string, field: 'VmRSS' | 'VmHWM'): Promise<string> {
+export async function resident(pid: string, field: 'VmRSS' | 'VmHWM'): Promise<string> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   const [, kilobytes = ''] = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status) ?? [];
   return (Number(kilobytes) / 1024).toFixed(0);

@@ -40,7 +40,8 @@ export async function profileSiteCreate(setting: Setting, rounds: number): Promi
   });
 }
 
-async function profile(
+/** A line for each step of what `ask` asks for, medians. */
+export async function profile(
   { chom, succeeded }: Setting,
   rounds: number,
   ask: (round: number) => Promise<{ operation: string }>,

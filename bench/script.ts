@@ -1,21 +1,27 @@
 import { readFile } from 'node:fs/promises';
-import { createConnection } from '../src/host/connection.js';
+import { type Connection, createConnection } from '../src/host/connection.js';
 import { createLoginGate } from '../src/host/login-gate.js';
 import { sh, type Script } from '../src/host/shell.js';
 import type { Contender } from './rounds.js';
 import type { Setting } from './setting.js';
 import { plainSite, type PlainSite } from './virtual-host.js';
 
-/** The physical limit: one script that does it all, without a check or a way back, over a connection that is open already. */
-export async function overOpenConnection({
-  host,
-}: Setting): Promise<{ contender: Contender; end: () => Promise<void> }> {
+/** A connection of one's own to the host, open. */
+export async function openConnection({ host }: Setting): Promise<Connection> {
   const { name, address, sshPort: port, user, hostKey, keyFile } = host;
   const login = { name, address, port, user, hostKey, privateKey: await readFile(keyFile), keyId: 'bench' };
   const log = { info: () => undefined };
   const gate = createLoginGate();
   const connection = createConnection(login, { gate, log, idleMilliseconds: 600_000, onIdle: () => undefined });
   await connection.open();
+  return connection;
+}
+
+/** The physical limit: one script that does it all, without a check or a way back, over a connection that is open already. */
+export async function overOpenConnection(
+  setting: Setting,
+): Promise<{ contender: Contender; end: () => Promise<void> }> {
+  const connection = await openConnection(setting);
   const contender = {
     name: 'one script',
     async once(turn: string) {

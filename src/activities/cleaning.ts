@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { forgetOnDisk, pruneOnDisk, type Listing, type Maintenance } from '../host/maintenance.js';
 import { expectRestic } from '../host/restic-output.js';
 import * as cleaning from '../inventory/cleaning.js';
@@ -15,6 +16,8 @@ import { openRepository, type OpenRepository } from './repository-access.js';
 import { type Keeper, keeperOf, listRepository } from './repository-keeper.js';
 import { fence, workplace, type Workplace } from './workplace.js';
 
+/** What a command line holds, by far. */
+const FORGOTTEN_AT_ONCE = 500;
 /** Below the bounds of a `backup` step, a day, by the time that stopping takes. */
 const PRUNE_SECONDS = 23 * 3600;
 
@@ -52,7 +55,12 @@ export function cleaningActivities(deps: Deps) {
   /** Has restic forget them, and sees that they are gone: of an append-only storage it exits 0, and they stay (0.18, seen). */
   async function forget(at: Opened, ids: readonly string[], domain: string): Promise<void> {
     if (ids.length === 0) return;
-    await at.job('forget', `Removing backups of ${domain}`, forgetOnDisk(at.keeper.at, ids));
+    for (let from = 0; from < ids.length; from += FORGOTTEN_AT_ONCE) {
+      const some = ids.slice(from, from + FORGOTTEN_AT_ONCE);
+      // A job that is done is not done again: of other snapshots it is another one.
+      const part = `forget-${createHash('sha256').update(some.join()).digest('hex').slice(0, 16)}`;
+      await at.job(part, `Removing backups of ${domain}`, forgetOnDisk(at.keeper.at, some));
+    }
     const { snapshots } = await at.list();
     const left = snapshots.filter(({ id }) => ids.includes(id));
     if (left.length === 0) return;

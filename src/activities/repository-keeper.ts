@@ -31,10 +31,10 @@ export function keeperOf({ storage, repository }: OpenRepository, siteServer: st
 }
 
 /** Nothing of it can be removed by CHOM. */
-export function unkept({ name }: Pick<Storage, 'name'>) {
+function unkept({ name }: Pick<Storage, 'name'>) {
   return failure('UnsupportedHost', `CHOM cannot remove backups from storage ${name}`, {
     cause: 'no enrolled server is named that keeps its files',
-    next: 'chom storage add NAME … --maintain SERVER:/path',
+    next: `chom storage set ${name} --maintain SERVER:/path`,
   });
 }
 

@@ -110,12 +110,16 @@ async function planOf(
   if (storage.maintainServer === null && storage.kind !== 'local') {
     throw failure('UnsupportedHost', `CHOM cannot remove backups from storage ${storage.name}`, {
       cause: 'no enrolled server is named that keeps its files, and a site’s own server must not be able to',
-      next: 'chom storage add NAME … --maintain SERVER:/path',
+      next: setKeeper(storage),
     });
   }
   const { name: serverName } = await servers.byId(inventory.db, server);
   const where = { repository, storage: storage.id, storageName: storage.name };
   return purgePlan.parse({ site, tenant, server, serverName, domain, ...where });
+}
+
+function setKeeper({ name, kind }: Storage): string {
+  return kind === 's3' ? `chom storage show ${name}` : `chom storage set ${name} --maintain SERVER:/path`;
 }
 
 async function ask(chom: Chom, input: PurgePlan, kind: OperationKind, summary: string, wait: boolean): Promise<string> {

@@ -15,6 +15,7 @@ export { repairSite } from './repair-site.js';
 export { verifyBackup, type Verified } from './verify-backup.js';
 export { addStorage, type NewStorage } from './new-storage.js';
 export { cleanBackups, deletedSite, judgeBackups, purgeBackups, type Judged, type ToClean } from './clean-backups.js';
+export { keepStorage } from './keep-storage.js';
 export { checkStorage, lookThroughStorage } from './check-storage.js';
 export { addTenant } from './tenant.js';
 export { adoptServer } from './adopt.js';

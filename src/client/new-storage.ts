@@ -146,7 +146,8 @@ function lacksKey({ kind, logins, loginPublic }: Storage): boolean {
   return kind === 'sftp' && logins === 'shared' && loginPublic === null;
 }
 
-async function keeperOf({ inventory, tenant }: Chom, name: string): Promise<servers.Server> {
+/** The server that is to keep a storage. @throws NotFound; Conflict it is not ready */
+export async function keeperOf({ inventory, tenant }: Chom, name: string): Promise<servers.Server> {
   const server = await servers.byName(inventory.db, tenant, name);
   if (server.status === 'active') return server;
   throw failure('Conflict', `Server ${name} cannot keep backups: it is ${server.status}`, {

@@ -77,6 +77,16 @@ Examples:
     .addHelpText('after', '\nExample:\n  chom storage show store')
     .action(action(cli, show));
   storage
+    .command('set')
+    .argument('<name>')
+    .description('say which enrolled server keeps the files of a storage: there backups can be removed')
+    .requiredOption('--maintain <server:/path>', 'the server, and the directory there that holds the repositories')
+    .addHelpText(
+      'after',
+      '\nExample:\n  chom storage set box --maintain store1:/srv/backups, then: chom storage check box',
+    )
+    .action(action(cli, set));
+  storage
     .command('check')
     .argument('<name>')
     .description(
@@ -168,6 +178,15 @@ async function show(session: Session, name: string): Promise<void> {
   const chom = await session.open();
   const storage = await storages.byName(chom.inventory.db, chom.tenant, name);
   const { document, text } = await tellStorage(chom, storage);
+  session.output.data(document, text);
+}
+
+async function set(session: Session, name: string, { maintain }: { maintain: string }): Promise<void> {
+  const { keepStorage } = await import('./keep-storage.js');
+  const chom = await session.open();
+  const kept = await keepStorage(chom, name, maintain);
+  session.output.say(`Next: chom storage check ${name}`);
+  const { document, text } = await tellStorage(chom, kept);
   session.output.data(document, text);
 }
 

@@ -59,13 +59,13 @@ print map { "$line{$_}\n" } grep { defined } @ids[$from .. $from + $most - 1];
 `;
 
 /** Prints what `parseListing` reads, from the nth snapshot on. Locks and changes nothing. Exit codes of restic. */
-export function listOnDisk({ path, name }: OnDisk, password: Buffer, from = 0): Script {
+export function listOnDisk(at: OnDisk, password: Buffer, from = 0): Script {
   return sh`printf '%s\n' ${password} | {
 ${asOwner(
-  path,
-  sh`${begin(name)}
+  directoryOf(at),
+  sh`${begin()}
 all=$(restic --no-lock snapshots) || exit $?
-echo "bytes=$(du -sb ${`./${name}`} | cut -f 1)"
+echo "bytes=$(du -sb . | cut -f 1)"
 printf '%s' "$all" | perl -e ${LIST} ${from} ${LISTED_AT_ONCE}`,
 )}
 }`;
@@ -86,36 +86,28 @@ export function parseListing(output: string): Listing {
 }
 
 /** Has restic forget these snapshots, by their full ids; what is gone already is passed over. Exit codes of restic. */
-export function forgetOnDisk({ path, name }: OnDisk, ids: readonly string[]): Maintenance {
+export function forgetOnDisk(at: OnDisk, ids: readonly string[]): Maintenance {
   const wrong = ids.find((id) => !/^[0-9a-f]{64}$/.test(id));
   if (wrong !== undefined || ids.length === 0) throw failure('Bug', `${wrong} is no snapshot`);
   const left = sh`left=$(restic --no-lock snapshots | grep -o '"id":"[0-9a-f]\{64\}"' | cut -d '"' -f 4 | grep -Fx ${ids.flatMap((id) => ['-e', id])})`;
   return {
     check: withPassword(
-      path,
-      join([begin(name), sh`restic --no-lock snapshots >/dev/null || exit 1`, left, sh`[ -z "$left" ]`]),
+      at,
+      join([begin(), sh`restic --no-lock snapshots >/dev/null || exit 1`, left, sh`[ -z "$left" ]`]),
     ),
     act: withPassword(
-      path,
-      join([
-        begin(name),
-        unlock(),
-        left,
-        sh`[ -z "$left" ] || restic --retry-lock ${`${LOCK_SECONDS}s`} forget $left >&2`,
-      ]),
+      at,
+      join([begin(), unlock(), left, sh`[ -z "$left" ] || restic --retry-lock ${`${LOCK_SECONDS}s`} forget $left >&2`]),
     ),
     properties: PROPERTIES,
   };
 }
 
 /** Has restic give back what no snapshot needs: all of it, or as much as it finds worth the writing. Exit codes of restic. */
-export function pruneOnDisk({ path, name }: OnDisk, { all }: { all: boolean }): Maintenance {
+export function pruneOnDisk(at: OnDisk, { all }: { all: boolean }): Maintenance {
   const unused = all ? ['--max-unused', '0'] : [];
   return {
-    act: withPassword(
-      path,
-      join([begin(name), unlock(), sh`restic --retry-lock ${`${LOCK_SECONDS}s`} prune ${unused} >&2`]),
-    ),
+    act: withPassword(at, join([begin(), unlock(), sh`restic --retry-lock ${`${LOCK_SECONDS}s`} prune ${unused} >&2`])),
     properties: PROPERTIES,
   };
 }
@@ -126,12 +118,16 @@ function unlock(): Script {
 }
 
 /** A shell's own printf gives restic the password: no argument, no environment, and no file that its user may not read. */
-function begin(name: string): Script {
-  if (!/^[a-z0-9-]{1,40}$/.test(name)) throw failure('Bug', `${name} names no repository`);
+function begin(): Script {
   return sh`IFS= read -r password || [ -n "$password" ] || exit 1
-restic() { printf '%s\n' "$password" | ${paths.restic} --repo ${`./${name}`} --json --no-cache "$@"; }`;
+restic() { printf '%s\n' "$password" | ${paths.restic} --repo . --json --no-cache "$@"; }`;
 }
 
-function withPassword(path: string, script: Script): Script {
-  return sh`${asOwner(path, script)} <"$CREDENTIALS_DIRECTORY/password"`;
+function withPassword(at: OnDisk, script: Script): Script {
+  return sh`${asOwner(directoryOf(at), script)} <"$CREDENTIALS_DIRECTORY/password"`;
+}
+
+function directoryOf({ path, name }: OnDisk): string {
+  if (!/^[a-z0-9-]{1,40}$/.test(name)) throw failure('Bug', `${name} names no repository`);
+  return `${path}/${name}`;
 }

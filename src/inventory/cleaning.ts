@@ -11,7 +11,7 @@ export type JudgedBackup = Backup & RecordedBackup;
 
 /** Those of a repository, deleted ones too, with their snapshots and what uses them. */
 export async function recordsOf(db: Db, repository: string): Promise<JudgedBackup[]> {
-  const [all, snapshots, uses] = await Promise.all([
+  const [all, snapshots, uses, undoable] = await Promise.all([
     db.selectFrom('backups').selectAll().where('repository', '=', repository).execute(),
     db
       .selectFrom('snapshots')
@@ -28,10 +28,18 @@ export async function recordsOf(db: Db, repository: string): Promise<JudgedBacku
       .where('operations.outcome', 'is', null)
       .orderBy('backupUses.operation')
       .execute(),
+    // The end of an undo window removes what was there before, which must then still be in its backup.
+    db
+      .selectFrom('restores')
+      .innerJoin('backups', 'backups.id', 'restores.safety')
+      .select(['backups.id as backup', 'restores.operation'])
+      .where('backups.repository', '=', repository)
+      .where('restores.state', '=', 'restored')
+      .execute(),
   ]);
   const ids = new Map(all.map(({ id }): [string, string[]] => [id, []]));
   for (const { id, backup } of snapshots) ids.get(backup)?.push(id);
-  const neededBy = new Map(uses.map(({ backup, operation }) => [backup, operation]));
+  const neededBy = new Map([...undoable, ...uses].map(({ backup, operation }) => [backup, operation]));
   return all.map((row) => ({
     ...backups.shown(row),
     snapshots: ids.get(row.id) ?? [],

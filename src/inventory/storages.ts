@@ -67,6 +67,13 @@ export async function giveLogin(trx: Trx, keyring: Keyring, id: string, login: S
   return await byId(trx, id);
 }
 
+/** Which enrolled server keeps its files, and where. */
+export async function setKeeper(trx: Trx, id: string, { server, path }: { server: string; path: string }) {
+  const values = { maintainServer: server, maintainPath: path, updatedAt: now() };
+  await trx.updateTable('storages').set(values).where('id', '=', id).execute();
+  return await byId(trx, id);
+}
+
 /** What was found when something was to be deleted. */
 export async function recordAccess(trx: Trx, id: string, access: StorageAccess): Promise<void> {
   const at = now();

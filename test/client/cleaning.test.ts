@@ -34,7 +34,8 @@ afterAll(async () => await line.close());
 interface Document {
   error?: { type: string; message: string; next: string };
   repositories?: { site: string; storage: string; policy: object; backups: { id: string; verdict: string }[] }[];
-  cleaned?: { error: { type: string; message: string } }[];
+  cleaned?: { error: { type: string; message: string; next: string } }[];
+  storage?: { maintain: object };
 }
 const json = async (...words: string[]) => {
   const ran = await line.here(...words, '--json');
@@ -130,6 +131,15 @@ describe('with backups', () => {
     expect(status).toBe(1);
     expect(document.cleaned).toMatchObject([{ error: { type: 'UnsupportedHost' } }]);
     expect(await operations()).toEqual([]);
+    const next = (document.cleaned ?? [])[0]?.error.next ?? '';
+    expect(next).toBe('chom storage set box --maintain SERVER:/path');
+    const set = async (maintain: string) => await json('storage', 'set', 'box', '--maintain', maintain);
+    expect(await set('web1')).toMatchObject({ status: 2 });
+    expect(await set('nowhere:/srv/box')).toMatchObject({ status: 5 });
+    expect(await set('web1:/srv/box')).toMatchObject({
+      status: 0,
+      document: { storage: { maintain: { server: 'web1', path: '/srv/box' } } },
+    });
   });
 
   test('only a deleted site’s are purged, by its id and its confirmation', async () => {

@@ -65,6 +65,7 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'site', 'set', 'theirs.example', '--keep-daily', '1'],
   [5, 'storage', 'add', 'new', '--repository', 'rest:https://store.example/', '--maintain', 'web1:/srv/rest'],
   [5, 'storage', 'show', 'their-store'],
+  [5, 'storage', 'set', 'their-store', '--maintain', 'web1:/srv/x'],
   [5, 'storage', 'check', 'their-store'],
   [5, 'storage', 'remove', 'their-store', '--confirm', 'their-store'],
   [5, 'op', 'settle', OPERATION],

@@ -5,6 +5,7 @@ import type { Trx } from '../../src/inventory/database.js';
 import { ownSnapshots } from '../../src/inventory/repository-alarm.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
+import * as restores from '../../src/inventory/restores.js';
 import * as retentions from '../../src/inventory/retentions.js';
 import * as sites from '../../src/inventory/sites.js';
 import * as storages from '../../src/inventory/storages.js';
@@ -97,6 +98,22 @@ onBothDatabases('Cleaning', (database) => {
     const [, used] = await cleaning.judge(database.inventory.db, removal('c1'));
     expect(used?.reasons).toEqual([{ rule: 'needed', operation: 'restore-1' }]);
     await write((trx) => trx.updateTable('operations').set({ outcome: 'failed', state: 'ended' }).execute());
+    expect(await condemn('c1')).toEqual(['b1']);
+  });
+
+  test('leaves what was saved before a restore, until that can no longer be undone', async () => {
+    await made([2, 40]);
+    await write(async (trx) => {
+      await operations.ask(trx, database.keyring, provision('restore-1', { server: null, site: null }));
+      const of = { operation: 'restore-1', backup: 'b0', site: 'sone', files: true, database: false, path: null };
+      await restores.begin(trx, of);
+      const came = { databaseCharset: null, databaseCollation: null, safety: 'b1', undoUntil: iso(now + DAY) };
+      await restores.finish(trx, 'restore-1', came);
+      await restores.settle(trx, 'restore-1');
+      await trx.updateTable('operations').set({ outcome: 'succeeded', state: 'ended' }).execute();
+    });
+    expect(await condemn('c1')).toEqual([]);
+    await write((trx) => trx.updateTable('restores').set({ state: 'ended' }).execute());
     expect(await condemn('c1')).toEqual(['b1']);
   });
 

@@ -1,7 +1,3 @@
-import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { poll } from '../../lab/poll.js';
 import { randomId } from '../../src/client/submit.js';
@@ -14,6 +10,7 @@ import { startRig, type Rig } from './rig.js';
 
 const SHOP = 'shop.lab.test';
 const EMPTY = 'empty.lab.test';
+const BOX = '/srv/box';
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
@@ -27,12 +24,9 @@ beforeAll(async () => {
     ...['storage', 'add', 'store', '--repository', store.rest, '--ca', store.caFile],
     ...['--maintain', `store1:${store.restPath}`],
   );
-  const key = join(rig.home, 'key');
-  await promisify(execFile)('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
-  await store.authorize((await readFile(`${key}.pub`, 'utf8')).trim());
+  // Over SFTP each repository has an owner of its own.
   await rig.chom.must(
-    ...['storage', 'add', 'box', '--repository', store.sftp, '--maintain', `store1:${store.sftpPath}`],
-    ...['--key', key, '--host-key', store.host.hostKey],
+    ...['storage', 'add', 'box', '--repository', `sftp:${store.host.address}`, '--maintain', `store1:${BOX}`],
   );
   for (const domain of [SHOP, EMPTY]) await rig.chom.must('site', 'create', domain, '--server', 'web1', '--no-tls');
   for (const storage of ['store', 'box']) await rig.chom.must('backup', 'create', SHOP, '--storage', storage);
@@ -56,11 +50,11 @@ beforeAll(async () => {
 
 /** As whoever owns the files of the storage. */
 async function restic(storage: 'store' | 'box', script: string): Promise<string> {
-  const { host, restPath, sftpPath } = rig.lab.store;
-  const path = storage === 'store' ? restPath : sftpPath;
+  const { host, restPath } = rig.lab.store;
+  const path = `${storage === 'store' ? restPath : BOX}/${shop}`;
   const password = repositories.passwordOf(await held(storage), rig.keyring).toString();
   const { exit, stdout, stderr } = await host.exec(`cd /tmp && setpriv --reuid="$(stat -c %u ${path})" \
-    --regid="$(stat -c %g ${path})" --clear-groups env RESTIC_PASSWORD='${password}' RESTIC_REPOSITORY='${path}/${shop}' sh -ec '
+    --regid="$(stat -c %g ${path})" --clear-groups env RESTIC_PASSWORD='${password}' RESTIC_REPOSITORY='${path}' sh -ec '
     restic() { command restic --no-cache -q "$@"; }
     ${script}'`);
   if (exit !== 0) throw new Error(stderr);
@@ -235,8 +229,9 @@ test('over SFTP it is done where the files lie, by their owner', async () => {
   const left = await lying('box');
   expect(left).not.toContain(one!.snapshot);
   expect(left).not.toContain(two!.snapshot);
-  const { sftpPath, host } = rig.lab.store;
-  expect((await host.exec(`find ${sftpPath}/${shop} ! -user store; ls ${sftpPath}/${shop}/locks`)).stdout).toBe('');
+  const { id } = await storages.byName(rig.inventory.db, 'default', 'box');
+  const odd = `find ${BOX}/${shop} ! -user ${id}-${shop}; ls ${BOX}/${shop}/locks`;
+  expect((await rig.lab.store.host.exec(odd)).stdout).toBe('');
 });
 
 test('all backups of a deleted site are erased from each storage, and only of a deleted one', async () => {

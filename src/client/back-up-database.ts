@@ -20,6 +20,8 @@ interface BackUpOptions {
   recoveryKey?: string;
   upload?: string;
   source?: string;
+  /** A file, which is taken apart into `to`; none is made. */
+  extract?: string;
 }
 
 /** `chom backup database`, and by its other name `chom backup:database` */
@@ -34,6 +36,7 @@ export function backUpDatabaseCommands(program: Command, backup: Command, cli: C
       .option('--test [file]', 'restore it into a scratch database and compare; with FILE that one, and make none')
       .option('--recovery-key <file>', 'to test an encrypted FILE: the private half of the recovery key')
       .option('--upload <storage>', 'lay a copy down in an SFTP storage, and read it back')
+      .option('--extract <file>', 'take a backup apart into --to DIR, a file for each part, and make none')
       .option(
         '--source <url>',
         'another database instead, none of CHOM: mysql://USER@HOST/DATABASE (CHOM_SOURCE_PASSWORD)',
@@ -59,6 +62,7 @@ export function backupDirectory(home: string): string {
 async function backUp(session: Session, options: BackUpOptions): Promise<void> {
   const { encrypt = false, test = false, upload, to } = options;
   if (upload !== undefined) parseStorageName(upload);
+  if (options.extract !== undefined) return await extract(session, options.extract, options);
   if (typeof test === 'string') return await testFile(session, test, options);
   if (options.recoveryKey !== undefined) {
     throw failure(
@@ -139,6 +143,19 @@ async function testFile(session: Session, file: string, options: BackUpOptions):
   const rows = tables.reduce((sum, table) => sum + table.rows, 0);
   const document = { file, tested: true, madeAt, database: database.kind, tables: tables.length, rows };
   session.output.data(document, `${file} of ${madeAt} is whole: ${tables.length} tables, ${rows} rows`);
+}
+
+async function extract(session: Session, file: string, { to, recoveryKey }: BackUpOptions): Promise<void> {
+  if (to === undefined) {
+    throw failure('InvalidInput', '--extract wants --to DIR, a directory for the parts', {
+      next: `chom backup database --extract ${file} --to DIR`,
+    });
+  }
+  const { extractBackup } = await import('../plane/make-backup.js');
+  const opener = recoveryKey === undefined ? null : { recoveryKey: await readRecoveryKey(recoveryKey) };
+  const { madeAt, database, parts } = await extractBackup(file, to, opener);
+  const names = parts.map(({ name }) => name);
+  session.output.data({ file, to, madeAt, database: database.kind, parts: names }, `${to}: ${names.join(', ')}`);
 }
 
 async function databaseOf(

@@ -48,6 +48,15 @@ export interface Made {
   manifest: Manifest;
 }
 
+/** Takes a backup apart into a directory that is made, and checks every byte; the keyring in it stays sealed. */
+export async function extractBackup(file: string, to: string, opener: Opener): Promise<Manifest> {
+  await makeDirectory(to);
+  if ((await readdir(to)).length > 0) {
+    throw failure('Conflict', `The directory ${to} is not empty`, { next: 'name another one with --to DIR' });
+  }
+  return await readBackup(file, to, opener);
+}
+
 const DAY_MS = 24 * 3_600_000;
 
 /** Ends of names, by which a directory's backups are known. */

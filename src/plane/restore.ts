@@ -99,7 +99,7 @@ async function refuseInventory(home: string, where: InventoryLocation): Promise<
 function refuseForeign(file: string, { database: { kind }, controller }: Manifest, where: InventoryLocation): void {
   if (kind === 'mysql' || controller === null) {
     throw failure('InvalidInput', `${file} is the backup of another database, not of CHOM's own`, {
-      next: 'mariadb DATABASE <dump, with the dump that chom backup database --test takes apart',
+      next: `chom backup database --extract ${file} --to DIR; mariadb DATABASE <DIR/database; then <DIR/programs`,
     });
   }
   const here = 'url' in where ? 'postgres' : 'sqlite';

@@ -97,6 +97,22 @@ test('[BD-06] [BD-08] --test FILE tries out one that there is, and fails where i
   expect((await readdir(cli.home)).filter((name) => name.startsWith('backup-'))).toEqual([]);
 });
 
+test('--extract takes one apart, needs the key for it, and leaves its keyring sealed', async () => {
+  const key = await makeKey();
+  const { json: made } = await json('backup', 'database', '--encrypt', '--to', directory);
+  const apart = ['backup', 'database', '--extract', String(made['file'])];
+  expect((await json(...apart)).status).toBe(2);
+  expect((await json(...apart, '--to', join(directory, 'closed'))).status).toBe(4);
+  const to = join(directory, 'open');
+  const { json: taken } = await json(...apart, '--to', to, '--recovery-key', key);
+  expect(taken['parts']).toEqual(['database', 'keyring', 'settings']);
+  expect((await readFile(join(to, 'database'))).toString('latin1', 0, 15)).toBe('SQLite format 3');
+  expect(await readFile(join(to, 'keyring'), 'utf8')).toMatch(/^chom-recovery1\./);
+  // Nothing is written over.
+  const again = await json(...apart, '--to', to, '--recovery-key', key);
+  expect(again).toMatchObject({ status: 1, json: { error: { type: 'Conflict' } } });
+});
+
 test('no secret leaves in the clear: not the keyring, not the password of a database', async () => {
   await makeKey();
   const environment = { ...cli.environment, CHOM_SOURCE_PASSWORD: 'hush-hush', CHOM_ACME_CONTACT: 'mara@example.org' };

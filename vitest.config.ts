@@ -13,7 +13,13 @@ const base = {
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...base, name: 'unit', include: ['test/{client,activities,host,inventory,scripts}/**/*.test.ts'] } },
+      {
+        test: {
+          ...base,
+          name: 'unit',
+          include: ['test/{client,activities,host,inventory,plane,scripts}/**/*.test.ts'],
+        },
+      },
       {
         test: {
           ...base,

@@ -20,6 +20,8 @@ const SETTINGS = {
   ],
   /** PostgreSQL (`postgres://…`); without it the inventory is a SQLite file in `home`. Two worker machines need it. */
   databaseUrl: ['CHOM_DATABASE_URL', z.url({ protocol: /^postgres(ql)?$/ }).optional()],
+  /** Of the database that `chom backup database --source` names. */
+  sourcePassword: ['CHOM_SOURCE_PASSWORD', z.string().min(1).optional()],
   /** The tenant that commands work for. */
   tenant: ['CHOM_TENANT', z.string().min(1).default('default')],
   /** Temporal task queue of the operations. */

@@ -7,6 +7,7 @@ import * as storages from '../inventory/storages.js';
 import { backupId, type BackupKind } from '../workflows/backup-plan.js';
 import { failure } from '../workflows/failures.js';
 import { cleaningCommands } from './cleaning.js';
+import { backUpDatabaseCommands } from './back-up-database.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions, type Told } from './follow.js';
@@ -28,7 +29,7 @@ interface CreateOptions {
 
 /** `chom backup …` */
 export function backupCommand(program: Command, cli: Cli): void {
-  const backup = program.command('backup').description('backups of sites');
+  const backup = program.command('backup').description('backups of sites, and of CHOM itself');
   backup
     .command('create')
     .argument('<domain>', 'its domain or one of its aliases')
@@ -71,6 +72,7 @@ export function backupCommand(program: Command, cli: Cli): void {
     .action(action(cli, show));
   restoreCommands(backup, cli);
   cleaningCommands(backup, cli);
+  backUpDatabaseCommands(program, backup, cli);
 }
 
 async function create(session: Session, domain: string, options: CreateOptions): Promise<number> {

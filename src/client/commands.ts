@@ -3,12 +3,14 @@ import { Command, CommanderError } from 'commander';
 import { backupCommand } from './backup.js';
 import { certificateCommand } from './certificate.js';
 import type { Cli } from './cli.js';
+import { controlPlaneKitCommand } from './control-plane-kit.js';
 import { doctorCommand } from './doctor.js';
 import { foregroundCommands } from './foreground.js';
 import { opCommand } from './op.js';
 import { openOutput } from './output.js';
 import { EXIT, problemOf } from './problem.js';
 import { parseTenantName } from './names.js';
+import { restoreControlPlaneCommand } from './restore-control-plane.js';
 import { serverCommand } from './server.js';
 import { siteCommand } from './site.js';
 import { storageCommand } from './storage.js';
@@ -90,6 +92,8 @@ Examples:
   opCommand(program, cli);
   tenantCommand(program, cli);
   doctorCommand(program, cli);
+  controlPlaneKitCommand(program, cli);
+  restoreControlPlaneCommand(program, cli);
   foregroundCommands(program, cli);
   return program;
 }

@@ -1,7 +1,9 @@
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/common';
 import { openKeyring, setRecoveryKey } from '../inventory/keyring-file.js';
 import { createRecoveryKey } from '../inventory/recovery.js';
+import { failure } from '../workflows/failures.js';
 import type { Stores } from './open.js';
 
 /** How long another process may take to write the key that it makes at this moment, in milliseconds. */
@@ -24,6 +26,19 @@ export async function makeRecoveryKey({ config, keyring }: Stores, say: (text: s
     if (isConflict(error) && (await madeByAnother(config.home))) return;
     throw error;
   }
+}
+
+/** The private half in a file, as it was shown, with whatever stands around it. @throws InvalidInput; nothing of it is in it */
+export async function readRecoveryKey(file: string): Promise<string> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    const cause = String(Reflect.get(Object(error), 'code'));
+    throw failure('InvalidInput', `The recovery key ${file} cannot be read`, { cause });
+  });
+  const [key] = /CHOM-RECOVERY-PRIVATE-[\w-]{86}/.exec(text) ?? [];
+  if (key !== undefined) return key;
+  throw failure('InvalidInput', `The file ${file} holds no private half of a recovery key`, {
+    next: 'it begins with CHOM-RECOVERY-PRIVATE-, and was shown when the key was made',
+  });
 }
 
 function show(privateKey: string, say: (text: string) => void): void {

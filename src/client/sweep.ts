@@ -1,5 +1,6 @@
 import { isGrpcServiceError, ServiceError } from '@temporalio/client';
 import type { Operation } from '../inventory/operations.js';
+import { takeIn } from '../inventory/lost-controller.js';
 import * as operations from '../inventory/operations.js';
 import * as secrets from '../inventory/secrets.js';
 import * as places from '../inventory/places.js';
@@ -51,6 +52,7 @@ export async function sweep(chom: Submitter, now = Date.now()): Promise<Swept> {
       failures.push({ what, error });
       return [];
     });
+  await part('Take in what a lost Temporal had', async () => await takeIn(chom.inventory, chom.temporal));
   const started = await part('Start what was asked for', async () => await startLost(chom, now, failures));
   const settling = await part('Settle what died', async () => await settleDead(chom, failures));
   const woken = await part('Wake who has a place', async () => await wakeForgotten(chom, failures));

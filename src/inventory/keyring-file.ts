@@ -4,6 +4,7 @@ import { link, mkdir, open, rename, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failure } from '../workflows/failures.js';
 import { Keyring, type KeyringObject } from './keyring.js';
+import { sealToRecovery } from './recovery.js';
 
 /** Where the keyring lies in CHOM's data directory. */
 export function keyringFile(directory: string): string {
@@ -48,6 +49,28 @@ export async function setRecoveryKey(directory: string, publicKey: string, first
     await write(file, { ...object, recovery: publicKey }, 'replace');
     return Keyring.fromObject({ ...object, recovery: publicKey });
   });
+}
+
+/**
+ * Puts a keyring that was restored into a directory that has none; the same one again changes nothing.
+ * @throws Conflict there is another one
+ */
+export async function putKeyring(directory: string, object: KeyringObject): Promise<void> {
+  const file = keyringFile(directory);
+  await write(file, object, 'new');
+  if (JSON.stringify(await read(file)) === JSON.stringify(object)) return;
+  throw failure('Conflict', `There is another keyring already: ${file}`, {
+    next: 'set CHOM_HOME to an empty directory',
+  });
+}
+
+/** The keyring sealed to its own recovery key: the only form in which it leaves the machine. Null without such a key. */
+export async function sealedKeyring(directory: string): Promise<string | null> {
+  const held = await read(keyringFile(directory));
+  if (!held) throw failure('NotFound', `There is no keyring in ${directory}`);
+  const object = Keyring.parse(held);
+  if (object.recovery === undefined) return null;
+  return sealToRecovery(object.recovery, Buffer.from(JSON.stringify(object)));
 }
 
 /** Two that change the file at once would lose what one of them wrote. */

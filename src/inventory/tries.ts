@@ -78,7 +78,9 @@ export async function conclude(
   const type = isFailureType(ending.failureType) ? ending.failureType : 'Unexpected';
   const undo = tried.name === UNDO;
   // What an undo meets an operator may mend; and however long its server is away, it lies there still.
-  const helps = ending.outcome === 'failed' && (undo || RETRYABLE[type] || isAway(type));
+  // A server that knows newer things than a restored inventory lets it in once it was adopted.
+  const stale = type === 'StaleClaim';
+  const helps = ending.outcome === 'failed' && (undo || stale || RETRYABLE[type] || isAway(type));
   const often = tried.n >= MOST_TRIES && !(undo && isAway(type));
   if (!helps || often) return void (await obligations.close(trx, tried, 'void'));
   const { firstMs, longestMs } = undo ? PAUSES_OF_UNDO : PAUSES;

@@ -55,6 +55,8 @@ export const RETRYABLE = {
   RepositoryDamaged: false,
   // What lies there is not as CHOM left it: nothing is removed until somebody has looked.
   RepositorySuspect: false,
+  // Of CHOM's own data.
+  BackupDamaged: false,
   // A step of another operation would have had to wait for long: it is owed, and tried again by itself.
   Deferred: false,
   // Ourselves.

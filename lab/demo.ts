@@ -114,7 +114,7 @@ async function backUpAndRestore(
   say(`\nroot@web1:~# ${ruin}`);
   const { exit, stderr } = await lab.host('web1').exec(ruin);
   if (exit !== 0) throw new Error(stderr);
-  await visited(`https://${BLOG}/, files deleted, tables dropped`, () => visit(lab, BLOG, 404));
+  await visited(`https://${BLOG}/, files deleted, tables dropped`, () => visit(lab, BLOG, 403));
   await timed(`chom backup restore ${id}`, 'worker killed on the way', () =>
     chomKilled(environment, ['backup', 'restore', id], { dev, step: 'Switch to what was restored' }),
   );

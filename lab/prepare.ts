@@ -8,20 +8,31 @@ import { s3ServerProgram } from './s3-program.js';
 import { wordpressArchive } from './wordpress.js';
 
 /**
- * Gets everything that tests need and that takes minutes on a new machine, one after the other: two builds at once on a
- * small machine take as long and time out. Arguments: the test projects that will run; none is all.
+ * Gets everything that tests need and that takes minutes on a new machine. One build after the other, for two at once on a
+ * small machine take as long and time out; beside them the images, which mostly wait for packages. Arguments: the test
+ * projects that will run; none is all.
  */
 const projects = process.argv.slice(2);
 const wanted = (project: string) => projects.length === 0 || projects.includes(project);
 
-if (wanted('workflows') || wanted('lab')) await findProgram(temporalCli);
+// With apt, which is one's alone.
 if (wanted('workflows') || wanted('lab')) await timeSkippingServer();
 if (wanted('lab')) {
   await requireLab();
-  await acmePrograms();
   await wordpressArchive();
+}
+await Promise.all([build(), makeImages()]);
+
+async function build(): Promise<void> {
+  if (wanted('workflows') || wanted('lab')) await findProgram(temporalCli);
+  if (!wanted('lab')) return;
+  await acmePrograms();
   await resticProgram();
   await restServerProgram();
   await s3ServerProgram();
+}
+
+async function makeImages(): Promise<void> {
+  if (!wanted('lab')) return;
   for (const bare of [false, true]) for (const release of [13, 12] as const) await base(release, bare);
 }

@@ -43,7 +43,7 @@ async function onStore(script: string): Promise<string> {
 /** Whether some job on the host waits for the lock of nginx. */
 const waits = async () => (await web1.exec("pgrep -x -f 'flock -w 240 9'")).exit === 0;
 
-test('[BD-07] [DR-02] a controller that is lost with Temporal comes back from its backup, and goes on', async () => {
+test('[DR-02] a controller that is lost with Temporal comes back from its backup, and goes on', async () => {
   await rig.chom.must(...create('kept.lab.test'));
   const kept = await sites.byDomain(rig.inventory.db, 'kept.lab.test');
   await rig.lab.acme.setAddress('kept.lab.test', { a: [web1.address] });

@@ -35,12 +35,12 @@ export interface WorkflowEnvironment extends Submitter {
   silenced: Claim[];
   /** How every server fails to be silenced, if it does. */
   servers: { away: FailureType | null };
-  /** Runs `fn` while a worker serves the task queue with the product's lifecycle and these steps. */
-  withWorker<Result>(activities: object, fn: () => Promise<Result>): Promise<Result>;
+  /** Runs `fn` while a worker serves the task queue with the product's lifecycle and these steps; `bundle`: of another build. */
+  withWorker<Result>(activities: object, fn: () => Promise<Result>, bundle?: string): Promise<Result>;
   /** Lets workflow time pass. */
   pass(duration: string): Promise<void>;
   /** The history that the operation made, replayed against the same workflow code: throws when it differs. */
-  replayed(operation: string): Promise<ReturnType<typeof historyFromJSON>>;
+  replayed(operation: string, bundle?: string): Promise<ReturnType<typeof historyFromJSON>>;
   close(): Promise<void>;
 }
 
@@ -76,12 +76,12 @@ export async function startEnvironment(
   const lifecycle = [...Object.entries(operationActivities(deps)), ...Object.entries(settlingActivities(deps))];
   return {
     ...{ inventory, keyring, config, temporal, deps, silenced, servers, address: environment.address },
-    async withWorker(activities, fn) {
+    async withWorker(activities, fn, bundle = workflowBundle) {
       const all = [...lifecycle, ...Object.entries(activities)];
       const worker = await Worker.create({
         connection: environment.nativeConnection,
         taskQueue,
-        workflowBundle: { codePath: workflowBundle },
+        workflowBundle: { codePath: bundle },
         activities: Object.fromEntries(all.map(([name, activity]) => [name, stepActivity(deps, activity)])),
         dataConverter,
         maxHeartbeatThrottleInterval: '100 milliseconds',
@@ -89,10 +89,10 @@ export async function startEnvironment(
       return await worker.runUntil(fn);
     },
     pass: async (duration) => await environment.sleep(duration as '1 second'),
-    async replayed(operation) {
+    async replayed(operation, bundle = workflowBundle) {
       const made = await temporal.workflow.getHandle(operation).fetchHistory();
       const history = historyFromJSON(JSON.parse(historyToJSON(made)));
-      const options = { workflowBundle: { codePath: workflowBundle }, dataConverter, replayName: operation };
+      const options = { workflowBundle: { codePath: bundle }, dataConverter, replayName: operation };
       await Worker.runReplayHistory(options, history, operation);
       return history;
     },

@@ -73,7 +73,20 @@ const REFUSED: [number, ...string[]][] = [
 ];
 
 /** They belong to the machine or its administrator, or name nothing that could be another's. */
-const OF_NOBODY = ['worker', 'codec-server', 'dev', 'doctor', 'tenant add', 'tenant list', 'tenant set', 'server add'];
+const OF_NOBODY = [
+  'worker',
+  'codec-server',
+  'dev',
+  'doctor',
+  'tenant add',
+  'tenant list',
+  'tenant set',
+  'server add',
+  'backup database',
+  'backup:database',
+  'recovery-kit',
+  'restore-control-plane',
+];
 
 let line: CommandLine;
 

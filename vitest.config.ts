@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 import { LongFirst } from './test/sequencer.js';
 
+// Left to itself vitest uses one core less than there are: of two, one.
 // `forks`: worker threads with isolation crash as soon as a second file loads Temporal's native bridge.
 // The limits are for what hangs: a machine that is slow, or stalls for seconds, must pass.
 const base = {
@@ -17,6 +18,7 @@ export default defineConfig({
         test: {
           ...base,
           name: 'unit',
+          maxWorkers: 3,
           include: ['test/{client,activities,host,inventory,plane,scripts}/**/*.test.ts'],
         },
       },
@@ -24,6 +26,7 @@ export default defineConfig({
         test: {
           ...base,
           name: 'workflows',
+          maxWorkers: 2,
           include: ['test/{workflows,replay}/**/*.test.ts'],
           globalSetup: ['test/workflows/bundle.ts'],
           testTimeout: 240_000,

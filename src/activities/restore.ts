@@ -3,6 +3,7 @@ import { stageFiles } from '../host/restore-files.js';
 import { fetchManifest, parseManifest, type RestoreChange, type RestoreOrder } from '../host/restore-manifest.js';
 import { stagePath } from '../host/restore-path.js';
 import { removeRestored } from '../host/restore-removal.js';
+import { readResult } from '../host/restic-result.js';
 import { askSpace, expectRoom, parseSpace } from '../host/restore-space.js';
 import type { RepositoryAccess } from '../host/restic.js';
 import * as backups from '../inventory/backups.js';
@@ -26,7 +27,7 @@ import { type StepContext, workOf } from '../workflows/step.js';
 import type { Deps } from './deps.js';
 import { ask, change } from './host-step.js';
 import { openRepository } from './repository-access.js';
-import { expectRestored, restoreOrder } from './restore-order.js';
+import { restoreOrder } from './restore-order.js';
 import type { Noted } from './server-setup.js';
 import { fence, siteServer } from './workplace.js';
 
@@ -45,12 +46,11 @@ export function restoreActivities(deps: Deps) {
     { part, what }: { part: string; what: string },
     build: (order: RestoreOrder, access: RepositoryAccess) => RestoreChange,
   ): Promise<string> {
-    const { backup, site } = plan;
-    const { repository, ...order } = await restoreOrder(inventory.db, { backup, site, operation: workOf(step) });
+    const { repository, order } = await restoreOrder(inventory.db, step, plan);
     const { storage, access } = await openRepository(deps, repository);
     const place = await siteServer(deps, step, plan);
     const output = await place.job(part, { ...build(order, access), limitSeconds: RESTORE_SECONDS });
-    return expectRestored(output, place, { what: `${what} of ${plan.domain}`, storage: storage.name }).stdout;
+    return readResult(output, place, { what: `${what} of ${plan.domain}`, storage: storage.name });
   }
 
   return {

@@ -2,7 +2,7 @@ import { ApplicationFailure } from '@temporalio/activity';
 import { stageFiles } from '../host/restore-files.js';
 import { fetchManifest, parseManifest, type RestoreChange, type RestoreFacts } from '../host/restore-manifest.js';
 import { removeRestored } from '../host/restore-removal.js';
-import { readRestore } from '../host/restore-result.js';
+import { readResult } from '../host/restic-result.js';
 import { askSpace, expectScratchRoom, parseSpace } from '../host/restore-space.js';
 import { prepareScratch, tryScratch } from '../host/scratch.js';
 import { sh } from '../host/shell.js';
@@ -18,7 +18,7 @@ import { answersPage, type TriedPage, type VerificationPlan } from '../workflows
 import type { Deps } from './deps.js';
 import { ask, change } from './host-step.js';
 import { openRepository, type OpenRepository } from './repository-access.js';
-import { type ScratchOrder, scratchOrder } from './scratch-order.js';
+import { type OrderedRestore, restoreOrder } from './restore-order.js';
 import { fence, JOB_SECONDS, siteServer } from './workplace.js';
 
 /** Below the bounds of a `backup` step, a day, by the time that stopping takes. */
@@ -39,12 +39,12 @@ export function verificationActivities(deps: Deps) {
     plan: VerificationPlan,
     { part, make, limitSeconds = JOB_SECONDS }: Restoring,
   ): Promise<string> {
-    const wanted = await scratchOrder(inventory.db, step, plan);
+    const wanted = await restoreOrder(inventory.db, step, plan);
     const { storage, access } = await openRepository(deps, wanted.repository);
     const place = await siteServer(deps, step, plan);
     const output = await place.job(part, { ...make(wanted.order, access), limitSeconds });
     const what = `Verifying backup ${plan.backup} of ${plan.domain}`;
-    return await refuted(step, plan, () => readRestore(output, place, { what, storage: storage.name }));
+    return await refuted(step, plan, () => readResult(output, place, { what, storage: storage.name }));
   }
 
   async function refuted<Result>(step: StepContext, plan: VerificationPlan, read: () => Result): Promise<Result> {
@@ -151,7 +151,7 @@ export function verificationActivities(deps: Deps) {
 interface Restoring {
   /** Tells the jobs of one step apart. */
   part: string;
-  make: (order: ScratchOrder['order'], access: OpenRepository['access']) => RestoreChange;
+  make: (order: OrderedRestore['order'], access: OpenRepository['access']) => RestoreChange;
   limitSeconds?: number;
 }
 

@@ -1,9 +1,7 @@
 import { z } from 'zod';
-import { failure, type FailureType } from '../workflows/failures.js';
-import { EXIT_TYPES } from './exit-codes.js';
-import { expectOk } from './exit.js';
+import { failure } from '../workflows/failures.js';
 import type { Output } from './host.js';
-import { expectRestic } from './restic-output.js';
+import { readResult } from './restic-result.js';
 
 const snapshotId = z.string().regex(/^[0-9a-f]{64}$/);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -94,11 +92,9 @@ export interface MadeBackup {
 export function readBackup(
   output: Output,
   host: { readonly name: string },
-  { what, storage }: { what: string; storage: string },
+  named: { what: string; storage: string },
 ): MadeBackup {
-  const ours = (EXIT_TYPES as Readonly<Record<number, FailureType>>)[output.exit] !== undefined;
-  const { stdout } = ours ? expectOk(output, host, what, EXIT_TYPES) : expectRestic(output, host, { what, storage });
-  return parseBackup(stdout);
+  return parseBackup(readResult(output, host, named));
 }
 
 /** @throws Bug it is not what `makeBackup` prints */

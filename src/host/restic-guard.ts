@@ -1,3 +1,6 @@
+import { restic, type RepositoryAccess, type ResticOptions } from './restic.js';
+import { sh, type Script } from './shell.js';
+
 /**
  * The Perl program through which restic is run where an operator waits for an answer: `perl - AWAY_SECONDS COMMAND…`.
  * restic tries for 15 minutes to reach a storage that fails, each time saying on stderr that it does, and has no option
@@ -77,3 +80,14 @@ while (!defined $status) {
 if ($given_up) { print STDERR "the storage did not answer for $away_seconds s\n"; exit 124 }
 exit($status & 127 ? 128 + ($status & 127) : $status >> 8);
 `;
+
+/** So long may a storage be away before an operator is told; a restart of it takes less. */
+const AWAY_SECONDS = 120;
+
+/** The beginning of a restic command as `restic` makes it, which gives up a storage that is away; see RESTIC_GUARD. */
+export function guardedRestic(
+  access: Pick<RepositoryAccess, 'url' | 'login' | 'ca'>,
+  options: ResticOptions = {},
+): Script {
+  return sh`perl -e ${RESTIC_GUARD} ${AWAY_SECONDS} env ${restic(access, { ...options, stuckSeconds: AWAY_SECONDS })}`;
+}

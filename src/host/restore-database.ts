@@ -2,7 +2,8 @@ import { CONTENTS_COMPARER } from './contents-comparer.js';
 import { DUMP_FILTER } from './dump-filter.js';
 import { EXIT } from './exit-codes.js';
 import { paths } from './paths.js';
-import { restic, resticCredentials, type RepositoryAccess } from './restic.js';
+import { resticCredentials, type RepositoryAccess } from './restic.js';
+import { guardedRestic } from './restic-guard.js';
 import { restoreBox } from './restore-box.js';
 import {
   localRepository,
@@ -75,7 +76,7 @@ trap 'exit 130' INT TERM
 # Until MariaDB starts anew: a bound, which binds nobody but who sends such rows. Put back, it would bind the next import.
 mariadb -e ${`SET GLOBAL max_allowed_packet = ${PACKET}`} || exit 1
 {
-  env ${restic(access, { cache: paths.resticCache(site) })} --no-lock dump ${snapshot} /database.sql 2>"$t/restic.said" || echo $? >"$t/restic.failed"
+  ${guardedRestic(access, { cache: paths.resticCache(site) })} --no-lock dump ${snapshot} /database.sql 2>"$t/restic.said" || echo $? >"$t/restic.failed"
 } | setpriv --reuid=${nobody} --regid=${nobody} ${unprivileged} --reset-env sh -c ${
       sh`{ perl /tmp/chom/filter.pl import /tmp/chom/out/events || : >/tmp/chom/out/failed; } | mariadb ${client}`
         .script

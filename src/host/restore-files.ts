@@ -1,6 +1,7 @@
 import { EXIT } from './exit-codes.js';
 import { paths } from './paths.js';
-import { restic, resticCredentials, type RepositoryAccess } from './restic.js';
+import { resticCredentials, type RepositoryAccess } from './restic.js';
+import { guardedRestic } from './restic-guard.js';
 import { restoreBox } from './restore-box.js';
 import {
   localRepository,
@@ -47,7 +48,7 @@ fail() {
   exit "$2"
 }
 rm -rf ${[staged, beside]} && mkdir -m 0700 ${beside} || fail ${`cannot make ${beside}`} 1
-env ${restic(access, { cache: paths.resticCache(site) })} --no-lock restore ${snapshot} --target ${tree} --sparse || {
+${guardedRestic(access, { cache: paths.resticCache(site) })} --no-lock restore ${snapshot} --target ${tree} --sparse || {
   code=$?
   ${outOfSpace(beside)}
   exit $code

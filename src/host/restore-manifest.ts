@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { failure } from '../workflows/failures.js';
 import { EXIT } from './exit-codes.js';
 import { paths } from './paths.js';
-import { restic, resticCredentials, type RepositoryAccess } from './restic.js';
+import { resticCredentials, type RepositoryAccess } from './restic.js';
+import { guardedRestic } from './restic-guard.js';
 import { restoreBox } from './restore-box.js';
 import { restorePlaces } from './restore-places.js';
 import { sh, type Script } from './shell.js';
@@ -68,7 +69,7 @@ export function fetchManifest(order: RestoreOrder, access: RepositoryAccess): Re
     check: sh`${isSo} || exit 1
 ${print}`,
     act: sh`umask 077
-env ${restic(access, { cache: paths.resticCache(site) })} --no-lock dump ${manifest} /manifest.json >${`${file}.new`} || {
+${guardedRestic(access, { cache: paths.resticCache(site) })} --no-lock dump ${manifest} /manifest.json >${`${file}.new`} || {
   code=$?
   ${outOfSpace(journal)}
   exit $code

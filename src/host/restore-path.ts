@@ -3,7 +3,8 @@ import { failure } from '../workflows/failures.js';
 import { EXCHANGE } from './exchange.js';
 import { EXIT } from './exit-codes.js';
 import { paths } from './paths.js';
-import { restic, resticCredentials, type RepositoryAccess } from './restic.js';
+import { resticCredentials, type RepositoryAccess } from './restic.js';
+import { guardedRestic } from './restic-guard.js';
 import { restoreBox } from './restore-box.js';
 import { toSite } from './restore-files.js';
 import { localRepository, outOfSpace, type RestoreChange, type RestoreOrder } from './restore-manifest.js';
@@ -39,7 +40,7 @@ fail() {
   exit "$2"
 }
 rm -rf ${beside} && mkdir -m 0700 ${beside} || fail ${`cannot make ${beside}`} 1
-env ${restic(access, { cache: paths.resticCache(site) })} --no-lock restore ${snapshot} --target ${`${beside}/tree`} --include ${pattern} --sparse || {
+${guardedRestic(access, { cache: paths.resticCache(site) })} --no-lock restore ${snapshot} --target ${`${beside}/tree`} --include ${pattern} --sparse || {
   code=$?
   ${outOfSpace(beside)}
   exit $code

@@ -4,7 +4,8 @@ import { DUMP_FILTER } from './dump-filter.js';
 import { EXIT } from './exit-codes.js';
 import { FASTCGI } from './fastcgi.js';
 import { paths, webRoot } from './paths.js';
-import { restic, resticCredentials, type RepositoryAccess } from './restic.js';
+import { resticCredentials, type RepositoryAccess } from './restic.js';
+import { guardedRestic } from './restic-guard.js';
 import { restoreBox } from './restore-box.js';
 import {
   localRepository,
@@ -35,7 +36,7 @@ export function prepareScratch(order: RestoreOrder, access: RepositoryAccess): R
   const { site, operation, database } = order;
   const { beside } = restorePlaces(site, operation);
   const file = `${beside}/dump.sql`;
-  const fetch = sh`env ${restic(access, { cache: paths.resticCache(site) })} --no-lock dump ${database ?? ''} /database.sql`;
+  const fetch = sh`${guardedRestic(access, { cache: paths.resticCache(site) })} --no-lock dump ${database ?? ''} /database.sql`;
   return {
     check: sh`[ -e ${file} ] && [ -d ${`${beside}/scratch`} ]`,
     act: sh`export LC_ALL=C

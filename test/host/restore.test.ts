@@ -12,7 +12,7 @@ import { stageFiles } from '../../src/host/restore-files.js';
 import { fetchManifest, parseManifest, type RestoreFacts } from '../../src/host/restore-manifest.js';
 import { restorePlaces } from '../../src/host/restore-places.js';
 import { stagePath, switchPath, switchPathBack } from '../../src/host/restore-path.js';
-import { readRestore } from '../../src/host/restore-result.js';
+import { readResult } from '../../src/host/restic-result.js';
 import { removeAllRestored, removeRestored } from '../../src/host/restore-removal.js';
 import { askSpace, expectRoom, expectScratchRoom, parseSpace } from '../../src/host/restore-space.js';
 import { switchBack, switchRestore } from '../../src/host/restore-switch.js';
@@ -108,7 +108,7 @@ describe('the steps of a restore', () => {
 
 describe('what a step of a restore says', () => {
   const read = (exit: number, stderr: string) => () =>
-    readRestore(
+    readResult(
       { exit, stdout: 'said', stderr, already: false, milliseconds: 1 },
       { name: 'web1' },
       { what: 'The restore', storage: 'store1' },

@@ -5,10 +5,10 @@ import type { Output } from './host.js';
 import { expectRestic } from './restic-output.js';
 
 /**
- * What a step of a restore printed. Failures: by the scripts' exit codes (DumpRejected, DatabaseLocked, DiskFull …), else
- * those of restic. `storage` names it for the command to run next.
+ * What a script printed that runs restic. Failures: by the scripts' exit codes (DumpRejected, DatabaseLocked, DiskFull …),
+ * else those of restic. `storage` names it for the command to run next.
  */
-export function readRestore(
+export function readResult(
   output: Output,
   host: { readonly name: string },
   { what, storage }: { what: string; storage: string },

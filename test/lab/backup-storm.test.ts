@@ -9,6 +9,8 @@ import * as backups from '../../src/inventory/backups.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
 import { alarm } from '../../src/inventory/repository-alarm.js';
+import * as restores from '../../src/inventory/restores.js';
+import * as sites from '../../src/inventory/sites.js';
 import { slowFile, whileLocked } from './backup-site.js';
 import { ask } from './on-host.js';
 import { startRig, type Rig } from './rig.js';
@@ -169,4 +171,117 @@ describe('a backup that is cancelled', () => {
       expect.objectContaining({ what: 'unrecorded', stops: false, ids: [expect.any(String)] }),
     ]);
   });
+});
+
+/** Content, owner and mode of all of the site's files, and its rows. */
+async function contentOf(): Promise<string> {
+  const id = await stored.idOf(SHOP);
+  const { exit, stdout, stderr } =
+    await web1.exec(`cd /srv/chom/${id} && find app shared -printf '%p %y %m %U:%G %l\\n' | sort &&
+    find app shared -type f -exec sha256sum {} + | sort -k 2 && mariadb-dump --skip-dump-date --order-by-primary ${id}`);
+  if (exit !== 0) throw new Error(stderr);
+  return stdout;
+}
+
+/** Both halves of the site say so. */
+async function becomes(version: number): Promise<void> {
+  const id = await stored.idOf(SHOP);
+  const { exit, stderr } = await web1.exec(
+    `echo ${version} >/srv/chom/${id}/app/version && chown ${id}: /srv/chom/${id}/app/version && mariadb ${id} -e 'UPDATE held SET id = ${version}'`,
+  );
+  if (exit !== 0) throw new Error(stderr);
+}
+
+/** What restores keep beside the site, until their undo windows end. */
+const beside = async () =>
+  (await web1.exec(`ls -A /srv/chom/${await stored.idOf(SHOP)} | grep '^.restore' | sort`)).stdout;
+
+describe('a restore', () => {
+  let backup: string;
+  let wanted: string;
+  beforeAll(async () => {
+    await becomes(1);
+    wanted = await contentOf();
+    const { json } = await rig.chom.must('backup', 'create', SHOP, '--json');
+    backup = (json as unknown as { backup: { id: string } }).backup.id;
+  });
+
+  const restore = async () => {
+    await becomes(2);
+    return operationOf(await rig.chom('backup', 'restore', backup, '--detach', '--json'));
+  };
+  /** It has ended, well, and the site is what the backup is of. */
+  async function expectRestored(operation: string): Promise<void> {
+    const { db } = rig.inventory;
+    expect(await operations.byId(db, operation)).toMatchObject({ outcome: 'succeeded', warnings: [], committed: true });
+    expect(await eventsOf(rig, operation)).toEqual(['RestoreStarted', 'RestoreCompleted']);
+    expect(await places.find(db, operation)).toBeNull();
+    expect(await sites.byDomain(db, SHOP)).toMatchObject({ status: 'active' });
+    const { safety } = await restores.byOperation(db, operation);
+    expect(await backups.byId(db, safety ?? '')).toMatchObject({ state: 'completed', tag: 'pre-restore' });
+    await rig.replayed(operation);
+  }
+
+  test('[CH-01/restore-backup] ends as an uninterrupted one would, with the worker killed after every step', async () => {
+    const calm = await restore();
+    await rig.chom.must('op', 'watch', calm);
+    const made = await killAll(rig, { shop: calm }, restore);
+    for (const { operation } of [{ operation: calm }, ...made]) await expectRestored(operation);
+    expect(await contentOf()).toBe(wanted);
+    expect(await serves()).toBe('shop');
+    // Of each what it replaced, and nothing else.
+    expect((await beside()).trim().split('\n')).toHaveLength(made.length + 1);
+    await stored.nothingLeft(web1, SHOP);
+  }, 900_000);
+
+  test('[CH-03/restore-backup] goes on over a reboot before the switch, one behind it, and a cut cable', async () => {
+    await rig.killWorker();
+    const operation = await restore();
+    for (const step of ['importDatabase', 'switchTo']) {
+      await rig.startWorker();
+      await isDone(operation, step);
+      await rig.killWorker();
+      await web1.reboot();
+    }
+    await rig.startWorker();
+    await rig.chom.must('op', 'watch', operation);
+    await expectRestored(operation);
+    expect(await contentOf()).toBe(wanted);
+
+    const losses = async () => (await rig.workerLog()).split('"connection lost"').length - 1;
+    const cut = await restore();
+    await isDone(cut, 'readManifest');
+    const before = await losses();
+    await web1.cut();
+    await poll('the loss is noticed', 120_000, async () => (await losses()) > before);
+    await web1.mend();
+    await rig.chom.must('op', 'watch', cut);
+    await expectRestored(cut);
+    expect(await contentOf()).toBe(wanted);
+    expect(await serves()).toBe('shop');
+  }, 900_000);
+
+  test.each(['beginRestore', 'readManifest', 'importDatabase', 'closeSite', 'switchTo'])(
+    'that is cancelled after %s is taken back',
+    async (step) => {
+      const { db } = rig.inventory;
+      const kept = await beside();
+      await rig.killWorker();
+      const operation = await restore();
+      const before = await contentOf();
+      await rig.startWorker();
+      await isDone(operation, step);
+      await rig.killWorker();
+      await rig.chom('op', 'cancel', operation);
+      await rig.startWorker();
+      await rig.chom('op', 'watch', operation);
+      const { outcome, warnings } = await operations.byId(db, operation);
+      expect({ outcome, warnings }).toEqual({ outcome: 'cancelled', warnings: [] });
+      expect(await contentOf()).toBe(before);
+      expect(await beside()).toBe(kept);
+      expect(await sites.byDomain(db, SHOP)).toMatchObject({ status: 'active' });
+      expect(await serves()).toBe('shop');
+      await stored.nothingLeft(web1, SHOP);
+    },
+  );
 });

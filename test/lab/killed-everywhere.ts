@@ -19,8 +19,8 @@ fi
 `;
 
 /**
- * Runs a change again and again, each time killing it, and all that it started, one program later than before, until it
- * ends; after each `other` takes it back, to `state`. Says how often it was killed.
+ * Runs a change again and again, each time killing it, and all that it started, two programs later than before, beginning
+ * at the nth, until it ends; after each `other` takes it back, to `state`. Says how often it was killed.
  */
 export async function killedEverywhere(
   machine: LabHost,
@@ -28,6 +28,7 @@ export async function killedEverywhere(
   change: RestoreChange,
   other: RestoreChange,
   state: string,
+  from: 0 | 1,
 ): Promise<number> {
   const programs = [
     '/usr/bin/mariadb',
@@ -38,9 +39,10 @@ export async function killedEverywhere(
     '/usr/bin/mariadb-dump',
   ];
   for (let killed = 0; ; killed += 1) {
+    const letLive = from + 2 * killed;
     await ask(
       machine,
-      sh`echo ${killed} >/run/let-live && for program in ${programs}; do
+      sh`echo ${letLive} >/run/let-live && for program in ${programs}; do
   [ -e "$program.real" ] || cp -a "$(readlink -f "$program")" "$program.real"
   printf %s ${KILLER} >/run/wrapper && printf 'exec %s.real "$@"\n' "$program" >>/run/wrapper && chmod 755 /run/wrapper
   cp /run/wrapper "/run/wrapper-$(basename "$program")" && mount --bind "/run/wrapper-$(basename "$program")" "$program"

@@ -194,8 +194,11 @@ export function resticFailure({ exit, stderr }: Pick<Output, 'exit' | 'stderr'>)
 /** Of ssh and the storage what names the cause; else what restic said in the end. */
 function tellingLine({ stderr }: Pick<Output, 'stderr'>, type: FailureType): string {
   const lines = stderr.trimEnd().split('\n');
-  const [words] = WORDS.find(([, of]) => of === type) ?? [];
-  const told = words && lines.find((one) => !one.startsWith('{') && words.test(one));
-  const said = parseResticLines(stderr).exitError?.message.split('\n')[0];
-  return (told ?? said ?? lines.at(-1) ?? '').replace(/^\S+ returned error, retrying after \S+: /, '');
+  const names = (text: string) => WORDS.some(([words, of]) => of === type && words.test(text));
+  const told = lines.find((line) => !line.startsWith('{') && names(line));
+  const { errors, exitError } = parseResticLines(stderr);
+  // In the end restic says how many errors there were.
+  const one = errors.find((error) => names(error.message))?.message;
+  const said = exitError?.message.split('\n')[0];
+  return (told ?? one ?? said ?? lines.at(-1) ?? '').replace(/^\S+ returned error, retrying after \S+: /, '');
 }

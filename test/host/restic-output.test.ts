@@ -123,3 +123,13 @@ function catching(fn: () => unknown): ApplicationFailure {
   }
   throw new Error('It did not fail');
 }
+
+it('names the error, and not how many there were', () => {
+  const lost = 'Load(<data/a940a2dd82>, 801802, 0) failed: open /r/data/a9/a9: no such file or directory';
+  const stderr = [
+    JSON.stringify({ message_type: 'error', error: { message: lost }, during: 'restore', item: '/srv/photo' }),
+    JSON.stringify({ message_type: 'exit_error', code: 1, message: 'Fatal: There were 1 errors' }),
+  ].join('\n');
+  const refused = catching(() => expectRestic(output(1, stderr), { name: 'web1' }, { what: 'It', storage: 'store' }));
+  expect(refused).toMatchObject({ type: 'RepositoryDamaged', message: expect.stringContaining(lost) });
+});

@@ -83,7 +83,7 @@ async function live(): Promise<string> {
   return await ask(
     web1,
     sh`cat /root/heard
-find /srv/chom -path '*/tmp/*' -prune -o -printf '%p %y %m %u %s %T@\n' | sort
+find /srv/chom -mindepth 2 -path '*/tmp/*' -prune -o -printf '%p %y %m %u %s %T@\n' | sort
 mariadb-dump --skip-dump-date ${shop} | sha256sum
 mariadb -N -e "SHOW DATABASES; SELECT User FROM mysql.global_priv"
 find /var/spool -type f`,

@@ -71,9 +71,12 @@ ${inodes(beside)} >${`${staged}.new`} && sync ${`${staged}.new`} && mv -fT ${`${
   };
 }
 
-/** Prints by which numbers the directories that are restored are known, wherever they lie. */
+/**
+ * Prints by which numbers the directories that are restored are known, wherever they lie: on one filesystem, whose own
+ * number may be another after a boot.
+ */
 export function inodes(place: string): Script {
-  return sh`stat -c '%d:%i' ${RESTORED.map((name) => `${place}/${name}`)} 2>/dev/null`;
+  return sh`stat -c %i ${RESTORED.map((name) => `${place}/${name}`)} 2>/dev/null`;
 }
 
 /**

@@ -111,7 +111,7 @@ function item(beside: string): string {
 }
 
 function inode(path: string): Script {
-  return sh`stat -c '%d:%i' ${path} 2>/dev/null`;
+  return sh`stat -c %i ${path} 2>/dev/null`;
 }
 
 function exchange(one: string, other: string): Script {

@@ -158,7 +158,7 @@ exchange_files() {
     n=$((n + 1))
     restored=$(sed -n "\${n}p" ${`${place}/staged`})
     case $1 in staged) from=${beside} ;; *) from=${root} ;; esac
-    [ "$(stat -c '%d:%i' "$from/$name" 2>/dev/null)" = "$restored" ] || continue
+    [ "$(stat -c %i "$from/$name" 2>/dev/null)" = "$restored" ] || continue
     said=$(perl -e ${EXCHANGE} "$(uname -m)" ${beside}/"$name" ${root}/"$name" 2>&1)
     case $? in
       0) ;;

@@ -196,9 +196,9 @@ function tellingLine({ stderr }: Pick<Output, 'stderr'>, type: FailureType): str
   const lines = stderr.trimEnd().split('\n');
   const names = (text: string) => WORDS.some(([words, of]) => of === type && words.test(text));
   const told = lines.find((line) => !line.startsWith('{') && names(line));
-  const { errors, exitError } = parseResticLines(stderr);
+  const all = parseResticLines(stderr);
   // In the end restic says how many errors there were.
-  const one = errors.find((error) => names(error.message))?.message;
-  const said = exitError?.message.split('\n')[0];
+  const one = all.errors.find((error) => names(error.message))?.message;
+  const said = all.exitError?.message.split('\n')[0];
   return (told ?? one ?? said ?? lines.at(-1) ?? '').replace(/^\S+ returned error, retrying after \S+: /, '');
 }

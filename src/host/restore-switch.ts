@@ -44,6 +44,8 @@ export function switchRestore(order: SwitchOrder): RestoreChange {
 ${database ? sh`[ -e ${`${journal}/imported`} ] || fail 'no database was restored' 1` : sh`:`}
 ${files ? sh`[ -s ${`${journal}/staged`} ] || fail 'no files were restored' 1` : sh`:`}
 if [ ! -e ${`${journal}/begun`} ]; then
+  # A file system that numbers its directories anew with each boot (an overlay) cannot tell later which is which.
+  ${files ? sh`[ "$(${inodes(places.beside)})" = "$(cat ${`${journal}/staged`})" ] || fail 'what was restored is not known by its number any more: was the server rebooted?' 1` : sh`:`}
   ${
     database
       ? sh`charset=$(${rootSql(charsetOf(site))}) && echo "$charset" >${`${journal}/charset`} && sync ${`${journal}/charset`} || fail 'MariaDB does not answer' 1

@@ -4,8 +4,8 @@ import { makeBackup } from '../host/backup.js';
 import * as backups from '../inventory/backups.js';
 import type { Trx } from '../inventory/database.js';
 import * as events from '../inventory/events.js';
+import { expectLive, serverOf } from '../inventory/in-service.js';
 import * as operations from '../inventory/operations.js';
-import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
 import type { BackupPlan, MadeBackup } from '../workflows/backup-plan.js';
@@ -96,23 +96,11 @@ function orderOf({ operation }: StepContext, { site, type, domain, php, kind, da
 }
 
 async function refuseUnready(trx: Trx, { root }: StepContext, plan: BackupPlan) {
-  const { site: id, server: serverId, domain, kind, database } = plan;
+  const { site: id, server: planned, domain, kind, database } = plan;
   const site = await sites.byId(trx, id);
-  const { name, status } = await servers.byId(trx, serverId);
-  if (site.server !== serverId || status === 'removed') {
-    throw failure('NotFound', `Site ${domain} has no server`, {
-      server: name,
-      cause: `${name}, which it was made on, was removed`,
-      next: `chom site show ${domain}`,
-    });
-  }
+  await serverOf(trx, site, { planned });
   // What is restored into it is backed up by the restore itself, and by nobody else meanwhile.
-  if (site.status !== 'active' && site.restoring !== root) {
-    throw failure('Conflict', `Site ${domain} is ${site.status}`, {
-      cause: 'a backup is made of a site that is live',
-      next: `chom site show ${domain}`,
-    });
-  }
+  expectLive(site, 'a backup is made of a site that is live', root);
   if (kind !== 'database' || database) return;
   throw failure('InvalidInput', `Site ${domain} has no database`, { next: 'add --files, or leave --database out' });
 }

@@ -9,8 +9,8 @@ import { sh } from '../host/shell.js';
 import * as backups from '../inventory/backups.js';
 import type { Trx } from '../inventory/database.js';
 import * as events from '../inventory/events.js';
+import { expectLive, serverOf } from '../inventory/in-service.js';
 import * as operations from '../inventory/operations.js';
-import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import { failure, type FailureType } from '../workflows/failures.js';
 import { type StepContext, workOf } from '../workflows/step.js';
@@ -65,7 +65,7 @@ export function verificationActivities(deps: Deps) {
      */
     async checkVerification(step: StepContext, plan: VerificationPlan): Promise<void> {
       await inventory.fenced(fence(step), async (trx) => {
-        await refuseUnready(trx, plan);
+        await refuseUnready(trx, step, plan);
         await backups.use(trx, plan.backup, step.operation);
       });
     },
@@ -155,25 +155,13 @@ interface Restoring {
   limitSeconds?: number;
 }
 
-async function refuseUnready(trx: Trx, plan: VerificationPlan): Promise<void> {
-  const { backup: id, site: siteId, tenant, server: serverId, domain } = plan;
+async function refuseUnready(trx: Trx, { root }: StepContext, plan: VerificationPlan): Promise<void> {
+  const { backup: id, site: siteId, tenant, server: planned, domain } = plan;
   const { state, site: of } = await backups.byId(trx, id, { tenant });
   if (of !== siteId) throw failure('Forbidden', `Backup ${id} is not one of ${domain}`);
   const site = await sites.byId(trx, siteId);
-  const { name, status } = await servers.byId(trx, serverId);
-  if (site.server !== serverId || status === 'removed') {
-    throw failure('NotFound', `Site ${domain} has no server`, {
-      server: name,
-      cause: `${name}, which it was made on, was removed`,
-      next: `chom site show ${domain}`,
-    });
-  }
-  if (site.status !== 'active') {
-    throw failure('Conflict', `Site ${domain} is ${site.status}`, {
-      cause: 'a backup is verified beside the site that is live',
-      next: `chom site show ${domain}`,
-    });
-  }
+  await serverOf(trx, site, { planned });
+  expectLive(site, 'a backup is verified beside the site that is live', root);
   if (state === 'completed' || state === 'verified') return;
   throw failure('Conflict', `Backup ${id} is ${state}`, {
     cause: 'only a complete backup is verified',

@@ -21,3 +21,21 @@ export async function askFor(chom: Chom, request: Request, id = newOperationId(r
     });
   }
 }
+
+/** What a site's plan says of itself. */
+interface OfSite {
+  tenant: string;
+  server: string;
+  serverName: string;
+  site: string;
+  domain: string;
+}
+
+/** The same of an operation on one site, by its plan. @throws as `askFor` */
+export async function askForSite(
+  chom: Chom,
+  { kind, plan, summary, wait }: Required<Pick<Request, 'kind' | 'summary' | 'wait'>> & { plan: OfSite },
+): Promise<string> {
+  const { tenant, server, serverName, site, domain } = plan;
+  return await askFor(chom, { kind, input: plan, summary, tenant, server, serverName, site, domain, wait });
+}

@@ -1,5 +1,5 @@
 import type { Db } from '../inventory/database.js';
-import * as servers from '../inventory/servers.js';
+import { expectLive, serverOf } from '../inventory/in-service.js';
 import type { Site } from '../inventory/sites.js';
 import * as sites from '../inventory/sites.js';
 import type { Storage } from '../inventory/storages.js';
@@ -13,9 +13,10 @@ import {
   type BackupPlan,
 } from '../workflows/backup-plan.js';
 import { failure } from '../workflows/failures.js';
-import { askFor } from './ask-for.js';
+import { askForSite } from './ask-for.js';
 import { parseDomain } from './domain.js';
 import type { Chom } from './open.js';
+import { namedSite, recordedSite } from './site-plan.js';
 import { randomId } from './submit.js';
 import { quoted } from './text.js';
 
@@ -56,22 +57,12 @@ export async function createBackup(chom: Chom, wanted: NewBackup): Promise<{ ope
   const server = await serverOf(inventory.db, site);
   const storage = await storageFor(inventory.db, tenant, wanted.storage);
   const plan = backupPlan.parse({
-    ...{ backup: `b${randomId(9)}`, site: site.id, tenant, server: server.id, serverName: server.name },
-    ...{ domain: site.domain, type: site.type, php: site.php, database: site.databaseName !== null },
+    ...{ ...namedSite(site, server), backup: `b${randomId(9)}` },
     ...{ kind, tag, retentionDays, storage: storage.id, storageName: storage.name },
-    ...(wanted.maintenance && { maintenance: closedSite(site, server) }),
+    ...(wanted.maintenance && { maintenance: recordedSite(site, server) }),
   });
-  const operation = await askFor(chom, {
-    kind: 'create-backup',
-    input: plan,
-    summary: `Back up ${site.domain} on ${server.name}`,
-    tenant,
-    server: server.id,
-    serverName: server.name,
-    site: site.id,
-    domain: site.domain,
-    wait: wanted.wait ?? true,
-  });
+  const summary = `Back up ${site.domain} on ${server.name}`;
+  const operation = await askForSite(chom, { kind: 'create-backup', plan, summary, wait: wanted.wait ?? true });
   return { operation, plan };
 }
 
@@ -97,32 +88,10 @@ export function checkNewBackup({ domain, kind = 'full', tag = 'manual', retentio
   return { domain: parseDomain(domain), kind: known, tag, retentionDays: days };
 }
 
-/** A site as whoever closes and opens it needs it. */
-function closedSite(site: Site, { id: server, name: serverName }: servers.Server): object {
-  const { id, tenant, domain, aliases, type, php, tls, databaseName } = site;
-  const database = databaseName !== null;
-  return { site: id, tenant, server, serverName, domain, aliases, type, php, tls, database };
-}
-
 function refuseUnready(site: Site, kind: BackupKind): void {
-  if (!sites.isLive(site)) {
-    throw failure('Conflict', `Site ${site.domain} is ${site.status}`, {
-      cause: 'a backup is made of a site that is live',
-      next: `chom site show ${site.domain}`,
-    });
-  }
+  expectLive(site, 'a backup is made of a site that is live');
   if (kind !== 'database' || site.databaseName !== null) return;
   throw failure('InvalidInput', `Site ${site.domain} has no database`, { next: 'leave --database out' });
-}
-
-async function serverOf(db: Db, { server, domain }: Site) {
-  const found = await servers.byId(db, server);
-  if (found.status !== 'removed') return found;
-  throw failure('NotFound', `Site ${domain} has no server`, {
-    server: found.name,
-    cause: `${found.name}, which it was made on, was removed`,
-    next: `chom site show ${domain}`,
-  });
 }
 
 /** @throws NotFound; InvalidInput several that it could be */

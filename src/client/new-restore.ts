@@ -5,8 +5,9 @@ import * as sites from '../inventory/sites.js';
 import { backupId } from '../workflows/backup-plan.js';
 import { failure } from '../workflows/failures.js';
 import { MOST_UNDO_HOURS, type RestorePlan, restorePlan, UNDO_HOURS } from '../workflows/restore-plan.js';
+import { askForSite } from './ask-for.js';
 import { parseDomain } from './domain.js';
-import { askForExchange, exchangePlan } from './exchange-plan.js';
+import { exchangePlan } from './exchange-plan.js';
 import type { Chom } from './open.js';
 import { quoted } from './text.js';
 
@@ -37,7 +38,7 @@ export interface NewRestore {
 export async function restoreBackup(chom: Chom, wanted: NewRestore): Promise<{ operation: string; plan: RestorePlan }> {
   const plan = await planRestore(chom, wanted);
   const summary = `Restore ${plan.backup} into ${plan.domain} on ${plan.serverName}`;
-  const operation = await askForExchange(chom, { kind: 'restore-backup', plan, summary, wait: wanted.wait ?? true });
+  const operation = await askForSite(chom, { kind: 'restore-backup', plan, summary, wait: wanted.wait ?? true });
   return { operation, plan };
 }
 

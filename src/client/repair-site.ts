@@ -3,11 +3,12 @@ import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
 import { repairPlan } from '../workflows/plans.js';
-import { askFor } from './ask-for.js';
+import { askForSite } from './ask-for.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
 import type { Chom } from './open.js';
+import { recordedSite } from './site-plan.js';
 
 /** `chom site repair` */
 export function repairCommand(site: Command, cli: Cli): void {
@@ -39,25 +40,14 @@ async function repair(session: Session, text: string, options: FollowOptions & {
 export async function repairSite(chom: Chom, text: string, { wait = true }: { wait?: boolean } = {}): Promise<string> {
   const { tenant, inventory } = chom;
   const site = await sites.byDomain(inventory.db, parseDomain(text), { tenant });
-  const { id, domain, aliases, type, php, tls, databaseName, status } = site;
+  const { domain, status } = site;
   if (!sites.isLive(site)) {
     throw failure('Conflict', `Site ${domain} is ${status}`, {
       cause: 'what is put back is what a live site needs',
       next: `chom site show ${domain}`,
     });
   }
-  const { id: server, name: serverName } = await servers.byId(inventory.db, site.server);
-  const database = databaseName !== null;
-  const plan = { site: id, tenant, server, serverName, domain, aliases, type, php, tls, database };
-  return await askFor(chom, {
-    kind: 'repair-site',
-    input: repairPlan.parse(plan),
-    summary: `Repair ${domain} on ${serverName}`,
-    tenant,
-    server,
-    serverName,
-    site: id,
-    domain,
-    wait,
-  });
+  const server = await servers.byId(inventory.db, site.server);
+  const plan = repairPlan.parse(recordedSite(site, server));
+  return await askForSite(chom, { kind: 'repair-site', plan, summary: `Repair ${domain} on ${server.name}`, wait });
 }

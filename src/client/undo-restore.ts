@@ -4,7 +4,8 @@ import { expectInService } from '../inventory/restorable.js';
 import * as restores from '../inventory/restores.js';
 import * as sites from '../inventory/sites.js';
 import { type UndoRestorePlan, undoRestorePlan } from '../workflows/restore-plan.js';
-import { askForExchange, exchangePlan } from './exchange-plan.js';
+import { askForSite } from './ask-for.js';
+import { exchangePlan } from './exchange-plan.js';
 import type { Chom } from './open.js';
 
 /** A restore that is to be undone. */
@@ -24,7 +25,7 @@ export interface Undoing {
 export async function undoRestore(chom: Chom, wanted: Undoing): Promise<{ operation: string; plan: UndoRestorePlan }> {
   const plan = await planUndo(chom, wanted);
   const summary = `Undo the restore of ${plan.domain} on ${plan.serverName}`;
-  const operation = await askForExchange(chom, { kind: 'undo-restore', plan, summary, wait: wanted.wait ?? true });
+  const operation = await askForSite(chom, { kind: 'undo-restore', plan, summary, wait: wanted.wait ?? true });
   return { operation, plan };
 }
 
@@ -35,7 +36,7 @@ export async function planUndo(chom: Chom, { operation, safetyBackup = true }: U
   await restores.expectUndoable(inventory.db, restore);
   const { files, database: dump, path } = restore;
   const site = await sites.byId(inventory.db, restore.site);
-  await expectInService(inventory.db, site, `chom backup restore ${restore.backup} --to DOMAIN`);
+  await expectInService(inventory.db, site, restore.backup);
   const { repository } = await backups.byId(inventory.db, restore.backup);
   const { storage } = await repositories.byId(inventory.db, repository);
   const exchange = await exchangePlan(chom, site, { files, dump, path, safetyInto: safetyBackup ? storage : null });

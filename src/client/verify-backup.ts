@@ -1,13 +1,14 @@
 import type { Backup } from '../inventory/backups.js';
 import * as backups from '../inventory/backups.js';
-import * as servers from '../inventory/servers.js';
+import { expectLive, serverOf } from '../inventory/in-service.js';
 import * as sites from '../inventory/sites.js';
 import { backupId } from '../workflows/backup-plan.js';
 import { failure } from '../workflows/failures.js';
 import { verificationPlan, type VerificationPlan } from '../workflows/verification-plan.js';
-import { askFor } from './ask-for.js';
+import { askForSite } from './ask-for.js';
 import { parseDomain } from './domain.js';
 import type { Chom } from './open.js';
+import { namedSite } from './site-plan.js';
 
 /** What is to be verified: one backup, or the newest complete one of a site, by its domain or an alias. */
 export type Verified = { backup: string } | { domain: string };
@@ -26,40 +27,14 @@ export async function verifyBackup(
   wanted: Verified,
   { wait = true }: { wait?: boolean } = {},
 ): Promise<{ operation: string; plan: VerificationPlan }> {
-  const { tenant, inventory } = chom;
-  const { db } = inventory;
+  const { db } = chom.inventory;
   const backup = await backupOf(chom, wanted);
   const site = await sites.byId(db, backup.site);
-  const { id, domain, type, php, databaseName, status } = site;
-  if (!sites.isLive(site)) {
-    throw failure('Conflict', `Site ${domain} is ${status}`, {
-      cause: 'a backup is verified beside the site that is live',
-      next: `chom site show ${domain}`,
-    });
-  }
-  const server = await servers.byId(db, site.server);
-  if (server.status === 'removed') {
-    throw failure('NotFound', `Site ${domain} has no server`, {
-      server: server.name,
-      cause: `${server.name}, which it was made on, was removed`,
-      next: `chom site show ${domain}`,
-    });
-  }
-  const plan = verificationPlan.parse({
-    ...{ backup: backup.id, kind: backup.kind, site: id, tenant, server: server.id, serverName: server.name },
-    ...{ domain, type, php, database: databaseName !== null },
-  });
-  const operation = await askFor(chom, {
-    kind: 'verify-backup',
-    input: plan,
-    summary: `Verify backup ${backup.id} of ${domain} on ${server.name}`,
-    tenant,
-    server: server.id,
-    serverName: server.name,
-    site: id,
-    domain,
-    wait,
-  });
+  expectLive(site, 'a backup is verified beside the site that is live');
+  const server = await serverOf(db, site);
+  const plan = verificationPlan.parse({ ...namedSite(site, server), backup: backup.id, kind: backup.kind });
+  const summary = `Verify backup ${backup.id} of ${site.domain} on ${server.name}`;
+  const operation = await askForSite(chom, { kind: 'verify-backup', plan, summary, wait });
   return { operation, plan };
 }
 

@@ -1,8 +1,8 @@
 import { failure } from '../workflows/failures.js';
 import * as backups from './backups.js';
 import type { Db } from './database.js';
-import * as servers from './servers.js';
-import { isLive, type Site } from './sites.js';
+import { expectLive, serverOf } from './in-service.js';
+import type { Site } from './sites.js';
 
 /** What is to be restored from a backup. */
 export interface Wanted {
@@ -23,7 +23,7 @@ export interface Wanted {
 export async function expectRestorable(db: Db, wanted: Wanted, site: Site): Promise<string[]> {
   const backup = await backups.byId(db, wanted.backup, wanted);
   const { id, state, reason } = backup;
-  await expectInService(db, site, `chom backup restore ${id} --to DOMAIN`);
+  await expectInService(db, site, id);
   const roles = (await backups.snapshotsOf(db, id)).map(({ role }) => role);
   for (const role of [wanted.files && 'files', wanted.dump && 'database'] as const) {
     if (role === false || roles.includes(role)) continue;
@@ -40,19 +40,14 @@ export async function expectRestorable(db: Db, wanted: Wanted, site: Site): Prom
   });
 }
 
-/** A site that is live on a server. @throws NotFound it is gone, or its server; Conflict it is not live yet */
-export async function expectInService(db: Db, site: Site, elsewhere: string): Promise<void> {
+/** A site that is live on a server, for that backup. @throws NotFound it is gone, or its server; Conflict it is not live yet */
+export async function expectInService(db: Db, site: Site, backup: string): Promise<void> {
   const { domain, status } = site;
   const cause = 'A backup is restored into a site that is live';
-  const next = `chom site create ${domain} --server NAME, then: ${elsewhere.replace('DOMAIN', domain)}`;
-  const server = await servers.byId(db, site.server);
-  if (server.status === 'removed') {
-    const why = `${server.name}, which it was made on, was removed`;
-    throw failure('NotFound', `Site ${domain} has no server`, { server: server.name, cause: why, next });
-  }
+  const next = `chom site create ${domain} --server NAME, then: chom backup restore ${backup} --to ${domain}`;
+  await serverOf(db, site, { next });
   if (status === 'removed' || status === 'failed') {
     throw failure('NotFound', `Site ${domain} is gone: it is ${status}`, { cause, next });
   }
-  if (isLive(site)) return;
-  throw failure('Conflict', `Site ${domain} is ${status}`, { cause, next: `chom site show ${domain}` });
+  expectLive(site, cause);
 }

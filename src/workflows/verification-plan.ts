@@ -1,20 +1,11 @@
-import { z } from 'zod';
-import { BACKUP_KINDS, backupId } from './backup-plan.js';
-import { domainName, PHP_VERSIONS, runsPhp, SITE_TYPES, siteId } from './plans.js';
+import type { z } from 'zod';
+import { backupPlan } from './backup-plan.js';
+import { runsPhp } from './plans.js';
 
 /** A backup that is to be tried out, and the site as it is now. */
-export const verificationPlan = z.strictObject({
-  backup: backupId,
-  kind: z.enum(BACKUP_KINDS),
-  site: siteId,
-  tenant: z.string(),
-  server: z.string(),
-  serverName: z.string(),
-  domain: domainName,
-  type: z.enum(SITE_TYPES),
-  php: z.enum(PHP_VERSIONS).nullable(),
-  /** The site has a database. Whether the backup holds it says `kind`. */
-  database: z.boolean(),
+export const verificationPlan = backupPlan.pick({
+  ...{ backup: true, kind: true, site: true, tenant: true, server: true, serverName: true },
+  ...{ domain: true, type: true, php: true, database: true },
 });
 export type VerificationPlan = z.infer<typeof verificationPlan>;
 

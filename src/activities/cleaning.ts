@@ -88,6 +88,12 @@ export function cleaningActivities(deps: Deps) {
     });
   }
 
+  async function prune(step: StepContext, plan: PurgePlan, { all }: { all: boolean }): Promise<void> {
+    const at = await opened(step, plan);
+    const pruning = pruneOnDisk(at.keeper.at, { all });
+    await at.job('prune', `Giving back the space of ${plan.domain}`, pruning, PRUNE_SECONDS);
+  }
+
   async function conclude(step: StepContext, plan: PurgePlan, type: string, bytes: { before: number; after: number }) {
     const { tenant, server, site, domain, storageName: storage } = plan;
     await inventory.fenced(fence(step), async (trx: Trx) => {
@@ -138,9 +144,7 @@ export function cleaningActivities(deps: Deps) {
     },
 
     async pruneRepository(step: StepContext, plan: CleaningPlan): Promise<void> {
-      const at = await opened(step, plan);
-      const prune = pruneOnDisk(at.keeper.at, { all: false });
-      await at.job('prune', `Giving back the space of ${plan.domain}`, prune, PRUNE_SECONDS);
+      await prune(step, plan, { all: false });
     },
 
     async recordCleaning(step: StepContext, plan: CleaningPlan, before: number): Promise<void> {
@@ -172,9 +176,7 @@ export function cleaningActivities(deps: Deps) {
     },
 
     async emptyRepository(step: StepContext, plan: PurgePlan): Promise<void> {
-      const at = await opened(step, plan);
-      const prune = pruneOnDisk(at.keeper.at, { all: true });
-      await at.job('prune', `Giving back the space of ${plan.domain}`, prune, PRUNE_SECONDS);
+      await prune(step, plan, { all: true });
     },
 
     /** @throws Conflict something is there again */

@@ -199,7 +199,8 @@ describe('a restore', () => {
     expect(twice.json?.error).toMatchObject({ type: 'Conflict', message: expect.stringContaining('undone already') });
     for (const one of [operation, again]) {
       const [owed] = await obligations.ofOperation(rig.inventory.db, one);
-      expect(owed).toMatchObject({ name: UNDO_WINDOW, state: 'open' });
+      // One that was undone is due at once: the worker's own sweep may have been first, with the same try.
+      expect(owed?.name).toBe(UNDO_WINDOW);
       const tried = tries.tryId({ operation: one, name: UNDO_WINDOW }, 1);
       await sweep(rig, Date.parse(owed?.due ?? ''));
       expect(await rig.chom('op', 'watch', tried, '--json')).toMatchObject({ exit: 0, json: { warnings: [] } });

@@ -48,7 +48,8 @@ export const FAILING_STORAGES: readonly FailingStorage[] = [
       what: 'ends among the files',
       during: 'files',
       ...GONE,
-      said: /ssh command exited|Connection closed/i,
+      // Of sshd's end, its session's and the connection's, ssh tells whichever it sees first.
+      said: /ssh command exited|Connection (closed|reset|refused)/i,
     },
     hurt: async (store) => await ask(store, sh`systemctl stop ssh.socket ssh 2>/dev/null; pkill -KILL -u store; true`),
     heal: async (store) => await ask(store, sh`systemctl start ssh`),

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const CHOM = fileURLToPath(new URL('../../dist/client/chom.js', import.meta.url));
+const CHOM = fileURLToPath(new URL('../../dist/cli/chom.js', import.meta.url));
 
 /** What the demo did, how long it took, and what was seen. */
 const rows: [what: string, seconds: number, seen: string][] = [];

@@ -1,9 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
-import type { DataConverter } from '@temporalio/common';
+import { defaultPayloadConverter, type DataConverter, type LoadedDataConverter } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { Keyring } from '../inventory/keyring.js';
 import { failure } from '../workflows/failures.js';
+import { failureConverter } from '../workflows/failure-converter.js';
 import { messageOf } from '../workflows/thrown.js';
 import { payloadCodec } from './payload-codec.js';
 
@@ -13,7 +14,7 @@ export interface TemporalAddress {
   namespace: string;
 }
 
-/** How everything that reaches Temporal is sealed; the same for client, worker and replay. */
+/** How everything that reaches Temporal is sealed, for workers and replay; clients do the same. */
 export function sealedDataConverter(keyring: Keyring): DataConverter {
   return {
     payloadCodecs: [payloadCodec(keyring)],
@@ -72,6 +73,11 @@ export async function connectTo(options: ConnectionOptions): Promise<Connection>
 export async function connectTemporal(keyring: Keyring, environment?: Environment): Promise<Client & TemporalAddress> {
   const { connectionOptions, namespace } = temporalSettings(environment);
   const connection = await connectTo(connectionOptions);
-  const client = new Client({ connection, namespace, dataConverter: sealedDataConverter(keyring) });
+  const dataConverter: LoadedDataConverter & DataConverter = {
+    // Loaded by its path it would bring all of Temporal's packages a second time: a quarter of a second for each command.
+    ...{ payloadConverter: defaultPayloadConverter, failureConverter },
+    payloadCodecs: [payloadCodec(keyring)],
+  };
+  const client = new Client({ connection, namespace, dataConverter });
   return Object.assign(client, { address: connectionOptions.address, namespace });
 }

@@ -4,7 +4,7 @@ const built = (path: string) => fileURLToPath(new URL(`../../dist/${path}`, impo
 
 /** The product as it is installed: what the rig runs. It was built before the tests started. */
 export const PRODUCT = {
-  chom: built('client/chom.js'),
+  chom: built('cli/chom.js'),
   worker: built('worker.js'),
   workflowBundle: built('workflow-bundle.js'),
 } as const;

@@ -93,7 +93,7 @@ export async function startFollowing(): Promise<Following> {
     started.add(running);
     return running;
   };
-  const chomWords = (words: string[]) => ['dist/client/chom.js', ...words];
+  const chomWords = (words: string[]) => ['dist/cli/chom.js', ...words];
   const self: Following = {
     ...{ chom, fails },
     start: (...words) => spawned(process.execPath, chomWords(words)),

@@ -2,7 +2,14 @@ import { join } from 'node:path';
 import { Context } from '@temporalio/activity';
 import { runHere } from '../host/here.js';
 import type { Output } from '../host/host.js';
-import { checkRepository, listRepository, parseListing, type Listing, type Maintenance } from '../host/maintenance.js';
+import {
+  checkRepository,
+  listRepository,
+  parseListing,
+  parseProgress,
+  type Listing,
+  type Maintenance,
+} from '../host/maintenance.js';
 import { onDisk, overNetwork, type Reach } from '../host/reach.js';
 import { expectRestic } from '../host/restic-output.js';
 import type { Script } from '../host/shell.js';
@@ -12,6 +19,7 @@ import { failure } from '../workflows/failures.js';
 import type { StepContext } from '../workflows/step.js';
 import type { Deps } from './deps.js';
 import type { OpenRepository } from './repository-access.js';
+import { tellAmount } from './heartbeat.js';
 import { fence, JOB_SECONDS, workplace } from './workplace.js';
 
 /** From where a repository is looked into. */
@@ -73,7 +81,7 @@ export async function keeperOf(
         await place.job(part, { ...change, secrets: reach.secrets, limitSeconds }),
     };
   }
-  const run = here(reach);
+  const run = here(reach, step);
   return {
     ...reader(open, CONTROLLER, at, reach, run),
     reach,
@@ -109,9 +117,15 @@ async function reached(
   throw unkept(storage);
 }
 
-function here({ secrets }: Reach): Read {
-  const signal = Context.current().cancellationSignal;
-  return async (script, limitSeconds) => await runHere(script, { secrets, limitSeconds, signal });
+/** Of a step its heartbeats tell how far it is. */
+function here({ secrets }: Reach, step?: StepContext): Read {
+  const context = Context.current();
+  const said = (text: string) => {
+    const amount = parseProgress(text);
+    if (step && amount) tellAmount(context, { step: step.index, amount });
+  };
+  return async (script, limitSeconds) =>
+    await runHere(script, { secrets, limitSeconds, signal: context.cancellationSignal, said });
 }
 
 function reader({ storage }: OpenRepository, name: string, at: string, reach: Reach, read: Read): Reader {

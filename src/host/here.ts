@@ -13,6 +13,8 @@ export interface HereOptions {
   limitSeconds: number;
   /** Its abort ends the script; the reason is thrown once no process of it is left. */
   signal?: AbortSignal;
+  /** Is told each piece of what it writes to stderr, as it comes. */
+  said?: (text: string) => void;
 }
 
 const PREFIX = 'chom-here-';
@@ -24,7 +26,10 @@ const GRACE_SECONDS = 60;
  * with it. It ends with this process, however that ends: by SIGINT, at which restic takes its lock away.
  * Failures: TimedOut; CommandFailed (a signal of somebody else's ended it).
  */
-export async function runHere(script: Script, { secrets = {}, limitSeconds, signal }: HereOptions): Promise<Output> {
+export async function runHere(
+  script: Script,
+  { secrets = {}, limitSeconds, signal, said }: HereOptions,
+): Promise<Output> {
   signal?.throwIfAborted();
   await removeAbandoned();
   const began = Date.now();
@@ -43,6 +48,7 @@ export async function runHere(script: Script, { secrets = {}, limitSeconds, sign
     const [stdout, stderr] = [captureAfter(Buffer.alloc(0), OUTPUT_BYTES), captureAfter(Buffer.alloc(0), OUTPUT_BYTES)];
     child.stdout.on('data', stdout.take);
     child.stderr.on('data', stderr.take);
+    if (said) child.stderr.on('data', (some: Buffer) => said(some.toString()));
     const end = () => child.stdin.destroy();
     child.stdin.on('error', end);
     let late = false;

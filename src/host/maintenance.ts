@@ -1,4 +1,5 @@
 import { failure } from '../workflows/failures.js';
+import type { Amount } from '../workflows/progress.js';
 import type { Reach } from './reach.js';
 import { join, sh, type Script } from './shell.js';
 
@@ -56,6 +57,14 @@ export function listRepository(reach: Reach, from = 0): Script {
   return reach.reading(sh`all=$(restic --no-lock snapshots) || exit $?
 echo "bytes=$(bytes)"
 printf '%s' "$all" | perl -e ${LIST} ${from} ${LISTED_AT_ONCE}`);
+}
+
+/** How far a prune is by the last that it said, of the step of it that it is at; null: it did not say. */
+export function parseProgress(text: string): Amount | null {
+  const last = [...text.matchAll(/([0-9.]+)%\s+\d+ \/ \d+ ([a-z ]+)/g)].at(-1);
+  if (!last) return null;
+  const [, percent = '0', phase = ''] = last;
+  return { phase: phase.trim(), done: Math.min(1, Number(percent) / 100), files: 0, bytes: 0, totalBytes: 0 };
 }
 
 /** @throws CommandFailed it is not what listRepository prints */

@@ -3,7 +3,13 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { forgetSnapshots, listRepository, parseListing, type Listing } from '../../src/host/maintenance.js';
+import {
+  forgetSnapshots,
+  listRepository,
+  parseListing,
+  parseProgress,
+  type Listing,
+} from '../../src/host/maintenance.js';
 import { paths } from '../../src/host/paths.js';
 import { onDisk } from '../../src/host/reach.js';
 
@@ -67,6 +73,12 @@ test('what somebody wrote into one passes for no other snapshot, and for no oper
     [hex(1), null],
     [hex(2), null],
   ]);
+});
+
+test('how far a prune is, it says itself', () => {
+  const said = '[0:05] 12.50%  1 / 8 packs processed\n[0:10] 25.00%  2 / 8 packs processed\n';
+  expect(parseProgress(said)).toMatchObject({ phase: 'packs processed', done: 0.25 });
+  expect(parseProgress('to delete: 2 blobs / 293 KiB (0.00% of remaining size)')).toBeNull();
 });
 
 test('of many there are pages', async () => {

@@ -67,15 +67,13 @@ describe('S3', () => {
     made = await aged('keeping', [20, 10, 0]);
   });
 
-  test('is neither cleaned nor looked through before CHOM has a login that may delete', async () => {
+  test('is not cleaned before CHOM has a login that may delete', async () => {
     const { exit, json } = await rig.chom(...clean, '--json');
     const next = 'chom storage set keeping --maintain controller --maintain-login FILE';
     expect({ exit, json }).toMatchObject({
       exit: 1,
       json: { cleaned: [{ error: { type: 'UnsupportedHost', next } }] },
     });
-    const checked = await rig.chom.must('storage', 'check', 'keeping', '--from', 'web1', '--json');
-    expect(checksOf(checked.json).at(-1)).toMatchObject({ name: 'repositories', state: 'unknown' });
     const nothing = await rig.chom('storage', 'set', 'keeping', '--maintain', 'controller', '--json');
     expect(nothing.json?.error?.next).toContain('--maintain-login FILE');
   });
@@ -128,7 +126,6 @@ describe('S3', () => {
     expect([storage, removed.toSorted()]).toEqual(['keeping', made.slice(0, 2).toSorted()]);
     expect((await store.host.exec(`ls ${store.s3.path}/keeping/chom/${shop}/locks`)).stdout).toBe('');
     await rig.replayed(operation);
-    await rig.chom.must('backup', 'verify', made[2]!);
   });
 
   test('shows its logins to nobody who reads the worker’s log or the inventory', async () => {
@@ -151,8 +148,6 @@ test('an SFTP storage of somebody else’s is cleaned with a key of its own', as
   const made = await aged('box', [10, 0]);
   const { json } = await rig.chom.must('backup', 'clean', SHOP, '--storage', 'box', '--force', '--json');
   expect(json?.['cleaned']).toMatchObject([{ status: 'succeeded', removed: [made[0]] }]);
-  const checked = await rig.chom.must('storage', 'check', 'box', '--from', 'web1', '--json');
-  expect(checksOf(checked.json).at(-1)).toMatchObject({ state: 'ok' });
   const [sizes] = (json?.['cleaned'] ?? []) as { bytesBefore: number; bytesAfter: number }[];
   expect(sizes?.bytesAfter).toBeGreaterThan(0);
   expect(sizes?.bytesBefore).toBeGreaterThan(sizes?.bytesAfter ?? 0);

@@ -19,7 +19,7 @@ export function resticProgram(config: Config): Program {
   return {
     name: 'restic',
     setting: 'CHOM_RESTIC',
-    cached: 'restic-0.18.1',
+    cached: `restic-${config.resticSha256?.slice(0, 16) ?? '0.18.1'}`,
     accept: isRecent,
     // What is published for servers runs on Linux.
     sources: process.platform === 'linux' ? [published(config)] : [],

@@ -179,6 +179,8 @@ export interface OperationsTable {
   askedAt: string;
   startedAt: string | null;
   endedAt: string | null;
+  /** Since when a failed one is not listed as such any more. */
+  forgottenAt: string | null;
 }
 
 export interface PlacesTable {

@@ -6,7 +6,7 @@ import { failure } from '../workflows/failures.js';
 import type { Report } from '../workflows/inspection.js';
 import { storagePlan } from '../workflows/plans.js';
 import type { ReadData } from '../workflows/storage-questions.js';
-import { askFor } from './ask-for.js';
+import { askFor, type Asking } from './ask-for.js';
 import { askWorker } from './inspect.js';
 import { parseServerName, parseStorageName } from './names.js';
 import type { Chom } from './open.js';
@@ -21,22 +21,26 @@ const LOOK_MS = 12 * 60 * 60_000;
 export async function checkStorage(
   chom: Chom,
   name: string,
-  { from, wait = true }: { from?: string; wait?: boolean } = {},
+  { from, wait = true, operation: id }: Asking & { from?: string } = {},
 ): Promise<{ operation: string; storage: Storage }> {
   const { inventory, tenant } = chom;
   const storage = await storages.byName(inventory.db, tenant, parseStorageName(name));
   const server = await serverToTryFrom(chom, storage, from);
   const plan = { tenant, server: server.id, serverName: server.name, storage: storage.id, storageName: storage.name };
-  const operation = await askFor(chom, {
-    kind: 'check-storage',
-    input: storagePlan.parse(plan),
-    summary: `Check storage ${storage.name}`,
-    tenant,
-    server: server.id,
-    serverName: server.name,
-    exclusive: true,
-    wait,
-  });
+  const operation = await askFor(
+    chom,
+    {
+      kind: 'check-storage',
+      input: storagePlan.parse(plan),
+      summary: `Check storage ${storage.name}`,
+      tenant,
+      server: server.id,
+      serverName: server.name,
+      exclusive: true,
+      wait,
+    },
+    id,
+  );
   return { operation, storage };
 }
 

@@ -15,6 +15,7 @@ import { serverCommand } from './server.js';
 import { siteCommand } from './site.js';
 import { storageCommand } from './storage.js';
 import { tenantCommand } from './tenant.js';
+import { webhookCommand } from './webhook.js';
 
 /** Runs one command line, without the program's own name. Returns the exit status; never throws. */
 export async function runCommandLine(given: readonly string[], cli: Cli): Promise<number> {
@@ -35,7 +36,13 @@ export async function runCommandLine(given: readonly string[], cli: Cli): Promis
 }
 
 /** Names that commands had elsewhere. */
-const ALIASES: Readonly<Record<string, readonly string[]>> = { 'backup:clean': ['backup', 'clean'] };
+const ALIASES: Readonly<Record<string, readonly string[]>> = {
+  'backup:clean': ['backup', 'clean'],
+  'queue:failed': ['op', 'list', '--failed'],
+  'queue:retry': ['op', 'retry'],
+  'queue:forget': ['op', 'forget'],
+  'queue:flush': ['op', 'forget', '--all'],
+};
 
 /** The first word that is an alias: no value of an option before the command is one. */
 function withoutAlias(words: readonly string[]): string[] {
@@ -91,6 +98,7 @@ Examples:
   backupCommand(program, cli);
   opCommand(program, cli);
   tenantCommand(program, cli);
+  webhookCommand(program, cli);
   doctorCommand(program, cli);
   controlPlaneKitCommand(program, cli);
   restoreControlPlaneCommand(program, cli);

@@ -6,9 +6,10 @@ import * as renewals from '../../src/inventory/renewals.js';
 import { renewalId } from '../../src/inventory/renewal-tries.js';
 import * as sites from '../../src/inventory/sites.js';
 import { type Rig, startRig } from './rig.js';
-import { eventsOf, killAll, operationOf } from './storm.js';
+import { eventsOf } from './storm.js';
 
 const SHOP = 'shop.lab.test';
+const ALIAS = 'www.shop.lab.test';
 
 let rig: Rig;
 let site: string;
@@ -16,13 +17,12 @@ beforeAll(async () => {
   rig = await startRig({ hosts: [{ name: 'web1' }], acme: true });
   await rig.startWorker();
   await rig.enrol(rig.lab.host('web1'));
-  await point(SHOP);
-  await rig.chom.must('site', 'create', SHOP, '--server', 'web1');
+  for (const name of [SHOP, ALIAS]) await point(name);
+  await rig.chom.must('site', 'create', SHOP, '--server', 'web1', '--alias', ALIAS);
   site = (await sites.byDomain(rig.inventory.db, SHOP)).id;
 });
 afterAll(async () => await rig?.down());
 
-const web1 = async (script: string) => (await rig.lab.host('web1').exec(script)).stdout;
 const address = () => rig.lab.host('web1').address;
 const point = async (name: string, to = address()) => await rig.lab.acme.setAddress(name, { a: [to] });
 const served = async (domain = SHOP) => {
@@ -115,30 +115,31 @@ test('[IS-05] one whose name leads elsewhere is kept and served, says so, and is
   expect(await served()).not.toBe(before?.fingerprint);
 });
 
-test('[CH-01/issue-certificate] ends as an uninterrupted one would, with the worker killed after every step', async () => {
-  await point('late.lab.test');
-  await rig.chom.must('site', 'create', 'late.lab.test', '--server', 'web1', '--no-tls');
-  const renew = async () => operationOf(await rig.chom('certificate', 'renew', SHOP, '--detach', '--json'));
-  const first = async () => operationOf(await rig.chom('certificate', 'issue', 'late.lab.test', '--detach', '--json'));
-  const calm = renewalId(site, 4);
-  const ask = async (name: 'renewed' | 'first') => (name === 'renewed' ? await renew() : await first());
-  const made = await killAll(rig, { renewed: calm, first: calm }, ask, ['first']);
-  for (const { operation } of made) {
-    expect(await operations.byId(rig.inventory.db, operation)).toMatchObject({ outcome: 'succeeded', warnings: [] });
-    expect(await eventsOf(rig, operation)).toEqual(['CertificateIssued']);
-    await rig.replayed(operation);
-  }
-  const { db } = rig.inventory;
-  for (const domain of [SHOP, 'late.lab.test']) {
-    const { id } = await sites.byDomain(db, domain);
-    expect(await served(domain)).toBe((await certificates.installed(db, id))?.fingerprint);
-    expect(await renewals.list(db, { site: id })).toMatchObject([{ failures: 0 }]);
-    // One certificate for each that was asked for: the first, and what was made here.
-    const all = await certificates.list(db, { site: id });
-    expect(all.filter(({ state }) => state === 'issued')).toEqual([]);
-    const left = await web1(
-      `find /var/lib/chom/acme/.well-known/acme-challenge /var/lib/chom/tls/${id}/next -mindepth 1 2>/dev/null || true`,
-    );
-    expect(left).toBe('');
-  }
-}, 900_000);
+test('keeps an alias that does not resolve for as long as there is time to mend that, and then does without it', async () => {
+  const before = await installed();
+  await rig.lab.acme.setAddress(ALIAS, {});
+  const refused = await rig.chom('certificate', 'renew', SHOP, '--json');
+  expect(refused.json?.error).toMatchObject({ type: 'DomainNotPointed' });
+  expect(refused.json?.error?.message).toContain(`${ALIAS} does not resolve`);
+  expect(await served()).toBe(before?.fingerprint);
+  // As if it ended in an hour.
+  const [notBefore, notAfter] = [-90 * 24, 1].map((hours) => new Date(Date.now() + hours * 3_600_000).toISOString());
+  await rig.inventory.transaction(async (trx) => {
+    const life = { notBefore: notBefore ?? '', notAfter: notAfter ?? '' };
+    await trx
+      .updateTable('certificates')
+      .set(life)
+      .where('id', '=', before?.id ?? '')
+      .execute();
+  });
+  const { json } = await rig.chom.must('certificate', 'renew', '--due', '--json');
+  expect(json).toMatchObject({ operations: [], left: 0 });
+  const { stdout } = await rig.chom.must('certificate', 'renew', SHOP, '--json');
+  expect(JSON.parse(stdout)).toMatchObject({ warnings: [expect.stringContaining(`${ALIAS} does not resolve`)] });
+  const after = await installed();
+  expect(after?.names).toEqual([SHOP]);
+  expect(await served()).toBe(after?.fingerprint);
+  expect(await operations.byId(rig.inventory.db, renewalId(site, (await owed()).tries))).toMatchObject({
+    priority: 'high',
+  });
+});

@@ -13,6 +13,7 @@ import { sweep } from './client/sweep.js';
 import { workerIdentity } from './client/worker-identity.js';
 import { wakeOperations } from './client/wake.js';
 import { readConfig } from './config.js';
+import { keepDelivering } from './delivery/deliver.js';
 import { createHosts } from './host/pool.js';
 import { refuseMissingKeys, controllerId } from './inventory/keys.js';
 import { serverLogin } from './inventory/logins.js';
@@ -61,6 +62,7 @@ async function main(): Promise<void> {
   const swept = keepSweeping({ ...stores, temporal }, log, sweeping.signal).catch((error: unknown) =>
     log.error({ err: error }, 'no more sweeps'),
   );
+  const delivered = keepDelivering({ inventory, keyring, settings: config, controller, log }, sweeping.signal);
   try {
     await worker.run();
   } finally {
@@ -68,6 +70,7 @@ async function main(): Promise<void> {
     setTimeout(() => process.exit(), 10_000).unref();
     sweeping.abort();
     await swept;
+    await delivered;
     await hosts.close();
     await connection.close();
     await temporal.connection.close();

@@ -5,6 +5,7 @@ import * as cleaning from '../inventory/cleaning.js';
 import type { JudgedBackup } from '../inventory/cleaning.js';
 import * as backups from '../inventory/backups.js';
 import type { Trx } from '../inventory/database.js';
+import type { EventType } from '../inventory/event-types.js';
 import * as events from '../inventory/events.js';
 import * as operations from '../inventory/operations.js';
 import { alarm, ownSnapshots, type Finding } from '../inventory/repository-alarm.js';
@@ -94,7 +95,12 @@ export function cleaningActivities(deps: Deps) {
     await at.job('prune', `Giving back the space of ${plan.domain}`, pruning, PRUNE_SECONDS);
   }
 
-  async function conclude(step: StepContext, plan: PurgePlan, type: string, bytes: { before: number; after: number }) {
+  async function conclude(
+    step: StepContext,
+    plan: PurgePlan,
+    type: EventType,
+    bytes: { before: number; after: number },
+  ) {
     const { tenant, server, site, domain, storageName: storage } = plan;
     await inventory.fenced(fence(step), async (trx: Trx) => {
       const removed = (await backups.removedBy(trx, step.operation)).filter(({ state }) => state === 'deleted');

@@ -15,6 +15,7 @@ import { serverCommand } from './server.js';
 import { siteCommand } from './site.js';
 import { storageCommand } from './storage.js';
 import { tenantCommand } from './tenant.js';
+import { webhookCommand } from './webhook.js';
 
 /** Runs one command line, without the program's own name. Returns the exit status; never throws. */
 export async function runCommandLine(given: readonly string[], cli: Cli): Promise<number> {
@@ -91,6 +92,7 @@ Examples:
   backupCommand(program, cli);
   opCommand(program, cli);
   tenantCommand(program, cli);
+  webhookCommand(program, cli);
   doctorCommand(program, cli);
   controlPlaneKitCommand(program, cli);
   restoreControlPlaneCommand(program, cli);

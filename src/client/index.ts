@@ -18,6 +18,7 @@ export { addStorage, type NewStorage } from './new-storage.js';
 export { cleanBackups, deletedSite, judgeBackups, purgeBackups, type Judged, type ToClean } from './clean-backups.js';
 export { keepStorage } from './keep-storage.js';
 export { checkStorage, lookThroughStorage } from './check-storage.js';
+export { addWebhook, type NewWebhook } from './webhook-verbs.js';
 export { addTenant } from './tenant.js';
 export { adoptServer } from './adopt.js';
 export { settleOperation } from './settle.js';

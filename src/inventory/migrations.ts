@@ -13,6 +13,7 @@ import { restores } from './migrations/0008-restores.js';
 import { verification } from './migrations/0009-verification.js';
 import { retention } from './migrations/0010-retention.js';
 import { renewals } from './migrations/0013-renewals.js';
+import { delivery } from './migrations/0015-delivery.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {
@@ -31,7 +32,20 @@ export interface Migration {
 
 /** In order; only ever appended to. Its length is the schema's version. */
 const MIGRATIONS: readonly Migration[] = [
-  ...[first, siteTypes, line, protection, tries, machine, backups, restores, verification, retention, renewals],
+  ...[
+    first,
+    siteTypes,
+    line,
+    protection,
+    tries,
+    machine,
+    backups,
+    restores,
+    verification,
+    retention,
+    delivery,
+    renewals,
+  ],
 ];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };

@@ -31,6 +31,8 @@ export interface Schema {
   snapshots: SnapshotsTable;
   restores: RestoresTable;
   backupUses: BackupUsesTable;
+  webhooks: WebhooksTable;
+  deliveries: DeliveriesTable;
 }
 
 /** A boolean that both databases store alike. */
@@ -455,4 +457,34 @@ export interface RestoresTable {
   beganAt: string;
   restoredAt: string | null;
   undoUntil: string | null;
+}
+
+export interface WebhooksTable {
+  id: string;
+  /** Null: of all tenants. */
+  tenant: string | null;
+  name: string;
+  url: string;
+  /** JSON array of event types; empty: all. */
+  events: string;
+  allowPrivate: Bit;
+  sealedSecret: string;
+  createdAt: string;
+}
+
+export type DeliveryState = 'pending' | 'delivered' | 'parked';
+
+export interface DeliveriesTable {
+  seq: Generated<number>;
+  receiver: string;
+  event: number;
+  operation: string;
+  state: DeliveryState;
+  tries: number;
+  /** When it is tried next; while it is tried, until when nobody else does. */
+  due: string;
+  firstTriedAt: string | null;
+  /** Why the last try failed. */
+  reason: string | null;
+  endedAt: string | null;
 }

@@ -7,7 +7,8 @@ import { failure } from './workflows/failures.js';
 /**
  * Every setting of CHOM: its environment variable, what it means, and its default. Temporal's own connection settings
  * (`TEMPORAL_*`, profiles) are read by @temporalio/envconfig, see client/connection.ts; where `chom dev` finds the
- * Temporal program (`CHOM_TEMPORAL_CLI`) stands in client/programs/temporal.ts.
+ * Temporal program (`CHOM_TEMPORAL_CLI`) stands in client/programs/temporal.ts, and where a worker finds restic (`CHOM_RESTIC`) in
+ * restic-program.ts.
  */
 const SETTINGS = {
   /** Directory of the inventory, the keyring and the development server's database. */

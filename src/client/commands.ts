@@ -36,7 +36,13 @@ export async function runCommandLine(given: readonly string[], cli: Cli): Promis
 }
 
 /** Names that commands had elsewhere. */
-const ALIASES: Readonly<Record<string, readonly string[]>> = { 'backup:clean': ['backup', 'clean'] };
+const ALIASES: Readonly<Record<string, readonly string[]>> = {
+  'backup:clean': ['backup', 'clean'],
+  'queue:failed': ['op', 'list', '--failed'],
+  'queue:retry': ['op', 'retry'],
+  'queue:forget': ['op', 'forget'],
+  'queue:flush': ['op', 'forget', '--all'],
+};
 
 /** The first word that is an alias: no value of an option before the command is one. */
 function withoutAlias(words: readonly string[]): string[] {

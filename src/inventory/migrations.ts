@@ -13,7 +13,9 @@ import { restores } from './migrations/0008-restores.js';
 import { verification } from './migrations/0009-verification.js';
 import { retention } from './migrations/0010-retention.js';
 import { renewals } from './migrations/0013-renewals.js';
+import { maintenance } from './migrations/0014-maintenance.js';
 import { delivery } from './migrations/0015-delivery.js';
+import { forgotten } from './migrations/0016-forgotten.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {
@@ -44,6 +46,8 @@ const MIGRATIONS: readonly Migration[] = [
     verification,
     retention,
     delivery,
+    forgotten,
+    maintenance,
     renewals,
   ],
 ];

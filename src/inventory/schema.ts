@@ -211,6 +211,8 @@ export interface OperationsTable {
   askedAt: string;
   startedAt: string | null;
   endedAt: string | null;
+  /** Since when a failed one is not listed as such any more. */
+  forgottenAt: string | null;
 }
 
 export interface PlacesTable {
@@ -359,6 +361,11 @@ export interface StoragesTable {
   /** The enrolled server that keeps the files, and where: what prunes and checks runs there. */
   maintainServer: string | null;
   maintainPath: string | null;
+  /** Where nobody keeps the files: as restic on CHOM's own machine takes it. Then the two before are null. */
+  maintainUrl: string | null;
+  maintainLoginPublic: string | null;
+  /** By what CHOM's own machine gets in, and may delete; sealed JSON of `StorageLogin`. */
+  maintainSealedLogin: string | null;
   createdAt: string;
   updatedAt: string;
 }
@@ -380,6 +387,10 @@ export interface RepositoriesTable {
   /** Since when the password lies beside it, sealed to the recovery key, and was read back. */
   escrowedAt: string | null;
   initialisedAt: string | null;
+  /** Of its data, in so many parts, this one was read last and found whole. */
+  dataPart: number | null;
+  dataParts: number | null;
+  dataReadAt: string | null;
   createdAt: string;
 }
 

@@ -12,6 +12,7 @@ import { backups } from './migrations/0007-backups.js';
 import { restores } from './migrations/0008-restores.js';
 import { verification } from './migrations/0009-verification.js';
 import { retention } from './migrations/0010-retention.js';
+import { rotation } from './migrations/0011-rotation.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {
@@ -30,7 +31,7 @@ export interface Migration {
 
 /** In order; only ever appended to. Its length is the schema's version. */
 const MIGRATIONS: readonly Migration[] = [
-  ...[first, siteTypes, line, protection, tries, machine, backups, restores, verification, retention],
+  ...[first, siteTypes, line, protection, tries, machine, backups, restores, verification, retention, rotation],
 ];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };

@@ -11,6 +11,7 @@ import { openOutput } from './output.js';
 import { EXIT, problemOf } from './problem.js';
 import { parseTenantName } from './names.js';
 import { restoreControlPlaneCommand } from './restore-control-plane.js';
+import { secretsCommand } from './secrets.js';
 import { serverCommand } from './server.js';
 import { siteCommand } from './site.js';
 import { storageCommand } from './storage.js';
@@ -35,7 +36,10 @@ export async function runCommandLine(given: readonly string[], cli: Cli): Promis
 }
 
 /** Names that commands had elsewhere. */
-const ALIASES: Readonly<Record<string, readonly string[]>> = { 'backup:clean': ['backup', 'clean'] };
+const ALIASES: Readonly<Record<string, readonly string[]>> = {
+  'backup:clean': ['backup', 'clean'],
+  'secrets:rotate': ['secrets', 'rotate'],
+};
 
 /** The first word that is an alias: no value of an option before the command is one. */
 function withoutAlias(words: readonly string[]): string[] {
@@ -89,6 +93,7 @@ Examples:
   certificateCommand(program, cli);
   storageCommand(program, cli);
   backupCommand(program, cli);
+  secretsCommand(program, cli);
   opCommand(program, cli);
   tenantCommand(program, cli);
   doctorCommand(program, cli);

@@ -46,6 +46,12 @@ export function serverKeys(rig: Rig, host: LabHost) {
     all,
     current,
     getsIn,
+    /** Every key of CHOM's that is in root's authorized_keys, by its credential. */
+    async taken(): Promise<string[]> {
+      const text = await ask(host, sh`cat /root/.ssh/authorized_keys`);
+      const held = (await all()).filter(({ public: line }) => line !== null && text.includes(line));
+      return held.map(({ id }) => id);
+    },
     /** What is in root's authorized_keys. */
     file: async () => await ask(host, sh`cat /root/.ssh/authorized_keys`),
     /** Has the removal of a rotation's old key tried now, and waits for that try. Returns its id. */

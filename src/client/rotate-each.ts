@@ -14,6 +14,9 @@ interface Each extends Omit<Rotation, 'server'>, FollowOptions {
 /** Of several servers only some were rotated. */
 const SOME_FAILED = 3;
 
+/** Who leaves with Ctrl-C leaves all of them; and without Temporal or a worker the next one fares no better. */
+const ENDS_ALL: readonly number[] = [EXIT.detached, EXIT.nobody];
+
 /**
  * Rotates one server after the other, so that what is wrong with the first is seen before the last; a failure stops none
  * of the others, whose old keys still get in. Lists those that failed. Returns the exit status.
@@ -50,8 +53,11 @@ export async function rotateEach(
     if ('operation' in asked && 'plan' in asked) {
       statuses.push(await follow(quiet, chom, asked.operation, { ...following, needsWorker: true, tell }));
     } else statuses.push(quiet.output.problem(asked));
-    // Who leaves with Ctrl-C leaves all of them.
-    if (statuses.at(-1) === EXIT.detached) break;
+    const status = statuses.at(-1) ?? EXIT.ok;
+    if (!ENDS_ALL.includes(status)) continue;
+    const left = servers.length - n - 1;
+    if (left > 0) output.say(`${left} more ${left === 1 ? 'was' : 'were'} not asked for`);
+    break;
   }
   if (failed.length > 0) output.say(`\nNot rotated:\n${failures(failed)}`);
   output.data({ rotated: documents }, texts.join('\n\n'));

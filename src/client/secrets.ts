@@ -91,6 +91,8 @@ async function keyOf(chom: Chom, name: string): Promise<KeyAge> {
   throw failure('NotFound', `There is no key for server ${name}`, { server: name, next: `chom server add ${name}` });
 }
 
+const KEPT = 'the old key stays until a backup of CHOM itself holds the new one';
+
 /** What was rotated, as the operation's event says it: by fingerprints alone. */
 async function tell({ inventory }: Chom, { id }: Operation): Promise<Told> {
   const all = await events.list(inventory.db, { operation: id });
@@ -102,7 +104,7 @@ async function tell({ inventory }: Chom, { id }: Operation): Promise<Told> {
     ['server', name],
     ['key', key],
     ['old key', `${replaced ?? ''} ${until}`],
-    ['next', gone ? null : 'chom backup database: the old key stays until a backup of CHOM itself holds the new one'],
+    ['next', `chom backup database: ${gone ? 'no backup of CHOM itself holds this key yet' : KEPT}`],
   ]);
   return { document: { server: name, key, replaced, oldKeyUntil, oldKeyGone: gone }, text };
 }

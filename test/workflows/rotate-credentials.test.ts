@@ -249,7 +249,7 @@ describe('the removal of the old key', () => {
       if ((await owes(row.id))?.state === 'open') undone.push((await tried(row.id, UNDO)).row.outcome);
       left.push(await host.takes());
     }
-    expect(left.length).toBeGreaterThan(8);
+    expect(left).toHaveLength(8);
     expect(new Set(left.map((ids) => ids.toSorted().join(' ')))).toEqual(
       new Set([[first(), await current()].toSorted().join(' ')]),
     );

@@ -23,7 +23,7 @@ export async function makeDisk(lab: string, host: string, megabytes: number): Pr
 const MOUNT = `set -e
 mount -o loop "$1" "$2"
 mkdir -p "$2/upper" "$2/work"
-mount -t overlay -o "lowerdir=$3,upperdir=$2/upper,workdir=$2/work" overlay "$4"
+mount -t overlay -o "xino=on,lowerdir=$3,upperdir=$2/upper,workdir=$2/work" overlay "$4"
 shift 4
 exec "$@"`;
 

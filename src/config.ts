@@ -7,7 +7,8 @@ import { failure } from './workflows/failures.js';
 /**
  * Every setting of CHOM: its environment variable, what it means, and its default. Temporal's own connection settings
  * (`TEMPORAL_*`, profiles) are read by @temporalio/envconfig, see client/connection.ts; where `chom dev` finds the
- * Temporal program (`CHOM_TEMPORAL_CLI`) stands in client/programs/temporal.ts.
+ * Temporal program (`CHOM_TEMPORAL_CLI`) stands in client/programs/temporal.ts, and where a worker finds restic (`CHOM_RESTIC`) in
+ * restic-program.ts.
  */
 const SETTINGS = {
   /** Directory of the inventory, the keyring and the development server's database. */
@@ -66,6 +67,13 @@ const SETTINGS = {
       .regex(/^[0-9a-f]{64}$/, 'not 64 small hex digits')
       .optional(),
   ],
+  /** Command line of sh(1) that a worker runs with each alert as JSON on its standard input. */
+  alertCommand: ['CHOM_ALERT_COMMAND', z.string().min(1).optional()],
+  /** Address that alerts are sent to, by `smtpUrl`, from `alertFrom` or itself. */
+  alertMail: ['CHOM_ALERT_MAIL', z.email().optional()],
+  alertFrom: ['CHOM_ALERT_FROM', z.email().optional()],
+  /** `smtp://USER:PASSWORD@HOST:587` or `smtps://…`, for `alertMail`. */
+  smtpUrl: ['CHOM_SMTP_URL', z.url({ protocol: /^smtps?$/ }).optional()],
   /** Least severe level that the worker logs. */
   logLevel: ['CHOM_LOG_LEVEL', z.enum(['debug', 'info', 'warn', 'error']).default('info')],
 } as const satisfies Record<string, readonly [string, z.ZodType]>;
@@ -82,6 +90,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     problems.push(`${variable}: ${parsed.error.issues.map((issue) => issue.message).join(', ')}`);
     return [name, undefined];
   });
+  if (environment['CHOM_ALERT_MAIL'] && !environment['CHOM_SMTP_URL']) {
+    problems.push('CHOM_ALERT_MAIL: CHOM_SMTP_URL does not say which server sends it');
+  }
   if (problems.length > 0) {
     throw failure('InvalidInput', `Settings are wrong: ${problems.join('; ')}`, {
       next: 'correct the environment variables and run the command again',

@@ -6,14 +6,17 @@ import { createActivities } from './activities/index.js';
 import { connectTemporal, temporalSettings, sealedDataConverter } from './client/connection.js';
 import { openStores } from './client/open.js';
 import { describeProblem, problemOf } from './client/problem.js';
+import { findProgram } from './client/program.js';
 import type { Submitter } from './client/submit.js';
 import { sweep } from './client/sweep.js';
 import { workerIdentity } from './client/worker-identity.js';
 import { wakeOperations } from './client/wake.js';
 import { readConfig } from './config.js';
+import { keepDelivering } from './delivery/deliver.js';
 import { createHosts } from './host/pool.js';
 import { refuseMissingKeys, controllerId } from './inventory/keys.js';
 import { serverLogin } from './inventory/logins.js';
+import { resticProgram } from './restic-program.js';
 import { failure } from './workflows/failures.js';
 
 /** The composition root: settings → dependencies → activities → worker → graceful shutdown. */
@@ -31,13 +34,14 @@ async function main(): Promise<void> {
   const temporal = await connectTemporal(keyring);
   const connection = await NativeConnection.connect(connectionOptions);
   const wake = async (ids: readonly string[]) => await wakeOperations(temporal, ids);
+  const restic = async () => await findProgram(resticProgram(config), { say: (line) => log.info(line) });
   const worker = await Worker.create({
     connection,
     namespace,
     taskQueue: config.taskQueue,
     identity: workerIdentity(controller, keyring),
     workflowBundle: { codePath: fileURLToPath(new URL('../dist/workflow-bundle.js', import.meta.url)) },
-    activities: createActivities({ inventory, keyring, config, hosts, controller, log, wake }),
+    activities: createActivities({ inventory, keyring, config, hosts, controller, log, wake, restic }),
     dataConverter: sealedDataConverter(keyring),
     // Memory: each cached workflow costs about 1 MB; activities mostly wait for hosts.
     maxCachedWorkflows: 50,
@@ -59,6 +63,7 @@ async function main(): Promise<void> {
   const swept = keepSweeping({ ...stores, temporal }, log, sweeping.signal).catch((error: unknown) =>
     log.error({ err: error }, 'no more sweeps'),
   );
+  const delivered = keepDelivering({ inventory, keyring, settings: config, controller, log }, sweeping.signal);
   try {
     await worker.run();
   } finally {
@@ -66,6 +71,7 @@ async function main(): Promise<void> {
     setTimeout(() => process.exit(), 10_000).unref();
     sweeping.abort();
     await swept;
+    await delivered;
     await hosts.close();
     await connection.close();
     await temporal.connection.close();

@@ -2,7 +2,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** They wait for minutes, for backoffs above all: begun at the end they would leave the machine idle. */
 const LONG =
-  /\/lab\/(restore-host|chaos|backup|restore|backup-storm|verify-backup|cleaning|remains|settling)\.test\.ts$/;
+  /\/lab\/(restore-host|restore-content|chaos|backup|restore|backup-storm|verify-backup|cleaning|remains|settling)\.test\.ts$/;
 
 /** Files that take long begin first, the others in vitest's own order (the largest first). */
 export class LongFirst extends BaseSequencer {

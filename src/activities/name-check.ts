@@ -1,5 +1,6 @@
 import { lookup, Resolver } from 'node:dns/promises';
-import { BlockList, isIP, SocketAddress } from 'node:net';
+import { isIP, SocketAddress } from 'node:net';
+import { isPrivate } from '../host/private-address.js';
 import { failure } from '../workflows/failures.js';
 import { answersWith, describeAnswer, probeChallenge, type ProbeAnswer } from './challenge-probe.js';
 
@@ -146,32 +147,4 @@ export function addressSet(addresses: readonly string[]): { has(address: string)
     new SocketAddress({ address, family: isIP(address) === 6 ? 'ipv6' : 'ipv4' }).address;
   const known = new Set(addresses.filter((address) => isIP(address)).map(canonical));
   return { has: (address) => known.has(canonical(address)) };
-}
-
-// No public authority reaches these, and CHOM does not knock there because a tenant's DNS says so.
-const PRIVATE = new BlockList();
-for (const [network, bits] of [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.168.0.0', 16],
-  ['224.0.0.0', 3],
-] as const) {
-  PRIVATE.addSubnet(network, bits, 'ipv4');
-}
-for (const [network, bits] of [
-  ['::', 127],
-  ['64:ff9b::', 96],
-  ['fc00::', 7],
-  ['fe80::', 10],
-  ['ff00::', 8],
-] as const) {
-  PRIVATE.addSubnet(network, bits, 'ipv6');
-}
-
-export function isPrivate(address: string): boolean {
-  return PRIVATE.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 }

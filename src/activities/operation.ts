@@ -105,11 +105,11 @@ export function operationActivities(deps: Deps) {
 }
 
 function eventsOf({ kind }: StepContext, { outcome, cause, warnings, overdue, owed }: Conclusion) {
-  const late = overdue ? [{ type: 'OperationOverdue', data: { kind } }] : [];
+  const late = overdue ? [{ type: 'OperationOverdue' as const, data: { kind } }] : [];
   if (outcome !== 'failed') return late;
   if (owed) {
     const { name, due } = owed;
-    return [...late, { type: 'OperationDeferred', data: { kind, name, due, reason: cause?.message } }];
+    return [...late, { type: 'OperationDeferred' as const, data: { kind, name, due, reason: cause?.message } }];
   }
   return [...late, ...failureEvents(kind, { ...cause, reason: cause?.message, warnings })];
 }

@@ -22,6 +22,14 @@ export async function askFor(chom: Chom, request: Request, id = newOperationId(r
   }
 }
 
+/** What all verbs take that ask for an operation. */
+export interface Asking {
+  /** False: refused where it would have to wait in line. */
+  wait?: boolean;
+  /** Its id; made up unless said. Asked for under one id twice, it is done once. */
+  operation?: string;
+}
+
 /** What a site's plan says of itself. */
 interface OfSite {
   tenant: string;
@@ -34,8 +42,15 @@ interface OfSite {
 /** The same of an operation on one site, by its plan. @throws as `askFor` */
 export async function askForSite(
   chom: Chom,
-  { kind, plan, summary, wait }: Required<Pick<Request, 'kind' | 'summary' | 'wait'>> & { plan: OfSite },
+  {
+    kind,
+    plan,
+    summary,
+    wait,
+    operation,
+  }: Required<Pick<Request, 'kind' | 'summary' | 'wait'>> & { plan: OfSite; operation?: string | undefined },
 ): Promise<string> {
   const { tenant, server, serverName, site, domain } = plan;
-  return await askFor(chom, { kind, input: plan, summary, tenant, server, serverName, site, domain, wait });
+  const request = { kind, input: plan, summary, tenant, server, serverName, site, domain, wait };
+  return await askFor(chom, request, operation);
 }

@@ -16,6 +16,7 @@ import { serverCommand } from './server.js';
 import { siteCommand } from './site.js';
 import { storageCommand } from './storage.js';
 import { tenantCommand } from './tenant.js';
+import { webhookCommand } from './webhook.js';
 
 /** Runs one command line, without the program's own name. Returns the exit status; never throws. */
 export async function runCommandLine(given: readonly string[], cli: Cli): Promise<number> {
@@ -39,6 +40,10 @@ export async function runCommandLine(given: readonly string[], cli: Cli): Promis
 const ALIASES: Readonly<Record<string, readonly string[]>> = {
   'backup:clean': ['backup', 'clean'],
   'secrets:rotate': ['secrets', 'rotate'],
+  'queue:failed': ['op', 'list', '--failed'],
+  'queue:retry': ['op', 'retry'],
+  'queue:forget': ['op', 'forget'],
+  'queue:flush': ['op', 'forget', '--all'],
 };
 
 /** The first word that is an alias: no value of an option before the command is one. */
@@ -96,6 +101,7 @@ Examples:
   secretsCommand(program, cli);
   opCommand(program, cli);
   tenantCommand(program, cli);
+  webhookCommand(program, cli);
   doctorCommand(program, cli);
   controlPlaneKitCommand(program, cli);
   restoreControlPlaneCommand(program, cli);

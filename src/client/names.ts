@@ -17,6 +17,11 @@ export function parseStorageName(text: string): string {
   return parseName(text, 'storage');
 }
 
+/** @throws InvalidInput saying what a webhook may be called */
+export function parseWebhookName(text: string): string {
+  return parseName(text, 'webhook');
+}
+
 function parseName(text: string, of: string): string {
   if (text.trim() === '') throw failure('InvalidInput', `The ${of}'s name is empty`);
   if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;

@@ -34,6 +34,8 @@ export interface NewBackup {
   retentionDays?: number;
   /** The site is closed meanwhile, so that files and database are of one moment. */
   maintenance?: boolean;
+  /** The operation's id; made up unless said. Asked for under one id twice, it is done once. */
+  operation?: string;
   /** False: refused where it would have to wait in line. */
   wait?: boolean;
 }
@@ -62,7 +64,8 @@ export async function createBackup(chom: Chom, wanted: NewBackup): Promise<{ ope
     ...(wanted.maintenance && { maintenance: recordedSite(site, server) }),
   });
   const summary = `Back up ${site.domain} on ${server.name}`;
-  const operation = await askForSite(chom, { kind: 'create-backup', plan, summary, wait: wanted.wait ?? true });
+  const request = { kind: 'create-backup', plan, summary, wait: wanted.wait ?? true } as const;
+  const operation = await askForSite(chom, { ...request, operation: wanted.operation });
   return { operation, plan };
 }
 

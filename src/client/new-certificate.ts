@@ -3,7 +3,7 @@ import * as sites from '../inventory/sites.js';
 import type { Site } from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
 import { certificatePlan } from '../workflows/plans.js';
-import { askFor } from './ask-for.js';
+import { askFor, type Asking } from './ask-for.js';
 import { parseDomain } from './domain.js';
 import type { Chom } from './open.js';
 
@@ -14,7 +14,7 @@ import type { Chom } from './open.js';
 export async function issueCertificate(
   chom: Chom,
   domain: string,
-  { wait = true }: { wait?: boolean } = {},
+  { wait = true, operation: id }: Asking = {},
 ): Promise<{ operation: string; site: Site }> {
   const { tenant, inventory } = chom;
   const site = await sites.byDomain(inventory.db, parseDomain(domain), { tenant });
@@ -34,16 +34,20 @@ export async function issueCertificate(
   }
   const names = [site.domain, ...site.aliases];
   const plan = certificatePlan.parse({ site: site.id, tenant, server, serverName, names });
-  const operation = await askFor(chom, {
-    kind: 'issue-certificate',
-    input: plan,
-    summary: `Issue a certificate for ${site.domain}`,
-    tenant,
-    server,
-    serverName,
-    site: site.id,
-    domain: site.domain,
-    wait,
-  });
+  const operation = await askFor(
+    chom,
+    {
+      kind: 'issue-certificate',
+      input: plan,
+      summary: `Issue a certificate for ${site.domain}`,
+      tenant,
+      server,
+      serverName,
+      site: site.id,
+      domain: site.domain,
+      wait,
+    },
+    id,
+  );
   return { operation, site };
 }

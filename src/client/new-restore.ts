@@ -27,6 +27,8 @@ export interface NewRestore {
   partial?: boolean;
   /** For so long what was there before is kept; 24 unless said. */
   undoHours?: number;
+  /** The operation's id; made up unless said. Asked for under one id twice, it is done once. */
+  operation?: string;
   /** False: refused where it would have to wait in line. */
   wait?: boolean;
 }
@@ -38,7 +40,8 @@ export interface NewRestore {
 export async function restoreBackup(chom: Chom, wanted: NewRestore): Promise<{ operation: string; plan: RestorePlan }> {
   const plan = await planRestore(chom, wanted);
   const summary = `Restore ${plan.backup} into ${plan.domain} on ${plan.serverName}`;
-  const operation = await askForSite(chom, { kind: 'restore-backup', plan, summary, wait: wanted.wait ?? true });
+  const request = { kind: 'restore-backup', plan, summary, wait: wanted.wait ?? true } as const;
+  const operation = await askForSite(chom, { ...request, operation: wanted.operation });
   return { operation, plan };
 }
 

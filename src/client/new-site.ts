@@ -35,6 +35,8 @@ export interface NewSite extends NewApplication {
   aliases?: readonly string[];
   /** Whether a certificate is issued as soon as the site is live; yes unless said. */
   tls?: boolean;
+  /** The operation's id; made up unless said. Asked for under one id twice, it is done once. */
+  operation?: string;
   /** False: refused where it would have to wait in line. */
   wait?: boolean;
   /** Directory, tar archive, or git URL with `#branch`; unless said a page that says so much, or a WordPress. */
@@ -65,7 +67,7 @@ export async function createSite(chom: Chom, wanted: NewSite): Promise<{ operati
   await refuseTaken(chom, [checked.domain, ...checked.aliases]);
   await chom.temporal();
   const site = `s${randomId(9)}`;
-  const operation = newOperationId('provision-site');
+  const operation = wanted.operation ?? newOperationId('provision-site');
   const common = { ...checked, php, site, tenant, server: server.id };
   // Proved to be a plan before the first byte is kept.
   sitePlan.parse({ ...common, source: { kind: 'placeholder' } });

@@ -15,6 +15,7 @@ import { tellLogin } from './first-login.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
 import { logsCommand } from './logs.js';
 import { parseOperationId } from './names.js';
+import { retryCommands } from './op-retry.js';
 import { settleCommand } from './op-settle.js';
 import { describeOwed, obligationDocument, operationDocument, statusOf, targetOf, tookOf } from './operation.js';
 import { describeProblem, problemOfOperation } from './problem.js';
@@ -35,7 +36,7 @@ export function opCommand(program: Command, cli: Cli): void {
   const op = program.command('op').description('operations: everything that was asked for, with its outcome');
   op.command('list')
     .description('operations, the newest first')
-    .option('--failed', 'only those that failed')
+    .option('--failed', 'only those that failed, and were not forgotten')
     .option('--running', 'only those that have not ended')
     .option('--kind <kind>', 'only of one kind, for example provision-site')
     .option('--site <domain>', 'only those of one site')
@@ -59,6 +60,7 @@ export function opCommand(program: Command, cli: Cli): void {
     .addHelpText('after', '\nExample:\n  chom op cancel provision-site-abcdefghijkl')
     .action(action(cli, cancel));
   settleCommand(op, cli);
+  retryCommands(op, cli);
   logsCommand(op, cli);
 }
 
@@ -71,7 +73,7 @@ async function list(session: Session, options: ListOptions): Promise<void> {
   const { tenant, inventory } = await session.open();
   const filter: OperationFilter = { tenant, limit };
   if (options.kind !== undefined) filter.kind = options.kind;
-  if (options.failed) filter.outcome = 'failed';
+  if (options.failed) Object.assign(filter, { outcome: 'failed', forgotten: false } satisfies OperationFilter);
   const found = (await matching(inventory.db, filter, domain, options.running === true)).slice(0, limit);
   const { db } = inventory;
   const listed = await Promise.all(

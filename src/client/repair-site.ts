@@ -3,7 +3,7 @@ import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
 import { repairPlan } from '../workflows/plans.js';
-import { askForSite } from './ask-for.js';
+import { type Asking, askForSite } from './ask-for.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
@@ -37,7 +37,7 @@ async function repair(session: Session, text: string, options: FollowOptions & {
  * Asks for what a live site lost on its server to be put back.
  * @throws InvalidInput; NotFound no such site; Conflict it is not live; Busy; TemporalUnavailable
  */
-export async function repairSite(chom: Chom, text: string, { wait = true }: { wait?: boolean } = {}): Promise<string> {
+export async function repairSite(chom: Chom, text: string, { wait = true, operation }: Asking = {}): Promise<string> {
   const { tenant, inventory } = chom;
   const site = await sites.byDomain(inventory.db, parseDomain(text), { tenant });
   const { domain, status } = site;
@@ -49,5 +49,11 @@ export async function repairSite(chom: Chom, text: string, { wait = true }: { wa
   }
   const server = await servers.byId(inventory.db, site.server);
   const plan = repairPlan.parse(recordedSite(site, server));
-  return await askForSite(chom, { kind: 'repair-site', plan, summary: `Repair ${domain} on ${server.name}`, wait });
+  return await askForSite(chom, {
+    kind: 'repair-site',
+    plan,
+    summary: `Repair ${domain} on ${server.name}`,
+    wait,
+    operation,
+  });
 }

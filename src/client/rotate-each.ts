@@ -11,9 +11,6 @@ interface Each extends Omit<Rotation, 'server'>, FollowOptions {
   tell: (ended: Operation) => Promise<Told>;
 }
 
-/** Of several servers only some were rotated. */
-const SOME_FAILED = 3;
-
 /** Who leaves with Ctrl-C leaves all of them; and without Temporal or a worker the next one fares no better. */
 const ENDS_ALL: readonly number[] = [EXIT.detached, EXIT.nobody];
 
@@ -63,7 +60,7 @@ export async function rotateEach(
   output.data({ rotated: documents }, texts.join('\n\n'));
   const bad = statuses.filter((status) => status !== EXIT.ok);
   if (bad.length === 0) return EXIT.ok;
-  return bad.length === statuses.length ? (bad[0] ?? EXIT.failed) : SOME_FAILED;
+  return bad.length === statuses.length ? (bad[0] ?? EXIT.failed) : EXIT.partly;
 }
 
 function failures(failed: readonly { name: string; problem: Problem }[]): string {

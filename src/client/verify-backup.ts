@@ -5,7 +5,7 @@ import * as sites from '../inventory/sites.js';
 import { backupId } from '../workflows/backup-plan.js';
 import { failure } from '../workflows/failures.js';
 import { verificationPlan, type VerificationPlan } from '../workflows/verification-plan.js';
-import { askForSite } from './ask-for.js';
+import { type Asking, askForSite } from './ask-for.js';
 import { parseDomain } from './domain.js';
 import type { Chom } from './open.js';
 import { namedSite } from './site-plan.js';
@@ -25,7 +25,7 @@ export function parseVerified(text: string): Verified {
 export async function verifyBackup(
   chom: Chom,
   wanted: Verified,
-  { wait = true }: { wait?: boolean } = {},
+  { wait = true, operation: id }: Asking = {},
 ): Promise<{ operation: string; plan: VerificationPlan }> {
   const { db } = chom.inventory;
   const backup = await backupOf(chom, wanted);
@@ -34,7 +34,7 @@ export async function verifyBackup(
   const server = await serverOf(db, site);
   const plan = verificationPlan.parse({ ...namedSite(site, server), backup: backup.id, kind: backup.kind });
   const summary = `Verify backup ${backup.id} of ${site.domain} on ${server.name}`;
-  const operation = await askForSite(chom, { kind: 'verify-backup', plan, summary, wait });
+  const operation = await askForSite(chom, { kind: 'verify-backup', plan, summary, wait, operation: id });
   return { operation, plan };
 }
 

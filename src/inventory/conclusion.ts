@@ -2,6 +2,7 @@ import { failure, type FailureDetails, type FailureType } from '../workflows/fai
 import * as backups from './backups.js';
 import { now } from './clock.js';
 import { type Fence, superseded, type Trx } from './database.js';
+import type { EventType } from './event-types.js';
 import * as events from './events.js';
 import * as obligations from './obligations.js';
 import * as places from './places.js';
@@ -26,7 +27,7 @@ export interface Conclusion {
   /** The step tree, as it is shown. */
   steps?: readonly unknown[];
   /** In this order; a type that the operation has emitted already is not emitted again. */
-  events?: readonly { type: string; data: Record<string, unknown> }[];
+  events?: readonly { type: EventType; data: Record<string, unknown> }[];
   obligations?: readonly Omit<obligations.NewObligation, 'operation'>[];
   /** The server refused its claim, as it does where the failure is a StaleClaim. */
   refused?: boolean;

@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely';
 import { now } from './clock.js';
 import type { Db, Trx } from './database.js';
+import type { EventType } from './event-types.js';
 import type { EventsTable } from './schema.js';
 
 export interface Event extends Omit<Selectable<EventsTable>, 'data'> {
@@ -9,8 +10,7 @@ export interface Event extends Omit<Selectable<EventsTable>, 'data'> {
 
 export interface NewEvent {
   operation: string;
-  /** For example `SiteProvisioned`. */
-  type: string;
+  type: EventType;
   tenant: string;
   server: string | null;
   site: string | null;
@@ -44,13 +44,20 @@ export async function list(
   return rows.map(fromRow);
 }
 
-/** Those that were not delivered yet, oldest first. */
+/** Null when there is none. */
+export async function bySeq(db: Db, seq: number): Promise<Event | null> {
+  const row = await db.selectFrom('events').selectAll().where('seq', '=', seq).executeTakeFirst();
+  return row ? fromRow(row) : null;
+}
+
+/** Those of which it was not noted yet who is to be told of them, oldest first. */
 export async function pending(db: Db, limit: number): Promise<Event[]> {
   const undelivered = db.selectFrom('events').selectAll().where('deliveredAt', 'is', null);
   const rows = await undelivered.orderBy('seq').limit(limit).execute();
   return rows.map(fromRow);
 }
 
+/** It is noted now. */
 export async function markDelivered(trx: Trx, seq: number): Promise<void> {
   await trx
     .updateTable('events')

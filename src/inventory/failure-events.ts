@@ -1,8 +1,9 @@
 import type { FailureDetails, FailureType } from '../workflows/failures.js';
 import type { OperationKind } from '../workflows/step.js';
+import type { EventType } from './event-types.js';
 
 /** What the failure of an operation is called to the outside. */
-const TYPES: Record<OperationKind, string> = {
+const TYPES: Record<OperationKind, EventType> = {
   'enrol-server': 'ServerEnrolmentFailed',
   'remove-server': 'ServerRemovalFailed',
   'rotate-credentials': 'CredentialsRotationFailed',
@@ -39,7 +40,10 @@ export interface Failure {
 }
 
 /** What every operation emits that fails, however it ends: that it did, and an alert. */
-export function failureEvents(kind: OperationKind, failed: Failure): { type: string; data: Record<string, unknown> }[] {
+export function failureEvents(
+  kind: OperationKind,
+  failed: Failure,
+): { type: EventType; data: Record<string, unknown> }[] {
   const { type, reason, details, warnings } = failed;
   const about = TYPES[kind];
   const data = { kind, type, reason, ...details, warnings };

@@ -13,6 +13,9 @@ import { restores } from './migrations/0008-restores.js';
 import { verification } from './migrations/0009-verification.js';
 import { retention } from './migrations/0010-retention.js';
 import { rotation } from './migrations/0011-rotation.js';
+import { maintenance } from './migrations/0014-maintenance.js';
+import { delivery } from './migrations/0015-delivery.js';
+import { forgotten } from './migrations/0016-forgotten.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {
@@ -31,7 +34,22 @@ export interface Migration {
 
 /** In order; only ever appended to. Its length is the schema's version. */
 const MIGRATIONS: readonly Migration[] = [
-  ...[first, siteTypes, line, protection, tries, machine, backups, restores, verification, retention, rotation],
+  ...[
+    first,
+    siteTypes,
+    line,
+    protection,
+    tries,
+    machine,
+    backups,
+    restores,
+    verification,
+    retention,
+    delivery,
+    forgotten,
+    maintenance,
+    rotation,
+  ],
 ];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };

@@ -134,6 +134,8 @@ export interface OperationFilter {
   parent?: string;
   state?: OperationState;
   outcome?: Outcome;
+  /** False: without those that were forgotten. */
+  forgotten?: false;
   /** At most so many; 100 unless said. */
   limit?: number;
 }
@@ -145,8 +147,19 @@ export async function list(db: Db, filter: OperationFilter = {}): Promise<Operat
     const value = filter[column];
     if (value !== undefined) query = query.where(column, '=', value);
   }
+  if (filter.forgotten === false) query = query.where('forgottenAt', 'is', null);
   const newest = query.orderBy('askedAt', 'desc').orderBy('id', 'desc');
   return (await newest.limit(filter.limit ?? 100).execute()).map(fromRow);
+}
+
+/** A failed one is not listed as such any more; its row stays. Returns whether it was one. */
+export async function forget(trx: Trx, id: string): Promise<boolean> {
+  const failed = trx.updateTable('operations').set({ forgottenAt: now() }).where('id', '=', id);
+  const { numUpdatedRows } = await failed
+    .where('outcome', '=', 'failed')
+    .where('forgottenAt', 'is', null)
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
 }
 
 /**

@@ -30,6 +30,8 @@ export interface Schema {
   snapshots: SnapshotsTable;
   restores: RestoresTable;
   backupUses: BackupUsesTable;
+  webhooks: WebhooksTable;
+  deliveries: DeliveriesTable;
 }
 
 /** A boolean that both databases store alike. */
@@ -179,6 +181,8 @@ export interface OperationsTable {
   askedAt: string;
   startedAt: string | null;
   endedAt: string | null;
+  /** Since when a failed one is not listed as such any more. */
+  forgottenAt: string | null;
 }
 
 export interface PlacesTable {
@@ -327,6 +331,11 @@ export interface StoragesTable {
   /** The enrolled server that keeps the files, and where: what prunes and checks runs there. */
   maintainServer: string | null;
   maintainPath: string | null;
+  /** Where nobody keeps the files: as restic on CHOM's own machine takes it. Then the two before are null. */
+  maintainUrl: string | null;
+  maintainLoginPublic: string | null;
+  /** By what CHOM's own machine gets in, and may delete; sealed JSON of `StorageLogin`. */
+  maintainSealedLogin: string | null;
   createdAt: string;
   updatedAt: string;
 }
@@ -348,6 +357,10 @@ export interface RepositoriesTable {
   /** Since when the password lies beside it, sealed to the recovery key, and was read back. */
   escrowedAt: string | null;
   initialisedAt: string | null;
+  /** Of its data, in so many parts, this one was read last and found whole. */
+  dataPart: number | null;
+  dataParts: number | null;
+  dataReadAt: string | null;
   createdAt: string;
 }
 
@@ -425,4 +438,34 @@ export interface RestoresTable {
   beganAt: string;
   restoredAt: string | null;
   undoUntil: string | null;
+}
+
+export interface WebhooksTable {
+  id: string;
+  /** Null: of all tenants. */
+  tenant: string | null;
+  name: string;
+  url: string;
+  /** JSON array of event types; empty: all. */
+  events: string;
+  allowPrivate: Bit;
+  sealedSecret: string;
+  createdAt: string;
+}
+
+export type DeliveryState = 'pending' | 'delivered' | 'parked';
+
+export interface DeliveriesTable {
+  seq: Generated<number>;
+  receiver: string;
+  event: number;
+  operation: string;
+  state: DeliveryState;
+  tries: number;
+  /** When it is tried next; while it is tried, until when nobody else does. */
+  due: string;
+  firstTriedAt: string | null;
+  /** Why the last try failed. */
+  reason: string | null;
+  endedAt: string | null;
 }

@@ -48,6 +48,7 @@ export async function acmeSteps(database: TestDatabase) {
     hosts: undefined as never,
     log,
     wake: async () => {},
+    restic: async () => 'restic',
   };
 
   /** What one worker does; workers share the inventory alone. */

@@ -7,12 +7,14 @@ import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
 import * as restores from '../../src/inventory/restores.js';
 import * as storages from '../../src/inventory/storages.js';
+import * as webhooks from '../../src/inventory/webhooks.js';
 import { restStorage } from '../inventory/storage-records.js';
 import { addServer, addSite, rowCounts, startCommandLine, type CommandLine } from './command-line.js';
 
 const OPERATION = 'provision-site-theirsaaaaaa';
 const BACKUP = 'btheirsaaa';
 const SECRETS = [
+  'their-hook',
   'web1',
   'theirs.example',
   'www.theirs.example',
@@ -31,6 +33,7 @@ const SEEING: string[][] = [
   ['op', 'list'],
   ['op', 'list', '--running'],
   ['storage', 'list'],
+  ['webhook', 'list'],
   ['storage', 'recovery-kit'],
   ['storage', 'recovery-kit', '--reveal'],
 ];
@@ -57,6 +60,8 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'op', 'watch', OPERATION],
   [5, 'op', 'logs', OPERATION],
   [5, 'op', 'cancel', OPERATION],
+  [5, 'op', 'retry', OPERATION],
+  [5, 'op', 'forget', OPERATION],
   [5, 'server', 'adopt', 'web1', '--confirm', 'web1'],
   [5, 'server', 'doctor', 'web1'],
   [5, 'server', 'remove', 'web1', '--confirm', 'web1'],
@@ -68,6 +73,10 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'storage', 'set', 'their-store', '--maintain', 'web1:/srv/x'],
   [5, 'storage', 'check', 'their-store'],
   [5, 'storage', 'remove', 'their-store', '--confirm', 'their-store'],
+  [5, 'webhook', 'show', 'their-hook'],
+  [5, 'webhook', 'test', 'their-hook'],
+  [5, 'webhook', 'retry', 'their-hook'],
+  [5, 'webhook', 'remove', 'their-hook', '--confirm', 'their-hook'],
   [5, 'op', 'settle', OPERATION],
   [5, 'op', 'settle', OPERATION, '--abandon', '--confirm', OPERATION],
 ];
@@ -82,6 +91,7 @@ const OF_NOBODY = [
   'tenant list',
   'tenant set',
   'server add',
+  'webhook add',
   'backup database',
   'backup:database',
   'recovery-kit',
@@ -120,6 +130,8 @@ beforeAll(async () => {
     const until = { databaseCharset: null, databaseCollation: null, safety: null, undoUntil: times.notAfter };
     await restores.finish(trx, OPERATION, until);
     await restores.settle(trx, OPERATION);
+    const hook = { id: 'hook', tenant: 'default', name: 'their-hook', url: 'https://hooks.example/', events: [] };
+    await webhooks.add(trx, keyring, { ...hook, allowPrivate: false, secret: Buffer.alloc(32) });
   });
   await line.here('tenant', 'add', 'acme');
 });

@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest';
 import type { Trx } from '../../src/inventory/database.js';
+import type { EventType } from '../../src/inventory/event-types.js';
 import * as events from '../../src/inventory/events.js';
 import * as obligations from '../../src/inventory/obligations.js';
 import { onBothDatabases } from './databases.js';
 
 onBothDatabases('The outbox', (database) => {
   const write = <Result>(fn: (trx: Trx) => Promise<Result>) => database.inventory.transaction(fn);
-  const emit = (operation: string, type: string, data: Record<string, unknown> = {}) =>
+  const emit = (operation: string, type: EventType, data: Record<string, unknown> = {}) =>
     write((trx) => events.emit(trx, { operation, type, tenant: 'default', server: null, site: null, data }));
 
   test('keeps each event of an operation once, in order, until it is delivered', async () => {

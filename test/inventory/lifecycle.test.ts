@@ -18,6 +18,9 @@ type Act =
   | { do: 'undo'; step: number; fails: boolean }
   | { do: 'conclude'; outcome: Outcome };
 
+/** What each end emits. */
+const ENDED = { succeeded: 'SiteProvisioned', failed: 'SiteProvisioningFailed', cancelled: 'Alert' } as const;
+
 const anyStep = fc.integer({ min: 1, max: 5 });
 const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 1, arbitrary: fc.constant<Act>({ do: 'begin' }) },
@@ -80,7 +83,7 @@ onBothDatabases('Whatever happens to an operation', (database) => {
       owed.toSorted((a, b) => b - a),
     );
     const emitted = (await events.list(inventory.db, { operation: id })).map(({ type }) => type);
-    compare('one event', emitted, outcome === null ? [] : [`Ended: ${outcome}`]);
+    compare('one event', emitted, outcome === null ? [] : [ENDED[outcome]]);
     compare('place', (await places.find(inventory.db, id)) === null, outcome !== null);
     return differences;
   }
@@ -107,7 +110,7 @@ onBothDatabases('Whatever happens to an operation', (database) => {
       conclude: () =>
         inventory.transaction(async (trx) => {
           if (what.do !== 'conclude') return;
-          const type = `Ended: ${what.outcome}`;
+          const type = ENDED[what.outcome];
           await operations.conclude(trx, fence, { outcome: what.outcome, events: [{ type, data: {} }] });
         }),
     };

@@ -144,7 +144,7 @@ onBothDatabases('An operation', (database) => {
   test('leaves nothing of its end when a part of it is refused', async () => {
     await ask('p1', { server: 'nowhere' });
     await begin('p1');
-    const half: Conclusion = { outcome: 'failed', events: [{ type: 'A', data: {} }], serverStatus: 'active' };
+    const half: Conclusion = { outcome: 'failed', events: [{ type: 'Alert', data: {} }], serverStatus: 'active' };
     expect(await failureOf(conclude(fence('p1'), half))).toMatchObject({ type: 'NotFound' });
     expect(await byId('p1')).toMatchObject({ state: 'running', outcome: null });
     expect(await events.list(database.inventory.db)).toEqual([]);

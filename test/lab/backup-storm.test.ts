@@ -227,12 +227,12 @@ describe('a restore', () => {
     await stored.nothingLeft(web1, SHOP);
   }, 900_000);
 
-  // Before the switch it needs a file system that keeps its numbers over a boot, which the lab's overlay does not.
-  test('[CH-03/restore-backup] goes on over a reboot behind the switch', async () => {
+  test.each(['importDatabase', 'switchTo'])('[CH-03/restore-backup] goes on over a reboot behind %s', async (step) => {
     await rig.killWorker();
     const operation = await restore();
+    const changed = await contentOf();
     await rig.startWorker();
-    await isDone(operation, 'switchTo');
+    await isDone(operation, step);
     await rig.killWorker();
     await web1.reboot();
     await rig.startWorker();
@@ -240,6 +240,9 @@ describe('a restore', () => {
     await expectRestored(operation);
     expect(await contentOf()).toBe(wanted);
     expect(await serves()).toBe('shop');
+    // What lies beside it is known again after the boot as well.
+    await rig.chom.must('backup', 'undo-restore', operation);
+    expect(await contentOf()).toBe(changed);
   });
 
   test('[CH-03/restore-backup] goes on over a cut cable', async () => {

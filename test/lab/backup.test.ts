@@ -11,7 +11,7 @@ import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
 import type { Progress } from '../../src/workflows/progress.js';
 import { whileLocked } from './backup-site.js';
-import type { Ran } from './rig-command.js';
+import type { Document, Ran } from './rig-command.js';
 import { startRig, type Rig } from './rig.js';
 import { storedBackups } from './stored-backups.js';
 
@@ -165,6 +165,28 @@ describe('a backup that fails', () => {
     expect((await rig.fetch(SHOP, { address: web1.address, https: false })).body).toBe('shop');
     await stored.nothingLeft(web1, SHOP);
     await web1.exec(`mariadb ${site} -e 'DROP VIEW broken'`);
+  });
+
+  test('[QC-08] is kept with its reason, retried alone or with all, and forgotten', async () => {
+    const listed = async () =>
+      ((await rig.chom.must('op', 'list', '--failed', '--json')).json as unknown as { operations: Document[] })
+        .operations;
+    const [failed, ...others] = await listed();
+    expect(failed?.error).toMatchObject({ type: 'DatabaseBroken', message: expect.stringContaining('broken') });
+    expect(others).toEqual([]);
+    const id = failed?.operation ?? '';
+    const retried = await rig.chom('op', 'retry', id, '--json');
+    expect(retried).toMatchObject({ exit: 0, json: { status: 'succeeded' } });
+    const again = retried.json?.operation ?? '';
+    expect(again).not.toBe(id);
+    expect(await backups.ofOperation(rig.inventory.db, again)).toMatchObject({ state: 'completed' });
+    expect(await eventsOf(again)).toEqual(['BackupCreated', 'BackupCompleted']);
+    // Whoever asks twice, or has all retried, has it done once.
+    expect((await rig.chom('op', 'retry', id, '--json')).json?.operation).toBe(again);
+    expect((await rig.chom.must('queue:retry', '--all')).stdout).toBe('Nothing to retry\n');
+    await rig.chom.must('queue:forget', id);
+    expect(await listed()).toEqual([]);
+    expect((await rig.chom.must('op', 'show', id)).stdout).toContain('broken');
   });
 });
 

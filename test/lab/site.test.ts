@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { poll } from '../../lab/poll.js';
 import { type SmtpSink, startSmtpSink } from '../../lab/smtp.js';
 import { serveWordpress, type WordpressServer } from '../../lab/wordpress.js';
@@ -14,6 +14,7 @@ import * as operations from '../../src/inventory/operations.js';
 import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
 import { sitePlan } from '../../src/workflows/plans.js';
+import { httpReceiver } from '../delivery/receiver.js';
 import { startGitServer } from './git-server.js';
 import { hostTree } from './host-tree.js';
 import { type Rig, startRig } from './rig.js';
@@ -269,7 +270,10 @@ systemctl -q disable --now ${unit} && rm /etc/systemd/system/${unit} && systemct
   });
 });
 
-test('[PS-01] [QC-03] [EV-01/SiteProvisioned] gives the id of the operation at once, or waits for its end', async () => {
+test('[PS-01] [QC-03] [EV-01/SiteProvisioned] [EV-01/webhooks] gives the id of the operation at once, or waits for its end', async () => {
+  const receiver = await httpReceiver((response) => response.end());
+  onTestFinished(receiver.close);
+  await rig.chom.must('webhook', 'add', 'here', '--url', receiver.url, '--event', 'SiteProvisioned', '--allow-private');
   const create = (domain: string) => ['site', 'create', domain, '--server', 'new', '--no-tls', '--json'];
   const asked = await rig.chom(...create('detached.example'), '--detach');
   expect(asked.exit).toBe(0);
@@ -284,6 +288,10 @@ test('[PS-01] [QC-03] [EV-01/SiteProvisioned] gives the id of the operation at o
       .then((all) => all.filter(({ createdBy }) => createdBy === json?.operation));
     expect(await emitted(json?.operation)).toEqual([{ type: 'SiteProvisioned', site: id }]);
   }
+  await poll('the webhook is told of both', 60_000, async () => receiver.received.length >= 2);
+  const told = receiver.received.map(({ body }) => JSON.parse(body) as { site: { domain: string } });
+  expect(told.map(({ site }) => site.domain)).toEqual(['detached.example', 'waited.example']);
+  await rig.chom.must('webhook', 'remove', 'here', '--confirm', 'here');
 });
 
 test('[PS-05] asks for no certificate where TLS is off', async () => {

@@ -5,6 +5,7 @@ import { MOST_OVERLAP_HOURS, OVERLAP_HOURS, rotationPlan, type RotationPlan } fr
 import { askFor } from './ask-for.js';
 import { parseServerName } from './names.js';
 import type { Chom } from './open.js';
+import { newOperationId } from './submit.js';
 
 /** A rotation as it is wanted. */
 export interface Rotation {
@@ -16,6 +17,8 @@ export interface Rotation {
   overlapHours?: number;
   /** False: refused where it would have to wait in line. */
   wait?: boolean;
+  /** The operation's id; made up unless said. Asked for under one id twice, it is done once. */
+  operation?: string;
 }
 
 /**
@@ -33,10 +36,8 @@ export async function rotateCredentials(
   const plan = rotationPlan.parse({ server: id, tenant, name, emergency, overlapHours });
   const summary = `Rotate the key of ${name}${emergency ? ', without an overlap' : ''}`;
   const what = { kind: 'rotate-credentials', input: plan, summary, priority: 'high', exclusive: true } as const;
-  const operation = await askFor(chom, {
-    ...{ ...what, tenant, server: id, serverName: name },
-    ...(wait !== undefined && { wait }),
-  });
+  const request = { ...what, tenant, server: id, serverName: name, ...(wait !== undefined && { wait }) };
+  const operation = await askFor(chom, request, wanted.operation ?? newOperationId(what.kind));
   return { operation, plan };
 }
 

@@ -2,7 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { NativeConnection, Runtime, TransportError, Worker, DefaultLogger } from '@temporalio/worker';
 import { pino } from 'pino';
+import { authorities } from './activities/authorities.js';
 import { createActivities } from './activities/index.js';
+import { askRenewalInfo } from './activities/renewal-info.js';
 import { connectTemporal, temporalSettings, sealedDataConverter } from './client/connection.js';
 import { openStores } from './client/open.js';
 import { describeProblem, problemOf } from './client/problem.js';
@@ -84,9 +86,14 @@ async function main(): Promise<void> {
 
 /** Every minute; a sweep that fails is followed by the next one. */
 async function keepSweeping(chom: Submitter, log: pino.Logger, end: AbortSignal): Promise<void> {
+  const known = authorities(chom.config);
   while (!end.aborted) {
     try {
-      const { failures, ...found } = await sweep(chom);
+      const { failures, ...found } = await sweep(
+        chom,
+        Date.now(),
+        async (certificate) => await askRenewalInfo(known, certificate),
+      );
       for (const { what, error } of failures) log.warn({ err: error }, `the sweep failed: ${what}`);
       if (Object.values(found).some((ids) => ids.length > 0)) log.info(found, 'took up what was left behind');
     } catch (error) {

@@ -10,6 +10,7 @@ export const EVENT_TYPES = [
   'BackupVerified',
   'BackupsCleaned',
   'BackupsPurged',
+  'CertificateExpiring',
   'CertificateFailed',
   'CertificateIssued',
   'OperationDeferred',

@@ -11,6 +11,7 @@ export interface Schema {
   sites: SitesTable;
   siteNames: SiteNamesTable;
   certificates: CertificatesTable;
+  renewals: RenewalsTable;
   operations: OperationsTable;
   places: PlacesTable;
   turns: TurnsTable;
@@ -139,7 +140,38 @@ export interface CertificatesTable {
   notAfter: string;
   chain: string;
   state: CertificateState;
+  /** Directory URL of the authority that issued it; null where that was not kept yet. */
+  authority: string | null;
   createdAt: string;
+}
+
+/** What a site in service owes of its certificate: one row for each that has one. */
+export interface RenewalsTable {
+  site: string;
+  /** The one that is to be renewed. */
+  certificate: string;
+  /** When the next try is; null: it was given up. */
+  due: string | null;
+  /** Until then the authority wants to be left alone. */
+  heldUntil: string | null;
+  /** How many operations were asked for, over all certificates of the site. */
+  tries: Generated<number>;
+  /** The last one was at the fallback authority. */
+  fallback: Generated<Bit>;
+  /** In a row, of this certificate. */
+  failures: Generated<number>;
+  failingSince: string | null;
+  failedAt: string | null;
+  failureType: string | null;
+  reason: string | null;
+  /** The authority's own window (RFC 9773), and the page on which it explains it. */
+  windowStart: string | null;
+  windowEnd: string | null;
+  explanation: string | null;
+  /** When it is asked for its window again. */
+  askAt: string;
+  /** When the next `ExpiryStage` is reached, and told; null: all were. */
+  warnAt: string | null;
 }
 
 export type OperationState = 'asked' | 'waiting' | 'running' | 'ended';

@@ -11,6 +11,8 @@ import { probeActivities } from './probe.js';
 import { repairActivities } from './repair.js';
 import { serverActivities } from './server.js';
 import { repositoryActivities } from './repository.js';
+import { retirementActivities } from './retirement.js';
+import { rotationActivities } from './rotation.js';
 import { restoreActivities } from './restore.js';
 import { settlingActivities } from './settling.js';
 import { siteActivities } from './site.js';
@@ -26,6 +28,8 @@ export function createActivities(deps: Deps): Record<string, (...args: never[]) 
     settlingActivities(deps),
     adoptionActivities(deps),
     serverActivities(deps),
+    rotationActivities(deps),
+    retirementActivities(deps),
     siteActivities(deps),
     applicationActivities(deps),
     probeActivities(deps),

@@ -1,4 +1,4 @@
-import { failureEvents } from '../inventory/failure-events.js';
+import { failureEvents, isCritical } from '../inventory/failure-events.js';
 import * as operations from '../inventory/operations.js';
 import type { Begun } from '../inventory/operations.js';
 import type { Trx } from '../inventory/database.js';
@@ -96,8 +96,10 @@ export function operationActivities(deps: Deps) {
           }),
       );
       await wake(concluded.granted);
-      if (outcome === 'failed' && !conclusion.owed)
-        log.error({ operation: step.operation, type: cause?.type }, `failed: ${cause?.message}`);
+      if (outcome === 'failed' && !conclusion.owed) {
+        const level = isCritical(step.kind) ? 'fatal' : 'error';
+        log[level]({ operation: step.operation, type: cause?.type }, `failed: ${cause?.message}`);
+      }
     },
   };
 }

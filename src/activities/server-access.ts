@@ -1,17 +1,15 @@
 import { Context } from '@temporalio/activity';
 import { authorizeKey } from '../host/authorized-keys.js';
-import { paths } from '../host/paths.js';
-import { sh, writeFile } from '../host/shell.js';
 import { makeSshKey } from '../host/ssh-key.js';
 import * as credentials from '../inventory/credentials.js';
-import { openKeyring } from '../inventory/keyring-file.js';
-import { sealToRecovery } from '../inventory/recovery.js';
 import * as servers from '../inventory/servers.js';
 import { failure } from '../workflows/failures.js';
 import type { ServerPlan } from '../workflows/plans.js';
 import type { StepContext } from '../workflows/step.js';
 import type { Deps } from './deps.js';
 import { change } from './host-step.js';
+import { logInAfresh, publicLine } from './key-proof.js';
+import { layDownForRecovery } from './recovery-copy.js';
 import { fence, workplace } from './workplace.js';
 
 /** The host key that a server showed, and whether somebody has said already that it is the right one. */
@@ -66,9 +64,11 @@ export function serverAccessActivities(deps: Deps) {
      * recovery key opens is on the server before the key is used. Returns the credential's id.
      */
     async makeServerKey(step: StepContext, plan: ServerPlan): Promise<{ credential: string; warnings: string[] }> {
-      const known = (await credentials.list(inventory.db, plan.server)).findLast(
-        ({ kind, state }) => kind === 'server-key' && state !== 'retired',
-      );
+      const known =
+        (await credentials.current(inventory.db, plan.server, 'server-key')) ??
+        (await credentials.list(inventory.db, plan.server)).findLast(
+          ({ kind, state }) => kind === 'server-key' && state === 'next',
+        );
       const id = known?.id ?? `server-key/${plan.server}/${step.operation}`;
       if (!known) {
         const key = makeSshKey(`chom-${plan.server}`);
@@ -79,42 +79,19 @@ export function serverAccessActivities(deps: Deps) {
       }
       // Read back: an attempt before this one may have kept another.
       const credential = await credentials.byId(inventory.db, id);
-      // Read afresh: the key may have been made since this worker started.
-      const { recovery } = await openKeyring(deps.config.home);
-      if (recovery === undefined) {
-        return {
-          credential: id,
-          warnings: ['There is no recovery key: the server key is kept by this controller alone'],
-        };
-      }
-      const path = `${paths.recovery}/${credential.id.replaceAll('/', '-')}`;
-      const content = sealToRecovery(recovery, credentials.open(credential, keyring));
       const place = await workplace(deps, step, plan.server, 'server');
-      await change(place, 'recovery-copy', 'Laying down the recovery copy of the key', {
-        check: sh`[ -s ${path} ]`,
-        act: sh`install -d -m 0700 ${paths.recovery} && ${writeFile({ path, content, mode: '0600' })}`,
-      });
-      return { credential: id, warnings: [] };
+      return { credential: id, warnings: await layDownForRecovery(deps, place, credential) };
     },
 
     async installServerKey(step: StepContext, plan: ServerPlan, id: string): Promise<void> {
-      const { public: line } = await credentials.byId(inventory.db, id);
-      if (line === null) throw failure('Bug', `Credential ${id} has no public half`);
+      const line = await publicLine(inventory.db, id);
       const place = await workplace(deps, step, plan.server, 'server');
       await change(place, 'install-key', 'Installing the key', authorizeKey(plan.user, line));
     },
 
     /** Logs in with the new key over a new connection; only then is it the one in use, and the given one forgotten. */
     async proveServerKey(step: StepContext, plan: ServerPlan, id: string): Promise<void> {
-      const credential = await credentials.byId(inventory.db, id);
-      const privateKey = credentials.open(credential, keyring);
-      const host = await hosts.withKey(plan.server, { privateKey, keyId: id });
-      const { exit } = await host.read(sh`[ "$(id -u)" = 0 ]`);
-      if (exit !== 0) {
-        throw failure('LoginRefused', `The new key logs in to ${plan.name}, but does not become root`, {
-          server: plan.name,
-        });
-      }
+      await logInAfresh(deps, plan, id);
       await inventory.fenced(fence(step), async (trx) => {
         await credentials.makeCurrent(trx, id);
         for (const { id: given, kind } of await credentials.list(trx, plan.server)) {

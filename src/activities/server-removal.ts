@@ -28,8 +28,9 @@ export function serverRemovalActivities(deps: Deps) {
     return await workplace(deps, step, plan.server, 'server');
   }
 
-  async function ownKey(server: string) {
-    return await credentials.current(inventory.db, server, 'server-key');
+  async function ownKeys(server: string): Promise<string[]> {
+    const all = await credentials.list(inventory.db, server);
+    return all.flatMap(({ kind, public: line }) => (kind === 'server-key' && line !== null ? [line] : []));
   }
 
   return {
@@ -72,12 +73,12 @@ export function serverRemovalActivities(deps: Deps) {
      */
     async leaveServer(step: StepContext, plan: RemovalPlan): Promise<Noted> {
       const { user } = await servers.byId(inventory.db, plan.server);
-      const key = await ownKey(plan.server);
+      const keys = await ownKeys(plan.server);
       const signal = Context.current().cancellationSignal;
       const claim = { controller: deps.controller, scope: 'server', root: step.root, epoch: step.epoch };
       const leave = async () => {
         const host = await hosts.for(plan.server);
-        return await host.leave(claim, { user, key: key?.public ?? null }, { signal });
+        return await host.leave(claim, { user, keys }, { signal });
       };
       const { left } = await leave().catch((error: unknown) => {
         if (error instanceof ApplicationFailure && error.type === 'LoginRefused') return { left: [] };

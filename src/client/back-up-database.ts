@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import * as credentials from '../inventory/credentials.js';
 import { sealedKeyring } from '../inventory/keyring-file.js';
 import { findController } from '../inventory/keys.js';
 import * as storages from '../inventory/storages.js';
@@ -79,6 +80,8 @@ async function backUp(session: Session, options: BackUpOptions): Promise<void> {
   const uploads = storage && (await import('../plane/upload.js'));
   if (storage) uploads?.refuseUpload(storage);
   const began = Date.now();
+  // Before it is copied: all of these are in the copy.
+  const held = options.source === undefined ? await credentials.ids(inventory.db) : [];
   const made = await makeBackup({
     ...{ to: to ?? backupDirectory(config.home), scratch: config.home, recovery, test },
     database: await databaseOf(session, chom, options),
@@ -98,6 +101,7 @@ async function backUp(session: Session, options: BackUpOptions): Promise<void> {
     session.output.say(`It lies on this machine alone: ${made.file}`);
     throw error;
   }
+  if (made.keyring) await inventory.transaction(async (trx) => await credentials.markBackedUp(trx, held));
   if (options.source === undefined && !made.keyring) {
     session.output.say('There is no recovery key yet, so the keyring is not in it. Next: chom recovery-kit');
   }

@@ -11,6 +11,7 @@ import { openOutput } from './output.js';
 import { EXIT, problemOf } from './problem.js';
 import { parseTenantName } from './names.js';
 import { restoreControlPlaneCommand } from './restore-control-plane.js';
+import { secretsCommand } from './secrets.js';
 import { serverCommand } from './server.js';
 import { siteCommand } from './site.js';
 import { storageCommand } from './storage.js';
@@ -38,6 +39,7 @@ export async function runCommandLine(given: readonly string[], cli: Cli): Promis
 /** Names that commands had elsewhere. */
 const ALIASES: Readonly<Record<string, readonly string[]>> = {
   'backup:clean': ['backup', 'clean'],
+  'secrets:rotate': ['secrets', 'rotate'],
   'queue:failed': ['op', 'list', '--failed'],
   'queue:retry': ['op', 'retry'],
   'queue:forget': ['op', 'forget'],
@@ -96,6 +98,7 @@ Examples:
   certificateCommand(program, cli);
   storageCommand(program, cli);
   backupCommand(program, cli);
+  secretsCommand(program, cli);
   opCommand(program, cli);
   tenantCommand(program, cli);
   webhookCommand(program, cli);

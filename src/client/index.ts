@@ -18,6 +18,8 @@ export { addStorage, type NewStorage } from './new-storage.js';
 export { cleanBackups, deletedSite, judgeBackups, purgeBackups, type Judged, type ToClean } from './clean-backups.js';
 export { keepStorage } from './keep-storage.js';
 export { checkStorage, lookThroughStorage } from './check-storage.js';
+export { dueRotations, rotateCredentials, type Rotation } from './rotate-credentials.js';
+export type { KeyAge } from '../inventory/rotations.js';
 export { addWebhook, type NewWebhook } from './webhook-verbs.js';
 export { addTenant } from './tenant.js';
 export { adoptServer } from './adopt.js';

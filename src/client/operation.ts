@@ -4,6 +4,7 @@ import type { Operation } from '../inventory/operations.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import { UNDO } from '../workflows/plans.js';
+import { OLD_KEY } from '../workflows/rotation-plan.js';
 import { UNDO_WINDOW } from '../workflows/restore-plan.js';
 import { problemOfOperation } from './problem.js';
 import { duration } from './text.js';
@@ -51,6 +52,7 @@ export function describeOwed([owed, ...more]: readonly Obligation[]): string | u
 
 const WHAT: Readonly<Record<string, (owed: Obligation, when: string) => string>> = {
   [UNDO]: ({ operation }, when) => `what ${operation} left is taken back ${when}`,
+  [OLD_KEY]: (_, when) => `the old key is removed ${when}, once a backup of CHOM itself holds the new one`,
   [UNDO_WINDOW]: ({ operation }, when) =>
     `what was there before is removed ${when}; until then: chom backup undo-restore ${operation}`,
 };

@@ -19,7 +19,7 @@ export interface Problem {
 }
 
 /** Exit statuses that are no failure's: they belong to the interface, and programs rely on them. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, partly: 3, timedOut: 124, detached: 130 } as const;
+export const EXIT = { ok: 0, failed: 1, usage: 2, partly: 3, nobody: 12, timedOut: 124, detached: 130 } as const;
 
 /** Exit statuses of a command that was refused, where it is not 1. */
 const REFUSED: Partial<Record<FailureType, number>> = {
@@ -27,8 +27,8 @@ const REFUSED: Partial<Record<FailureType, number>> = {
   Forbidden: 4,
   NotFound: 5,
   Busy: 11,
-  TemporalUnavailable: 12,
-  NoWorker: 12,
+  TemporalUnavailable: EXIT.nobody,
+  NoWorker: EXIT.nobody,
 };
 
 /** The problem behind whatever a command threw. */

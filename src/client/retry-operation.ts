@@ -7,6 +7,7 @@ import { type BackupPlan, backupPlan } from '../workflows/backup-plan.js';
 import { failure } from '../workflows/failures.js';
 import { type SitePlan, sitePlan, storagePlan } from '../workflows/plans.js';
 import { restorePlan } from '../workflows/restore-plan.js';
+import { rotationPlan } from '../workflows/rotation-plan.js';
 import type { OperationKind } from '../workflows/step.js';
 import { verificationPlan } from '../workflows/verification-plan.js';
 import { checkStorage } from './check-storage.js';
@@ -16,6 +17,7 @@ import { restoreBackup } from './new-restore.js';
 import { createSite, type NewSite } from './new-site.js';
 import type { Chom } from './open.js';
 import { repairSite } from './repair-site.js';
+import { rotateCredentials } from './rotate-credentials.js';
 import { verifyBackup } from './verify-backup.js';
 
 /** Asks for the same again under another id. */
@@ -49,6 +51,10 @@ const AGAIN: Partial<Record<OperationKind, Again>> = {
     const { storage } = storagePlan.parse(input);
     const { name } = await storages.byId(chom.inventory.db, storage, chom);
     return await checkStorage(chom, name, { operation });
+  },
+  'rotate-credentials': async (chom, input, operation) => {
+    const { name, emergency, overlapHours } = rotationPlan.parse(input);
+    return await rotateCredentials(chom, { server: name, emergency, operation, ...(!emergency && { overlapHours }) });
   },
   'provision-site': async (chom, input, operation, { id }) =>
     await createSite(chom, { ...siteOf(sitePlan.parse(input), id), operation }),

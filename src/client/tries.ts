@@ -8,6 +8,7 @@ import * as sites from '../inventory/sites.js';
 import * as tries from '../inventory/tries.js';
 import { CERTIFICATE, certificatePlan, UNDO, type UndoPlan } from '../workflows/plans.js';
 import { UNDO_WINDOW, undoWindowPlan } from '../workflows/restore-plan.js';
+import { OLD_KEY, retirementPlan } from '../workflows/rotation-plan.js';
 import type { Chom } from './open.js';
 import { isOn, refuseElsewhere } from './settle.js';
 import { submit, type Request, type Submitter } from './submit.js';
@@ -70,6 +71,7 @@ export async function takeBackNow(chom: Chom, id: string): Promise<string | null
 async function requestOf({ inventory }: Submitter, owed: Obligation): Promise<Request | null> {
   if (owed.name === UNDO) return await undoRequest(inventory.db, owed);
   if (owed.name === UNDO_WINDOW) return await windowRequest(inventory.db, owed);
+  if (owed.name === OLD_KEY) return await oldKeyRequest(inventory.db, owed);
   if (owed.name !== CERTIFICATE) return null;
   const { id, tenant, domain, server } = await sites.byId(inventory.db, String(owed.targets['site']));
   const { name: serverName } = await servers.byId(inventory.db, server);
@@ -101,4 +103,14 @@ async function windowRequest(db: Db, owed: Obligation): Promise<Request> {
   const input = undoWindowPlan.parse({ tenant, server, serverName, site });
   const summary = `Remove what was there before the restore of ${domain}`;
   return { kind: 'end-undo-window', summary, priority: 'low', input, tenant, server, serverName, site, domain };
+}
+
+/** The key that a rotation replaced is removed from its server. */
+async function oldKeyRequest(db: Db, { operation }: Obligation): Promise<Request> {
+  const { tenant, server } = await operations.byId(db, operation);
+  const { id, name } = await servers.byId(db, server ?? '');
+  const input = retirementPlan.parse({ server: id, tenant, name });
+  const summary = `Remove the old key of ${name}`;
+  const what = { kind: 'retire-credentials', summary, priority: 'low', exclusive: true } as const;
+  return { ...what, input, tenant, server: id, serverName: name };
 }

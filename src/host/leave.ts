@@ -1,3 +1,4 @@
+import { removeKeys } from './authorized-keys.js';
 import { claimFailure, claimFunctions, CLAIMS, isClaimRefusal } from './claim.js';
 import type { Connection } from './connection.js';
 import { expectOk } from './exit.js';
@@ -72,8 +73,8 @@ fi`,
 /** Who CHOM is on a server. */
 export interface Self {
   user: string;
-  /** The line of CHOM's key, null where it has none. */
-  key: string | null;
+  /** The lines of CHOM's keys: the current one, and those that it replaced and that may still get in. */
+  keys: readonly string[];
 }
 
 const LIMIT_SECONDS = 120;
@@ -103,10 +104,10 @@ export async function leave(
 }
 
 /**
- * CHOM's units and files go, then its key. Done again it finds less to do. Prints what it does not take away because it
+ * CHOM's units and files go, then its keys. Done again it finds less to do. Prints what it does not take away because it
  * is not empty; where the claim is refused (exit code `REFUSED`), how and who holds it.
  */
-export function leaving(claim: Claim, { user, key }: Self): Script {
+export function leaving(claim: Claim, { user, keys }: Self): Script {
   return sh`export LC_ALL=C
 # Without claims an earlier try came this far, and nobody else has been here since.
 if [ -d ${CLAIMS} ]; then
@@ -128,20 +129,7 @@ systemctl reset-failed 'chom-*' 2>/dev/null
 rm -rf /etc/ssh/sshd_config.d/chom-*.conf /etc/chom /run/chom /run/chom-php /var/cache/chom ${paths.lib} || exit 1
 [ ! -d /srv/chom ] || rmdir /srv/chom 2>/dev/null || echo /srv/chom
 rm -rf --one-file-system ${paths.state} || exit 1
-${key === null ? sh`:` : removeKey(user, key)}`;
-}
-
-/** As that user, whose home it is; the file keeps its mode, and what else is in it. */
-function removeKey(user: string, line: string): Script {
-  return sh`home=$(getent passwd ${user} | cut -d : -f 6)
-setpriv --reuid=${user} --regid="$(id -g ${user})" --init-groups sh -c ${
-    sh`umask 077
-cd "$1/.ssh" 2>/dev/null && [ -e authorized_keys ] || exit 0
-# 1: no other key is there. Anything else would leave a file that is cut short.
-grep -vxF -e ${line} authorized_keys >.authorized_keys.chom || [ $? -eq 1 ] || exit 1
-chmod --reference=authorized_keys .authorized_keys.chom && sync .authorized_keys.chom &&
-  mv -fT .authorized_keys.chom authorized_keys && sync .`.script
-  } sh "$home"`;
+${keys.length === 0 ? sh`:` : removeKeys(user, keys, null).act}`;
 }
 
 /** Where the program is gone its files mean nothing to anybody. */

@@ -48,6 +48,12 @@ export function makeSshKey(comment: string): SshKey {
   };
 }
 
+/** The `SHA256:…` of a public key's line, as `ssh-keygen -l` prints it. */
+export function fingerprintOfLine(line: string): string {
+  const [, blob = ''] = line.split(' ');
+  return fingerprintOf(Buffer.from(blob, 'base64'));
+}
+
 function fingerprintOf(blob: Buffer): string {
   return `SHA256:${createHash('sha256').update(blob).digest('base64').replace(/=+$/, '')}`;
 }

@@ -50,6 +50,25 @@ export async function remove(trx: Trx, id: string): Promise<void> {
   await trx.deleteFrom('credentials').where('id', '=', id).execute();
 }
 
+/** Ids of all that there are: what a copy of the inventory holds that is begun after this was asked. */
+export async function ids(db: Db): Promise<string[]> {
+  const rows = await db.selectFrom('credentials').select('id').orderBy('id').execute();
+  return rows.map(({ id }) => id);
+}
+
+/** A backup of CHOM's own data holds these, and the keyring. Those that one held before stay as they are. */
+export async function markBackedUp(trx: Trx, held: readonly string[]): Promise<void> {
+  // SQLite takes no more than some thousand values in one statement.
+  for (let n = 0; n < held.length; n += 500) {
+    await trx
+      .updateTable('credentials')
+      .set({ backedUpAt: now() })
+      .where('id', 'in', held.slice(n, n + 500))
+      .where('backedUpAt', 'is', null)
+      .execute();
+  }
+}
+
 /** The one in use for a server; null when there is none. */
 export async function current(db: Db, server: string, kind: CredentialKind): Promise<Credential | null> {
   const row = await db
@@ -80,7 +99,8 @@ export function open(credential: Credential, keyring: Keyring): Buffer {
   return keyring.open(credential.sealed, context(credential.id));
 }
 
-async function find(db: Db, id: string): Promise<Credential | undefined> {
+/** Undefined when there is none. */
+export async function find(db: Db, id: string): Promise<Credential | undefined> {
   return await db.selectFrom('credentials').selectAll().where('id', '=', id).executeTakeFirst();
 }
 

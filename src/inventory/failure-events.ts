@@ -6,6 +6,8 @@ import type { EventType } from './event-types.js';
 const TYPES: Record<OperationKind, EventType> = {
   'enrol-server': 'ServerEnrolmentFailed',
   'remove-server': 'ServerRemovalFailed',
+  'rotate-credentials': 'CredentialsRotationFailed',
+  'retire-credentials': 'CredentialsRetirementFailed',
   'provision-site': 'SiteProvisioningFailed',
   'repair-site': 'SiteRepairFailed',
   'issue-certificate': 'CertificateFailed',
@@ -20,6 +22,14 @@ const TYPES: Record<OperationKind, EventType> = {
   'clean-backups': 'BackupCleaningFailed',
   'purge-backups': 'BackupPurgeFailed',
 };
+
+/** Of these a failure is a matter of security: somebody has to look. */
+const CRITICAL: readonly OperationKind[] = ['rotate-credentials', 'retire-credentials'];
+
+/** Whether the failure of such an operation is critical, and its alert one of security. */
+export function isCritical(kind: OperationKind): boolean {
+  return CRITICAL.includes(kind);
+}
 
 /** Why an operation failed. */
 export interface Failure {
@@ -36,8 +46,15 @@ export function failureEvents(
 ): { type: EventType; data: Record<string, unknown> }[] {
   const { type, reason, details, warnings } = failed;
   const about = TYPES[kind];
+  const data = { kind, type, reason, ...details, warnings };
+  if (isCritical(kind)) {
+    return [
+      { type: about, data: { severity: 'critical', ...data } },
+      { type: 'Alert', data: { severity: 'critical', area: 'security', about, reason } },
+    ];
+  }
   return [
-    { type: about, data: { kind, type, reason, ...details, warnings } },
+    { type: about, data },
     { type: 'Alert', data: { severity: 'error', about, reason } },
   ];
 }

@@ -12,6 +12,7 @@ import { backups } from './migrations/0007-backups.js';
 import { restores } from './migrations/0008-restores.js';
 import { verification } from './migrations/0009-verification.js';
 import { retention } from './migrations/0010-retention.js';
+import { rotation } from './migrations/0011-rotation.js';
 import { renewals } from './migrations/0013-renewals.js';
 import { maintenance } from './migrations/0014-maintenance.js';
 import { delivery } from './migrations/0015-delivery.js';
@@ -45,10 +46,11 @@ const MIGRATIONS: readonly Migration[] = [
     restores,
     verification,
     retention,
+    rotation,
+    renewals,
+    maintenance,
     delivery,
     forgotten,
-    maintenance,
-    renewals,
   ],
 ];
 

@@ -91,6 +91,8 @@ export interface CredentialsTable {
   sealed: string;
   state: CredentialState;
   createdAt: string;
+  /** Since when a backup of CHOM's own data holds it, with the keyring that opens it; null: none does. */
+  backedUpAt: string | null;
 }
 
 export type SiteType = 'static' | 'php' | 'wordpress' | 'laravel';

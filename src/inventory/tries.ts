@@ -1,5 +1,6 @@
 import { isAway, isFailureType, RETRYABLE } from '../workflows/failures.js';
 import { UNDO } from '../workflows/plans.js';
+import { OLD_KEY } from '../workflows/rotation-plan.js';
 import { now } from './clock.js';
 import type { Db, Trx } from './database.js';
 import * as obligations from './obligations.js';
@@ -80,8 +81,10 @@ export async function conclude(
   // What an undo meets an operator may mend; and however long its server is away, it lies there still.
   // A server that knows newer things than a restored inventory lets it in once it was adopted.
   const stale = type === 'StaleClaim';
-  const helps = ending.outcome === 'failed' && (undo || stale || RETRYABLE[type] || isAway(type));
-  const often = tried.n >= MOST_TRIES && !(undo && isAway(type));
+  // A key that was replaced lets somebody in for as long as it stays: whatever keeps it there may be mended.
+  const key = tried.name === OLD_KEY;
+  const helps = ending.outcome === 'failed' && (undo || key || stale || RETRYABLE[type] || isAway(type));
+  const often = tried.n >= MOST_TRIES && !(undo && isAway(type)) && !(key && (isAway(type) || type === 'NotBackedUp'));
   if (!helps || often) return void (await obligations.close(trx, tried, 'void'));
   const { firstMs, longestMs } = undo ? PAUSES_OF_UNDO : PAUSES;
   const pause = Math.min(longestMs, firstMs * 2 ** (tried.n - 1));

@@ -57,6 +57,8 @@ export const RETRYABLE = {
   RepositorySuspect: false,
   // Of CHOM's own data.
   BackupDamaged: false,
+  // No copy of CHOM's own data holds what must not get lost: what would rely on one waits for it.
+  NotBackedUp: false,
   // A step of another operation would have had to wait for long: it is owed, and tried again by itself.
   Deferred: false,
   // Ourselves.

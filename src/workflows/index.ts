@@ -10,6 +10,8 @@ export { issueCertificate } from './issue-certificate.js';
 export { provisionSite } from './provision-site.js';
 export { removeServer } from './remove-server.js';
 export { repairSite } from './repair-site.js';
+export { retireCredentials } from './retire-credentials.js';
+export { rotateCredentials } from './rotate-credentials.js';
 export { restoreBackup } from './restore-backup.js';
 export { settleOperation } from './settle-operation.js';
 export { undoOperation } from './undo-operation.js';

@@ -3,6 +3,8 @@ export const OPERATION_KINDS = [
   'enrol-server',
   'adopt-server',
   'remove-server',
+  'rotate-credentials',
+  'retire-credentials',
   'provision-site',
   'repair-site',
   'issue-certificate',

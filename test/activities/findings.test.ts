@@ -180,7 +180,7 @@ it('the scripts are scripts to the shell of a host', () => {
   const all = changes.flatMap(({ check, act }) => [check, act]);
   const last = leaving(
     { controller: 'me', scope: 'server', root: 'r1', epoch: 1 },
-    { user: 'root', key: 'ssh-ed25519 AAAA chom' },
+    { user: 'root', keys: ['ssh-ed25519 AAAA chom'] },
   );
   for (const { script } of [
     examineServer(['rsync']),

@@ -83,6 +83,23 @@ onBothDatabases('What is owed', (database) => {
   });
 
   test.each([
+    ['NotBackedUp', 'open'],
+    ['Unreachable', 'open'],
+    ['ProbeFailed', 'void'],
+  ] as const)('the removal of an old key that ends as %s for the tenth time is %s', async (failureType, state) => {
+    const key = { operation: 'r1', name: 'old-key' };
+    await write(async (trx) => {
+      await activeServer(trx, 'web1');
+      const rotation = provision('r1', { kind: 'rotate-credentials', site: null });
+      await operations.ask(trx, database.keyring, rotation);
+      await obligations.add(trx, { ...key, targets: {}, due: DUE });
+      await trx.updateTable('obligations').set({ tries: 10 }).execute();
+      await tries.conclude(trx, tries.tryId(key, 10), { outcome: 'failed', failureType });
+    });
+    expect((await obligations.find(database.inventory.db, key))?.state).toBe(state);
+  });
+
+  test.each([
     ['done with the success of a try', { outcome: 'succeeded' }, 'done'],
     ['void where trying again gives the same answer', { outcome: 'failed', failureType: 'DomainNotPointed' }, 'void'],
     ['void with the cancellation of a try', { outcome: 'cancelled' }, 'void'],

@@ -173,7 +173,7 @@ describe('the claim of the server', () => {
 
 // The last one: nothing of CHOM's is on the host afterwards.
 it('lets nobody take CHOM off a server but who holds it, alone; done again it is done', async () => {
-  const self = { user: 'root', key: null };
+  const self = { user: 'root', keys: [] };
   const holder = { controller: 'controller-1', scope: 'server', root: 'leaver', epoch: 1000 };
   await step(holder);
   for (const stale of [{ epoch: 999 }, { root: 'other' }, { controller: 'controller-2' }]) {

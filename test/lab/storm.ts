@@ -31,7 +31,7 @@ interface Stormy {
  * SIGKILLs the worker each time that a wanted step of one of the operations is done, and starts the next one, until all
  * have ended. What it was killed after is wanted no more; a step that was over before it could be seen still is.
  */
-async function killAfterEveryStep(rig: Rig, all: readonly Stormy[]): Promise<void> {
+async function killAfterEveryStep(rig: Rig, all: readonly Stormy[], whileDead: () => Promise<void>): Promise<void> {
   const seen = all.map(() => 0);
   const deadline = Date.now() + 900_000;
   await rig.startWorker();
@@ -46,6 +46,7 @@ async function killAfterEveryStep(rig: Rig, all: readonly Stormy[]): Promise<voi
     });
     if (further.length > 0) {
       await rig.killWorker();
+      await whileDead();
       await rig.startWorker();
       continue;
     }
@@ -64,13 +65,15 @@ export interface Weathered<Name extends string> {
 /**
  * Does the same again on new sites until the worker was killed after each step that the calm operation of that name had:
  * a step may be over before its end is seen. Those of one round run side by side; `along` are names whose steps are all
- * among those of the others: they weather the first round. Returns what was made.
+ * among those of the others: they weather the first round. `whileDead` looks at things each time the worker is dead. Returns
+ * what was made.
  */
 export async function killAll<Name extends string>(
   rig: Rig,
   calm: Record<Name, string>,
   ask: (name: Name, round: number) => Promise<string>,
   along: readonly NoInfer<Name>[] = [],
+  whileDead = async () => {},
 ): Promise<Weathered<Name>[]> {
   const names = Object.keys(calm) as Name[];
   const wanted = new Map<Name, Set<string>>();
@@ -87,6 +90,7 @@ export async function killAll<Name extends string>(
     await killAfterEveryStep(
       rig,
       made.filter((one) => one.round === round),
+      whileDead,
     );
     if ([...wanted.values()].every((steps) => steps.size === 0)) break;
   }

@@ -17,6 +17,7 @@ import { siteActivities } from './site.js';
 import { stepActivity } from './step.js';
 import { storageActivities } from './storage.js';
 import { storageQuestions } from './storage-questions.js';
+import { storageLoginActivities } from './storage-login.js';
 import { verificationActivities } from './verification.js';
 
 /** Every activity that a worker offers, each behind what all steps go through (step.ts). */
@@ -38,6 +39,7 @@ export function createActivities(deps: Deps): Record<string, (...args: never[]) 
     exchangeActivities(deps),
     verificationActivities(deps),
     cleaningActivities(deps),
+    storageLoginActivities(deps),
   ];
   const entries = groups.flatMap((group) => Object.entries(group));
   const names = entries.map(([name]) => name);

@@ -6,8 +6,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { escrowInRepository, escrowOnDisk, escrowOverSftp, escrowPath } from '../../src/host/escrow.js';
 import { initRepository, parseRepositoryId } from '../../src/host/restic-repository.js';
 import type { Script } from '../../src/host/shell.js';
-import { addSftpUser, sftpUserName } from '../../src/host/sftp-user.js';
-import { addRestUser } from '../../src/host/storage-host.js';
+import { addSftpUser, closeSftpUser, sftpUserName } from '../../src/host/sftp-user.js';
+import { addRestUser, removeRestUser } from '../../src/host/storage-host.js';
 import { checkOnDisk, parseAccess, tryDeleting } from '../../src/host/trial.js';
 
 const access = { url: 'sftp://b@store.example:22//data/trial', login: null, ca: null };
@@ -21,6 +21,8 @@ it('the scripts are scripts to the shell of a host', () => {
   const steps = [
     user,
     addSftpUser(one),
+    closeSftpUser(one),
+    removeRestUser({ path: '/srv/rest', user: 'sabc' }),
     escrowOnDisk('/srv/rest', sealed),
     escrowOverSftp('sftp://b@h.example:22//data', sealed),
   ];
@@ -63,6 +65,11 @@ describe('below a storage', () => {
     expect(run(user.act, 'open barley').status).toBe(0);
     expect(passwords().match(/^sabc:/gm)).toHaveLength(1);
     expect(run(user.check, 'open barley').status).toBe(0);
+    const closing = removeRestUser({ path: '/srv/rest', user: 'sabc' });
+    expect(run(closing.check).status).toBe(1);
+    expect(run(closing.act)).toMatchObject({ status: 0, stderr: '' });
+    expect(passwords()).toBe('# ours\nother:$2y$05$x\n');
+    expect([run(closing.check).status, run(closing.act).status]).toEqual([0, 0]);
   });
 
   it('a sealed password is laid down and read back', () => {

@@ -12,6 +12,7 @@ import { backups } from './migrations/0007-backups.js';
 import { restores } from './migrations/0008-restores.js';
 import { verification } from './migrations/0009-verification.js';
 import { retention } from './migrations/0010-retention.js';
+import { siteLife } from './migrations/0012-site-life.js';
 import { delivery } from './migrations/0015-delivery.js';
 import { forgotten } from './migrations/0016-forgotten.js';
 
@@ -32,20 +33,8 @@ export interface Migration {
 
 /** In order; only ever appended to. Its length is the schema's version. */
 const MIGRATIONS: readonly Migration[] = [
-  ...[
-    first,
-    siteTypes,
-    line,
-    protection,
-    tries,
-    machine,
-    backups,
-    restores,
-    verification,
-    retention,
-    delivery,
-    forgotten,
-  ],
+  ...[first, siteTypes, line, protection, tries, machine, backups, restores, verification, retention],
+  ...[siteLife, delivery, forgotten],
 ];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };

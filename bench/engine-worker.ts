@@ -25,6 +25,7 @@ const deps: Deps = {
   ...{ inventory, keyring, config, controller: 'bench', log: pino({ level: 'silent' }) },
   hosts: { for: away, withKey: away, offeredHostKey: away, leave: nothing, close: nothing },
   wake: async (ids) => await wakeOperations(client, ids),
+  restic: async () => 'restic',
 };
 type Activity = Parameters<typeof stepActivity>[1];
 const lifecycle = Object.entries({ ...operationActivities(deps), act: nothing });

@@ -20,6 +20,8 @@ export interface LabS3 {
   readonly url: string;
   /** Where its buckets lie on the host. */
   readonly path: string;
+  /** May do everything in every bucket: `ACCESS_KEY_ID:SECRET_ACCESS_KEY`. */
+  readonly owner: string;
   /** Makes a bucket and its user; returns `ACCESS_KEY_ID:SECRET_ACCESS_KEY`. */
   bucket(order: BucketOrder): Promise<string>;
 }
@@ -35,6 +37,7 @@ ${signed} --data-binary @/tmp/s3-body -H 'Content-Type: application/octet-stream
   }
   return {
     url: `s3:${base}`,
+    owner: ROOT,
     path: `${DIRECTORY}/buckets`,
     async bucket({ name, versioned, keeps }) {
       const secret = `secret/of+${name}`;

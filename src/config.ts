@@ -7,7 +7,8 @@ import { failure } from './workflows/failures.js';
 /**
  * Every setting of CHOM: its environment variable, what it means, and its default. Temporal's own connection settings
  * (`TEMPORAL_*`, profiles) are read by @temporalio/envconfig, see client/connection.ts; where `chom dev` finds the
- * Temporal program (`CHOM_TEMPORAL_CLI`) stands in client/programs/temporal.ts.
+ * Temporal program (`CHOM_TEMPORAL_CLI`) stands in client/programs/temporal.ts, and where a worker finds restic (`CHOM_RESTIC`) in
+ * restic-program.ts.
  */
 const SETTINGS = {
   /** Directory of the inventory, the keyring and the development server's database. */
@@ -30,6 +31,9 @@ const SETTINGS = {
   acmeDirectory: ['CHOM_ACME_DIRECTORY', z.string().min(1).default('letsencrypt')],
   /** PEM file with the CA of the ACME server's own HTTPS certificate, where it is not a public one. */
   acmeCaFile: ['CHOM_ACME_CA_FILE', z.string().min(1).optional()],
+  /** Another authority, for certificates that are about to end and that the first one does not renew; as above. */
+  acmeFallbackDirectory: ['CHOM_ACME_FALLBACK_DIRECTORY', z.string().min(1).optional()],
+  acmeFallbackCaFile: ['CHOM_ACME_FALLBACK_CA_FILE', z.string().min(1).optional()],
   /** E-mail address given to the certificate authority. */
   acmeContact: ['CHOM_ACME_CONTACT', z.email().optional()],
   /** `ip:port` of the DNS server that CHOM asks about sites' names, instead of the system's. */

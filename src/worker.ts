@@ -2,10 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { NativeConnection, Runtime, TransportError, Worker, DefaultLogger } from '@temporalio/worker';
 import { pino } from 'pino';
+import { authorities } from './activities/authorities.js';
 import { createActivities } from './activities/index.js';
+import { askRenewalInfo } from './activities/renewal-info.js';
 import { connectTemporal, temporalSettings, sealedDataConverter } from './client/connection.js';
 import { openStores } from './client/open.js';
 import { describeProblem, problemOf } from './client/problem.js';
+import { findProgram } from './client/program.js';
 import type { Submitter } from './client/submit.js';
 import { sweep } from './client/sweep.js';
 import { workerIdentity } from './client/worker-identity.js';
@@ -15,6 +18,7 @@ import { keepDelivering } from './delivery/deliver.js';
 import { createHosts } from './host/pool.js';
 import { refuseMissingKeys, controllerId } from './inventory/keys.js';
 import { serverLogin } from './inventory/logins.js';
+import { resticProgram } from './restic-program.js';
 import { failure } from './workflows/failures.js';
 
 /** The composition root: settings → dependencies → activities → worker → graceful shutdown. */
@@ -32,13 +36,14 @@ async function main(): Promise<void> {
   const temporal = await connectTemporal(keyring);
   const connection = await NativeConnection.connect(connectionOptions);
   const wake = async (ids: readonly string[]) => await wakeOperations(temporal, ids);
+  const restic = async () => await findProgram(resticProgram(config), { say: (line) => log.info(line) });
   const worker = await Worker.create({
     connection,
     namespace,
     taskQueue: config.taskQueue,
     identity: workerIdentity(controller, keyring),
     workflowBundle: { codePath: fileURLToPath(new URL('../dist/workflow-bundle.js', import.meta.url)) },
-    activities: createActivities({ inventory, keyring, config, hosts, controller, log, wake }),
+    activities: createActivities({ inventory, keyring, config, hosts, controller, log, wake, restic }),
     dataConverter: sealedDataConverter(keyring),
     // Memory: each cached workflow costs about 1 MB; activities mostly wait for hosts.
     maxCachedWorkflows: 50,
@@ -81,9 +86,14 @@ async function main(): Promise<void> {
 
 /** Every minute; a sweep that fails is followed by the next one. */
 async function keepSweeping(chom: Submitter, log: pino.Logger, end: AbortSignal): Promise<void> {
+  const known = authorities(chom.config);
   while (!end.aborted) {
     try {
-      const { failures, ...found } = await sweep(chom);
+      const { failures, ...found } = await sweep(
+        chom,
+        Date.now(),
+        async (certificate) => await askRenewalInfo(known, certificate),
+      );
       for (const { what, error } of failures) log.warn({ err: error }, `the sweep failed: ${what}`);
       if (Object.values(found).some((ids) => ids.length > 0)) log.info(found, 'took up what was left behind');
     } catch (error) {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import acme from 'acme-client';
+import { z } from 'zod';
 import { type Problem, readProblem, readRetryAfter } from './acme-problem.js';
 import { type Reply, type Send, transport } from './acme-transport.js';
 
@@ -46,7 +47,8 @@ export interface Authority {
   register(key: string, contact: string | null): Promise<string>;
   /** `valid`, `deactivated` or `revoked`. Also stores the contact. */
   accountStatus(account: Account, contact: string | null): Promise<string>;
-  order(account: Account, names: readonly string[]): Promise<Order>;
+  /** `replaces`: by `renewalInfoId`, the certificate in whose place it is to come (RFC 9773 §5). */
+  order(account: Account, names: readonly string[], replaces?: string | null): Promise<Order>;
   orderAt(account: Account, url: string): Promise<Order>;
   /** The HTTP-01 challenge of each authorization, in the order's order. */
   challenges(account: Account, order: Order): Promise<Challenge[]>;
@@ -54,7 +56,29 @@ export interface Authority {
   finalize(account: Account, order: Order, csr: string): Promise<Order>;
   /** The chain as PEM, leaf first. */
   download(account: Account, order: Order): Promise<string>;
+  /** Whether it advises when to renew (RFC 9773). */
+  advises(): Promise<boolean>;
+  /** What it advises for a certificate of its own; null where it does not advise. `window` is null where it makes no sense. */
+  renewalInfo(id: string): Promise<Advice | null>;
 }
+
+/** What an authority advises, as it came. Times are ISO-8601 UTC. */
+export interface Advice {
+  window: { start: string; end: string } | null;
+  /** A page on which it says why. */
+  explanation: string | null;
+  retryAfterSeconds: number | null;
+}
+
+const directoryDocument = z.looseObject({ renewalInfo: z.string().optional() });
+const adviceDocument = z.looseObject({
+  suggestedWindow: z.looseObject({ start: z.coerce.date(), end: z.coerce.date() }),
+  explanationURL: z
+    .url({ protocol: /^https?$/ })
+    .max(1000)
+    .optional()
+    .catch(undefined),
+});
 
 const DIRECTORIES: Record<string, string> = {
   letsencrypt: acme.directory.letsencrypt.production,
@@ -89,6 +113,11 @@ export async function openAuthority(setting: { directory: string; caFile?: strin
     };
   }
 
+  async function adviceUrl(): Promise<string | null> {
+    const { data } = await send(url, 'get');
+    return directoryDocument.safeParse(data).data?.renewalInfo ?? null;
+  }
+
   return {
     directory: url,
     host: new URL(url).host,
@@ -104,10 +133,12 @@ export async function openAuthority(setting: { directory: string; caFile?: strin
       return (await client.updateAccount(contacts(contact))).status;
     },
 
-    async order({ key, url: at }, names) {
+    async order({ key, url: at }, names, replaces) {
       const session = open(send, url, key, at);
       const identifiers = names.map((value) => ({ type: 'dns', value }));
-      return orderOf(session, session.client.createOrder({ identifiers }));
+      // The library's types know nothing of it; it sends what it is given.
+      const wanted = { identifiers, ...(replaces && { replaces }) } as Parameters<typeof session.client.createOrder>[0];
+      return orderOf(session, session.client.createOrder(wanted));
     },
 
     async orderAt({ key, url: at }, order) {
@@ -152,6 +183,21 @@ export async function openAuthority(setting: { directory: string; caFile?: strin
 
     async download({ key, url: at }, order) {
       return open(send, url, key, at).client.getCertificate(bare(order));
+    },
+
+    advises: async () => (await adviceUrl()) !== null,
+
+    async renewalInfo(id) {
+      const base = await adviceUrl();
+      if (base === null) return null;
+      const { data, headers } = await send(`${base.replace(/\/$/, '')}/${id}`, 'get');
+      const advice = adviceDocument.safeParse(data).data;
+      const { start, end } = advice?.suggestedWindow ?? {};
+      return {
+        window: start && end ? { start: start.toISOString(), end: end.toISOString() } : null,
+        explanation: advice?.explanationURL ?? null,
+        retryAfterSeconds: readRetryAfter(headers['retry-after'], headers['date']),
+      };
     },
   };
 }

@@ -31,16 +31,6 @@ export function readCertificate(certificate: Buffer | string): CertificateFacts 
   };
 }
 
-/**
- * When it is time to renew: a third of the lifetime is left, or half of it where it lasts less than ten days
- * (letsencrypt.org/docs/integration-guide, 2026-08). Milliseconds since the epoch.
- */
-export function renewalDue({ notBefore, notAfter }: Pick<CertificateFacts, 'notBefore' | 'notAfter'>): number {
-  const [from, until] = [Date.parse(notBefore), Date.parse(notAfter)];
-  const life = until - from;
-  return until - life / (life < 10 * 86_400_000 ? 2 : 3);
-}
-
 /** Whether it is valid at `now` for all of `names`. */
 export function covers(
   facts: Pick<CertificateFacts, 'names' | 'notBefore' | 'notAfter'>,

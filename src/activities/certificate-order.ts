@@ -6,16 +6,24 @@ import type { StepContext } from '../workflows/step.js';
 import { messageOf } from '../workflows/thrown.js';
 import { asAccount, prepareAccount } from './acme-account.js';
 import { AcmeProblem, authorityFailure, failureType } from './acme-problem.js';
-import { type Account, type Authority, openAuthority, type Order } from './authority.js';
+import { authorities } from './authorities.js';
+import type { Account, Authority, Order } from './authority.js';
 import { covers, readCertificate } from './certificate-facts.js';
 import type { Deps } from './deps.js';
+import { renewalInfoId } from './renewal-info.js';
 import { fence } from './workplace.js';
+
+// Already replaced, another account's, unknown, for other names (RFC 9773 §5; boulder, wfe2, 2026-08). Pebble answers 500 where
+// it does not know the serial number.
+const REFUSES_REPLACING = new Set([400, 403, 404, 409, 500]);
 
 /** An order as the workflow carries it. */
 export interface PlacedOrder {
   url: string;
   /** The attempt of the operation in which it was placed. */
   attempt: number;
+  /** At the second authority. */
+  fallback?: boolean;
 }
 
 /** How far an order is. `lost`: it failed in an earlier attempt, and this one needs a new one. */
@@ -38,36 +46,25 @@ export interface PendingChallenge {
  * hold one more that expires unused.
  */
 export function certificateOrderActivities(deps: Deps) {
-  let opened: Promise<Authority> | undefined;
-
-  async function authority(): Promise<Authority> {
-    const { acmeDirectory, acmeCaFile } = deps.config;
-    opened ??= openAuthority({ directory: acmeDirectory, caFile: acmeCaFile ?? null });
-    try {
-      return await opened;
-    } catch (error) {
-      opened = undefined;
-      const cause = messageOf(error);
-      throw failure('InvalidInput', 'The certificate authority is not set up', {
-        cause,
-        next: 'set CHOM_ACME_DIRECTORY and CHOM_ACME_CA_FILE, and start the worker again',
-      });
-    }
-  }
+  const known = authorities(deps.config);
 
   async function exchange<Result>(
     step: StepContext,
+    { fallback = false }: { fallback?: boolean },
     doing: string,
     work: (authority: Authority, account: Account) => Promise<Result>,
   ): Promise<Result> {
-    const at = await authority();
+    const at = await known.get(fallback);
     return await asAccount(deps, at, step, doing, async (account) => await work(at, account));
   }
 
   return {
     /** Sees that we have an account that the authority knows. `renewed`: it had forgotten us. */
-    async prepareAcmeAccount(step: StepContext): Promise<{ authority: string; renewed: boolean }> {
-      const at = await authority();
+    async prepareAcmeAccount(
+      step: StepContext,
+      plan?: CertificatePlan,
+    ): Promise<{ authority: string; renewed: boolean }> {
+      const at = await known.get(plan?.renewal?.fallback ?? false);
       try {
         const { renewed } = await prepareAccount(deps, at, step);
         return { authority: at.host, renewed };
@@ -76,17 +73,23 @@ export function certificateOrderActivities(deps: Deps) {
       }
     },
 
-    async placeOrder(step: StepContext, names: string[]): Promise<PlacedOrder> {
+    /** A renewal says which certificate it replaces: an authority that advises holds no limit against those. */
+    async placeOrder(step: StepContext, names: string[], plan?: CertificatePlan): Promise<PlacedOrder> {
       const doing = `order a certificate for ${names[0]}`;
-      return await exchange(step, doing, async (at, account) => {
-        const { url } = await at.order(account, names);
-        return { url, attempt: step.attempt };
+      const fallback = plan?.renewal?.fallback ?? false;
+      let replaces = await replacedBy(deps, plan, await known.get(fallback));
+      return await exchange(step, { fallback }, doing, async (at, account) => {
+        // An account that is registered again does not know the certificates of the one before.
+        const said = replaces;
+        replaces = null;
+        const { url } = await placed(at, account, names, said);
+        return { url, attempt: step.attempt, ...(fallback && { fallback }) };
       });
     },
 
     /** What has to be served so that the authority sees who holds the names; empty where it knows already. */
     async readChallenges(step: StepContext, order: PlacedOrder): Promise<PendingChallenge[]> {
-      return await exchange(step, 'read the challenges', async (at, account) => {
+      return await exchange(step, order, 'read the challenges', async (at, account) => {
         const found = await at.challenges(account, await at.orderAt(account, order.url));
         const pending = found.filter(({ authorization }) => authorization === 'pending');
         return pending.map(({ name, token, keyAuthorization }) => ({ name, token, content: keyAuthorization }));
@@ -95,7 +98,7 @@ export function certificateOrderActivities(deps: Deps) {
 
     /** Asks the authority to look. One that is already looking, or has looked, is not asked again. */
     async acceptChallenges(step: StepContext, order: PlacedOrder): Promise<void> {
-      await exchange(step, 'ask for validation', async (at, account) => {
+      await exchange(step, order, 'ask for validation', async (at, account) => {
         const found = await at.challenges(account, await at.orderAt(account, order.url));
         for (const { authorization, status, url } of found) {
           if (authorization === 'pending' && status === 'pending') await at.accept(account, url);
@@ -109,14 +112,14 @@ export function certificateOrderActivities(deps: Deps) {
      * @throws ValidationFailed, DomainNotPointed, CertificateRefused with what the authority says of each name
      */
     async readOrder(step: StepContext, order: PlacedOrder): Promise<OrderState> {
-      return await exchange(step, 'read the order', async (at, account) => {
+      return await exchange(step, order, 'read the order', async (at, account) => {
         return await stateOf(at, account, step, order, await find(at, account, order));
       });
     },
 
     /** Hands in the request of the server's key, unless that was done. The order must be ready; else it is told how far. */
     async finalizeOrder(step: StepContext, order: PlacedOrder, request: string): Promise<OrderState> {
-      return await exchange(step, 'finalize the order', async (at, account) => {
+      return await exchange(step, order, 'finalize the order', async (at, account) => {
         const found = await find(at, account, order);
         if (found?.status !== 'ready') return await stateOf(at, account, step, order, found);
         try {
@@ -139,8 +142,9 @@ export function certificateOrderActivities(deps: Deps) {
       order: PlacedOrder,
       names: string[],
     ): Promise<{ id: string }> {
-      const chain = await exchange(step, 'download the certificate', async (at, account) => {
-        return await at.download(account, await at.orderAt(account, order.url));
+      const { chain, authority } = await exchange(step, order, 'download the certificate', async (at, account) => {
+        const downloaded = await at.download(account, await at.orderAt(account, order.url));
+        return { chain: downloaded, authority: at.directory };
       });
       const facts = readChain(chain);
       const before = await certificates.installed(deps.inventory.db, plan.site);
@@ -160,11 +164,50 @@ export function certificateOrderActivities(deps: Deps) {
         );
       }
       return await deps.inventory.fenced(fence(step), async (trx) => {
-        const { id } = await certificates.record(trx, { ...facts, id: randomUUID(), site: plan.site, chain });
+        const { id } = await certificates.record(trx, {
+          ...facts,
+          id: randomUUID(),
+          site: plan.site,
+          chain,
+          authority,
+        });
         return { id };
       });
     },
   };
+}
+
+/** By what this authority knows the certificate that is to be replaced; null where it does not, or does not want to be told. */
+async function replacedBy(
+  { inventory }: Deps,
+  plan: CertificatePlan | undefined,
+  at: Authority,
+): Promise<string | null> {
+  if (!plan?.renewal) return null;
+  const before = await certificates.byId(inventory.db, plan.renewal.certificate);
+  if (before.authority !== at.directory) return null;
+  try {
+    return (await at.advises()) ? renewalInfoId(before.chain) : null;
+  } catch (error) {
+    throw authorityFailure(error, at.host, 'read the directory');
+  }
+}
+
+/** An order, without the word of what it replaces where that is what the authority refuses. */
+async function placed(
+  at: Authority,
+  account: Account,
+  names: readonly string[],
+  replaces: string | null,
+): Promise<Order> {
+  try {
+    return await at.order(account, names, replaces);
+  } catch (error) {
+    const refused = error instanceof AcmeProblem && replaces !== null && REFUSES_REPLACING.has(error.status);
+    // Whatever else it refuses, it refuses again.
+    if (!refused || error.problem.type === 'rateLimited' || error.problem.type === 'accountDoesNotExist') throw error;
+    return await at.order(account, names);
+  }
 }
 
 /** Null where the authority does not know the order: it lost its memory, or our account is a new one. */
@@ -181,14 +224,14 @@ async function stateOf(
   authority: Authority,
   account: Account,
   step: StepContext,
-  placed: PlacedOrder,
+  { url, attempt }: PlacedOrder,
   order: Order | null,
 ): Promise<OrderState> {
   if (order && order.status !== 'invalid') {
     return { status: order.status, retryAfterSeconds: order.retryAfterSeconds };
   }
-  if (step.attempt > placed.attempt) return { status: 'lost', retryAfterSeconds: null };
-  if (!order) throw failure('AuthorityError', `${authority.host} no longer knows the order ${placed.url}`);
+  if (step.attempt > attempt) return { status: 'lost', retryAfterSeconds: null };
+  if (!order) throw failure('AuthorityError', `${authority.host} no longer knows the order ${url}`);
   const challenges = await authority.challenges(account, order);
   const reasons = challenges.flatMap(({ name, problem }) => (problem ? [{ name, problem }] : []));
   const [first] = reasons;

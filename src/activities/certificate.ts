@@ -1,7 +1,10 @@
 import { Context } from '@temporalio/activity';
 import * as certificates from '../inventory/certificates.js';
+import type { Certificate } from '../inventory/certificates.js';
 import * as events from '../inventory/events.js';
 import * as obligations from '../inventory/obligations.js';
+import { renewalDue } from '../inventory/renewal-schedule.js';
+import * as renewals from '../inventory/renewals.js';
 import { commitOperation } from '../inventory/operations.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
@@ -9,7 +12,7 @@ import { isVoid, triedBy } from '../inventory/tries.js';
 import { failure } from '../workflows/failures.js';
 import { CERTIFICATE, UNDO, type CertificatePlan } from '../workflows/plans.js';
 import type { StepContext } from '../workflows/step.js';
-import { covers, renewalDue } from './certificate-facts.js';
+import { covers } from './certificate-facts.js';
 import { certificateOrderActivities, type PendingChallenge } from './certificate-order.js';
 import { certificateServerActivities, placeProbe } from './certificate-server.js';
 import { answersWith, describeAnswer, probeChallenge } from './challenge-probe.js';
@@ -44,15 +47,21 @@ export function certificateActivities(deps: Deps) {
       }
       const strange = plan.names.find((name) => name !== site.domain && !site.aliases.includes(name));
       if (strange !== undefined) throw failure('Forbidden', `${strange} is no name of site ${site.domain}`);
+      const before = await certificates.installed(inventory.db, plan.site);
+      if (plan.renewal && before?.id !== plan.renewal.certificate) {
+        return { names: [], warnings: ['What it was to renew is the site’s no more'], probed: false };
+      }
       const { address, status } = await servers.byId(inventory.db, plan.server);
       if (status === 'removed')
         throw failure('NotFound', `Site ${site.domain} has no server: ${plan.serverName} was removed`);
-      return await checkNames({
+      const checked = await checkNames({
         names: plan.names,
         server: { name: plan.serverName, addresses: await serverAddresses(address) },
         records: addressRecords(config.dnsServer),
         placeProbe: async () => await placeProbe(deps, step, plan),
       });
+      if (before) refuseFewerNames(plan, checked.names, before);
+      return checked;
     },
 
     /** The installed certificate, where it is served, holds the names and is not due for renewal; else null. */
@@ -63,7 +72,7 @@ export function certificateActivities(deps: Deps) {
     ): Promise<{ id: string; notAfter: string } | null> {
       const now = Date.now();
       const known = await certificates.installed(inventory.db, plan.site);
-      if (plan.force || !known || !covers(known, names, now) || renewalDue(known) <= now) return null;
+      if (plan.force || plan.renewal || !known || !covers(known, names, now) || renewalDue(known) <= now) return null;
       const served = await seeServed(plan).catch(() => null);
       return served?.fingerprint === known.fingerprint ? { id: known.id, notAfter: known.notAfter } : null;
     },
@@ -111,6 +120,7 @@ export function certificateActivities(deps: Deps) {
       const { tenant, server, site } = plan;
       await inventory.fenced(fence(step), async (trx) => {
         await certificates.markInstalled(trx, id);
+        await renewals.begin(trx, await certificates.byId(trx, id));
         // What was owed is there; what this operation is itself a try of is done with its outcome.
         await obligations.cancel(trx, { site, name: CERTIFICATE }, triedBy(step.operation));
         // What one that failed left of its own is in the way no more; taken back now, it would take this one's TLS along.
@@ -127,6 +137,25 @@ export function certificateActivities(deps: Deps) {
     const { address, name: server } = await servers.byId(inventory.db, plan.server);
     return await servedCertificate({ address, name: plan.names[0] ?? '', server });
   }
+}
+
+/**
+ * One that is valid is not renewed by one with fewer of the site's names, as long as there is time to mend their DNS.
+ * @throws DomainNotPointed
+ */
+function refuseFewerNames({ renewal, names, serverName }: CertificatePlan, found: string[], before: Certificate): void {
+  if (!renewal || renewal.emergency || Date.parse(before.notAfter) <= Date.now()) return;
+  const lost = before.names.filter((name) => names.includes(name) && !found.includes(name));
+  if (lost.length === 0) return;
+  throw failure(
+    'DomainNotPointed',
+    `${lost.join(', ')} does not resolve, and is in the certificate that is to be renewed`,
+    {
+      server: serverName,
+      cause: `Without it the new certificate would be worse than the one that is valid until ${before.notAfter}.`,
+      next: `add its A record; or do without it: chom certificate issue ${names[0]}`,
+    },
+  );
 }
 
 /** Asks again until the answer will do, or patience ends; then the last answer, whatever it is. */

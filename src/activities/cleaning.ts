@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { forgetOnDisk, pruneOnDisk, type Listing, type Maintenance } from '../host/maintenance.js';
+import { forgetSnapshots, pruneRepository, type Listing, type Maintenance } from '../host/maintenance.js';
 import { expectRestic } from '../host/restic-output.js';
 import * as cleaning from '../inventory/cleaning.js';
 import type { JudgedBackup } from '../inventory/cleaning.js';
@@ -14,19 +14,18 @@ import type { CleaningPlan, Looked, PurgePlan } from '../workflows/cleaning-plan
 import type { StepContext } from '../workflows/step.js';
 import type { Deps } from './deps.js';
 import { openRepository, type OpenRepository } from './repository-access.js';
-import { type Keeper, keeperOf, listRepository } from './repository-keeper.js';
-import { fence, workplace, type Workplace } from './workplace.js';
+import { type Keeper, keeperOf } from './repository-keeper.js';
+import { fence } from './workplace.js';
 
 /** What a command line holds, by far. */
 const FORGOTTEN_AT_ONCE = 500;
 /** Below the bounds of a `backup` step, a day, by the time that stopping takes. */
 const PRUNE_SECONDS = 23 * 3600;
 
-/** A repository, opened where its files lie. */
+/** A repository, opened where it is maintained. */
 interface Opened {
   open: OpenRepository;
   keeper: Keeper;
-  place: Workplace;
   list(): Promise<Listing>;
   job(part: string, what: string, job: Maintenance, limitSeconds?: number): Promise<void>;
 }
@@ -40,15 +39,11 @@ export function cleaningActivities(deps: Deps) {
     if (open.repository.site !== site) {
       throw failure('Forbidden', `Repository ${repository} is not of site ${site}`, { next: 'chom storage list' });
     }
-    const keeper = keeperOf(open, server);
-    const place = await workplace(deps, step, keeper.server, `site/${site}`);
+    const keeper = await keeperOf(deps, step, open, { site, server });
     return {
-      ...{ open, keeper, place },
-      list: async () => await listRepository(place, keeper, open),
+      ...{ open, keeper, list: keeper.list },
       async job(part, what, job, limitSeconds) {
-        const secrets = { password: open.access.password };
-        const output = await place.job(part, { ...job, secrets, ...(limitSeconds !== undefined && { limitSeconds }) });
-        expectRestic(output, place, { what, storage: open.storage.name });
+        expectRestic(await keeper.job(part, job, limitSeconds), keeper, { what, storage: open.storage.name });
       },
     };
   }
@@ -60,14 +55,14 @@ export function cleaningActivities(deps: Deps) {
       const some = ids.slice(from, from + FORGOTTEN_AT_ONCE);
       // A job that is done is not done again: of other snapshots it is another one.
       const part = `forget-${createHash('sha256').update(some.join()).digest('hex').slice(0, 16)}`;
-      await at.job(part, `Removing backups of ${domain}`, forgetOnDisk(at.keeper.at, some));
+      await at.job(part, `Removing backups of ${domain}`, forgetSnapshots(at.keeper.reach, some));
     }
     const { snapshots } = await at.list();
     const left = snapshots.filter(({ id }) => ids.includes(id));
     if (left.length === 0) return;
     throw failure('StorageRefused', `Storage ${at.open.storage.name} still holds ${left.length} of what was removed`, {
-      server: at.place.name,
-      cause: 'whoever owns its files there may not delete them',
+      server: at.keeper.name,
+      cause: 'whoever owns its files, or the login with which it is maintained, may not delete them',
       next: `chom storage check ${at.open.storage.name}`,
     });
   }
@@ -91,7 +86,7 @@ export function cleaningActivities(deps: Deps) {
 
   async function prune(step: StepContext, plan: PurgePlan, { all }: { all: boolean }): Promise<void> {
     const at = await opened(step, plan);
-    const pruning = pruneOnDisk(at.keeper.at, { all });
+    const pruning = pruneRepository(at.keeper.reach, { all });
     await at.job('prune', `Giving back the space of ${plan.domain}`, pruning, PRUNE_SECONDS);
   }
 
@@ -190,7 +185,7 @@ export function cleaningActivities(deps: Deps) {
       const { list, keeper } = await opened(step, plan);
       const { total, bytes } = await list();
       if (total > 0) {
-        throw failure('Conflict', `The repository ${keeper.at.path}/${keeper.at.name} holds ${total} snapshots again`, {
+        throw failure('Conflict', `The repository ${keeper.at} holds ${total} snapshots again`, {
           cause: 'somebody who has its password backs up into it',
           next: `chom backup purge --site ${plan.site} --confirm ${plan.site}`,
         });

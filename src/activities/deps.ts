@@ -12,6 +12,8 @@ export interface Deps {
   hosts: Hosts;
   /** The id of this installation: whom the claims on hosts name. */
   controller: string;
+  /** Path of a restic on this machine that will do. Failures: NotFound, InvalidInput. */
+  restic: () => Promise<string>;
   /** Tells operations that they have their place now. A message may get lost: they also look for themselves. */
   wake: (operations: readonly string[]) => Promise<void>;
   log: Logger;

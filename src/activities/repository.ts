@@ -11,7 +11,7 @@ import { addSftpUser, sftpUserName } from '../host/sftp-user.js';
 import { makeSshKey } from '../host/ssh-key.js';
 import { addRestUser } from '../host/storage-host.js';
 import { openKeyring } from '../inventory/keyring-file.js';
-import { ESCROW_PASSWORD, sealToRecovery } from '../inventory/recovery.js';
+import { ESCROW_PASSWORD, escrowUrl, sealToRecovery } from '../inventory/recovery.js';
 import * as repositories from '../inventory/repositories.js';
 import type { StorageLogin } from '../inventory/storage-login.js';
 import type { Storage } from '../inventory/storages.js';
@@ -153,15 +153,10 @@ async function escrow(
   } else if (storage.kind === 'sftp') {
     const job = { ...escrowOverSftp(storage.url, kept), secrets: resticCredentials(access), limitSeconds: 120 };
     expectRestic(await place.job(`escrow-${kept.name}`, job), place, { what: doing, storage: storage.name });
-  } else if (storage.kind === 's3') {
-    const laying = escrowInRepository(storage.url, access, kept, Buffer.from(ESCROW_PASSWORD));
+  } else if (storage.kind === 's3' || storage.kind === 'rest') {
+    const laying = escrowInRepository(escrowUrl(storage, kept.name), access, kept, Buffer.from(ESCROW_PASSWORD));
     const output = await place.job(`escrow-${kept.name}`, { ...laying, limitSeconds: 300 });
     expectRestic(output, place, { what: doing, storage: storage.name });
-  } else {
-    throw failure('UnsupportedHost', `CHOM cannot lay anything beside the repositories of storage ${storage.name}`, {
-      cause: `it is reached by ${storage.kind} alone`,
-      next: 'chom storage add NAME … --maintain SERVER:/path',
-    });
   }
 }
 

@@ -2,10 +2,11 @@ import { request } from 'node:https';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Certificate } from '../inventory/certificates.js';
+import { expiryStage, renewalDue } from '../inventory/renewal-schedule.js';
 import { failureDetails } from '../workflows/failures.js';
 import { messageOf } from '../workflows/thrown.js';
 import type { Finding } from '../workflows/inspection.js';
-import { covers, renewalDue } from './certificate-facts.js';
+import { covers } from './certificate-facts.js';
 import type { Deps } from './deps.js';
 import { isPrivate } from '../host/private-address.js';
 import { addressRecords, addressSet, serverAddresses } from './name-check.js';
@@ -99,8 +100,9 @@ async function overHttps(seen: SeenSite): Promise<Finding[]> {
     }
     if (!covers(served, names, Date.now())) {
       found.push(wrong('certificate', `What is served is not valid for all of ${names.join(', ')}`, issue));
-    } else if (renewalDue(served) <= Date.now()) {
-      found.push(wrong('certificate', `The certificate ends in ${days} days, and is due`, issue));
+    } else if (expiryStage(served, renewalDue(served), Date.now()) !== null) {
+      const renew = `chom certificate renew ${name}`;
+      found.push(wrong('certificate', `The certificate ends in ${days} days, and is not renewed`, renew));
     }
     const status = await frontPage(address, name);
     if (status >= 500 && !(seen.suspended && status === 503)) {

@@ -1,37 +1,47 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { parseResticLines, RESTIC_CAUSES, resticFailure } from '../host/restic-output.js';
 import { makeSshKey } from '../host/ssh-key.js';
-import { checkOnDisk } from '../host/trial.js';
+import { nextPart, type DataPart } from '../inventory/data-rotation.js';
 import * as repositories from '../inventory/repositories.js';
 import * as storages from '../inventory/storages.js';
-import { failure, failureDetails, isFailureType } from '../workflows/failures.js';
+import { failureDetails, isFailureType } from '../workflows/failures.js';
 import type { Finding, Report } from '../workflows/inspection.js';
+import type { CheckOptions, ReadData } from '../workflows/storage-questions.js';
 import type { Deps } from './deps.js';
 import { fine, wrong } from './finding.js';
-
-const CHECK_SECONDS = 3600;
+import { beat } from './heartbeat.js';
+import { openRepository } from './repository-access.js';
+import { readerOf } from './repository-keeper.js';
 
 /** Questions about storages that only a worker can answer. No operations: there is no claim, fence or attempt. */
-export function storageQuestions({ hosts, inventory, keyring }: Deps) {
-  async function checked(storage: storages.Storage, repository: repositories.Repository): Promise<Finding> {
-    const { maintainServer, maintainPath, name } = storage;
+export function storageQuestions(deps: Deps) {
+  const { hosts, inventory, keyring } = deps;
+
+  async function checked(id: string, readData: ReadData): Promise<Finding> {
+    const open = await openRepository(deps, id);
+    const { repository, storage } = open;
     const of = repository.site ?? 'trial';
-    if (maintainServer === null || maintainPath === null) throw failure('Bug', `Storage ${name} is kept by no server`);
-    const password = repositories.passwordOf(repository, keyring);
+    const part = partOf(repository, readData);
+    const read = `${part.part}/${part.parts}`;
     try {
-      const host = await hosts.for(maintainServer);
-      const signal = Context.current().cancellationSignal;
-      const script = checkOnDisk(maintainPath, of, password, CHECK_SECONDS);
-      const output = await host.read(script, { limitSeconds: CHECK_SECONDS + 60, signal });
-      if (output.exit === 0) return fine(of, 'The repository is whole');
+      const { check, name, at } = await readerOf(deps, open);
+      const output = await check(part.parts === 1 ? '100%' : read);
+      if (output.exit === 0) {
+        // What somebody chose is no part of the round; all of it is a whole one.
+        if (readData === null || part.parts === 1) {
+          await inventory.transaction(async (trx) => await repositories.recordDataRead(trx, id, part));
+        }
+        const what = part.parts === 1 ? 'all of its data' : `part ${part.part} of ${part.parts} of its data`;
+        return fine(of, `The repository is whole, and ${what} was read`);
+      }
       const { exitError } = parseResticLines(output.stderr);
       const said = exitError?.message ?? output.stderr.trim().split('\n').at(-1) ?? '';
-      const again = `restic --repo ${maintainPath}/${of} --no-lock check (on ${host.name})`;
+      const again = `restic --repo ${at} --no-lock check --read-data-subset=${read} (on ${name})`;
       return wrong(of, `The repository: ${said}`, again, RESTIC_CAUSES[resticFailure(output)]);
     } catch (error) {
       if (!(error instanceof ApplicationFailure) || !isFailureType(error.type)) throw error;
       const { cause, next } = failureDetails(error);
-      return wrong(of, error.message, next ?? `chom storage show ${name}`, cause);
+      return wrong(of, error.message, next ?? `chom storage show ${storage.name}`, cause);
     }
   }
 
@@ -51,17 +61,34 @@ export function storageQuestions({ hosts, inventory, keyring }: Deps) {
       return storage.loginPublic ?? '';
     },
 
-    /** @throws NotFound */
-    async checkRepositories(id: string): Promise<Report> {
+    /**
+     * Looks through all repositories of a storage. A worker that dies is noticed by its heartbeat, and the next one begins
+     * anew: what was recorded as read is not read again in this round. @throws NotFound
+     */
+    async checkRepositories(id: string, { readData = null }: CheckOptions = {}): Promise<Report> {
       const storage = await storages.byId(inventory.db, id);
       const made = (await repositories.list(inventory.db, { storage: id })).filter((one) => one.initialisedAt !== null);
-      if (storage.maintainServer === null) {
-        const message = 'The repositories are looked through by nobody: no server is named that keeps their files';
-        return { findings: [{ name: 'repositories', state: 'unknown', message }] };
+      if (storage.maintainServer === null && storage.maintainUrl === null) {
+        const message = 'The repositories are looked through by nobody: it is not said from where they are maintained';
+        return {
+          findings: [{ name: 'repositories', state: 'unknown', message, next: `chom storage set ${storage.name}` }],
+        };
       }
-      const findings: Finding[] = [];
-      for (const repository of made) findings.push(await checked(storage, repository));
-      return { findings };
+      const ended = new AbortController();
+      void beat(deps, Context.current(), ended.signal);
+      try {
+        const findings: Finding[] = [];
+        for (const { id: repository } of made) findings.push(await checked(repository, readData));
+        return { findings };
+      } finally {
+        ended.abort();
+      }
     },
   };
+}
+
+/** What is read of the data: what the caller says, else what is due. */
+function partOf(repository: repositories.Repository, readData: ReadData): DataPart {
+  if (readData === null) return nextPart(repository, Date.now());
+  return readData === 'all' ? { part: 1, parts: 1 } : readData;
 }

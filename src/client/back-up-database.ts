@@ -35,7 +35,7 @@ export function backUpDatabaseCommands(program: Command, backup: Command, cli: C
       .option('--encrypt', 'encrypt all of it to the recovery key')
       .option('--test [file]', 'restore it into a scratch database and compare; with FILE that one, and make none')
       .option('--recovery-key <file>', 'to test an encrypted FILE: the private half of the recovery key')
-      .option('--upload <storage>', 'lay a copy down in an SFTP storage, and read it back')
+      .option('--upload <storage>', 'lay a copy down in an SFTP or S3 storage, and read it back')
       .option('--extract <file>', 'take a backup apart into --to DIR, a file for each part, and make none')
       .option(
         '--source <url>',

@@ -1,9 +1,15 @@
 import type { Command } from 'commander';
 import * as certificates from '../inventory/certificates.js';
 import type { Certificate } from '../inventory/certificates.js';
+import * as renewals from '../inventory/renewals.js';
+import type { Site } from '../inventory/sites.js';
+import { failure } from '../workflows/failures.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
+import type { Chom } from './open.js';
+import { EXIT, problemOf } from './problem.js';
+import { describeFailing, describeRenewal, renewalDocument } from './renewal-words.js';
 import { facts, table } from './text.js';
 
 /** `chom certificate …` */
@@ -19,8 +25,18 @@ export function certificateCommand(program: Command, cli: Cli): void {
     .addHelpText('after', '\nExample:\n  chom certificate issue example.org')
     .action(action(cli, issue));
   certificate
+    .command('renew')
+    .argument('[domain]', 'domain of a site')
+    .description('renew a certificate now; without this, a worker renews each when it is due')
+    .option('--due', 'all those that are due')
+    .option('--all', 'all certificates; the worker takes them up a few each minute')
+    .option(...FOLLOW_OPTIONS.detach)
+    .option(...FOLLOW_OPTIONS.timeout)
+    .addHelpText('after', '\nExamples:\n  chom certificate renew example.org\n  chom certificate renew --due')
+    .action(action(cli, renew));
+  certificate
     .command('list')
-    .description('certificates that are served, the soonest to expire first')
+    .description('certificates that are served, the soonest to expire first, and when each is renewed')
     .option('--all', 'also those that were replaced or never installed')
     .addHelpText('after', '\nExample:\n  chom certificate list --json')
     .action(action(cli, list));
@@ -32,6 +48,43 @@ async function issue(session: Session, domain: string, options: FollowOptions & 
   const { issueCertificate } = await import('./new-certificate.js');
   const chom = await session.open();
   const { operation, site } = await issueCertificate(chom, domain, options);
+  return await followCertificate(session, chom, operation, site, options);
+}
+
+async function renew(
+  session: Session,
+  domain: string | undefined,
+  options: FollowOptions & { due?: boolean; all?: boolean },
+): Promise<number> {
+  parseTimeout(options.timeout);
+  const { due = false, all = false } = options;
+  if ([domain !== undefined, due, all].filter(Boolean).length !== 1) {
+    throw failure('InvalidInput', 'Either a domain, --due or --all says what is to be renewed', {
+      next: 'chom certificate list',
+    });
+  }
+  if (domain !== undefined) parseDomain(domain);
+  const { renewCertificate, renewCertificates } = await import('./renew-certificate.js');
+  const chom = await session.open();
+  if (domain !== undefined) {
+    const { operation, site } = await renewCertificate(chom, domain);
+    return await followCertificate(session, chom, operation, site, options);
+  }
+  const { operations, left, failures } = await renewCertificates(chom, { all });
+  for (const { what, error } of failures) session.output.say(`${what}: ${problemOf(error).message}`);
+  if (operations.length === 0 && left === 0) session.output.say('No certificate is due.');
+  if (left > 0) session.output.say(`${left} more are taken up by a worker, a few each minute.`);
+  session.output.data({ operations, left, failed: failures.map(({ what }) => what) }, operations.join('\n'));
+  return failures.length > 0 ? EXIT.failed : EXIT.ok;
+}
+
+async function followCertificate(
+  session: Session,
+  chom: Chom,
+  operation: string,
+  site: Site,
+  options: FollowOptions,
+): Promise<number> {
   return await follow(session, chom, operation, {
     ...options,
     needsWorker: true,
@@ -53,10 +106,19 @@ async function list(session: Session, { all }: { all?: boolean }): Promise<void>
   const { tenant, inventory } = await session.open();
   const every = await certificates.list(inventory.db, { tenant });
   const found = every.filter(({ state }) => all === true || state === 'installed');
-  const rows = found.map((one) => [one.domain, one.state, one.notAfter, one.issuer, one.names.join(' ')]);
+  const owed = new Map((await renewals.list(inventory.db, { tenant })).map((one) => [one.certificate, one]));
+  const rows = found.map((one) => [
+    ...[one.domain, one.state, one.notAfter, describeRenewal(owed.get(one.id))],
+    ...[describeFailing(owed.get(one.id)), one.issuer, one.names.join(' ')],
+  ]);
   if (found.length === 0) session.output.say('No certificates yet. Next: chom certificate issue DOMAIN');
-  const text = found.length === 0 ? '' : table(['SITE', 'STATE', 'UNTIL', 'ISSUER', 'NAMES'], rows);
-  session.output.data({ certificates: found.map((one) => ({ site: one.domain, ...certificateDocument(one) })) }, text);
+  const columns = ['SITE', 'STATE', 'UNTIL', 'RENEWAL', 'LAST FAILURE', 'ISSUER', 'NAMES'];
+  const text = found.length === 0 ? '' : table(columns, rows);
+  const documents = found.map((one) => {
+    const renewal = owed.get(one.id);
+    return { site: one.domain, ...certificateDocument(one), renewal: renewal ? renewalDocument(renewal) : null };
+  });
+  session.output.data({ certificates: documents }, text);
 }
 
 /** A certificate as programs read it. */

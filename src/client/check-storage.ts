@@ -5,13 +5,14 @@ import * as storages from '../inventory/storages.js';
 import { failure } from '../workflows/failures.js';
 import type { Report } from '../workflows/inspection.js';
 import { storagePlan } from '../workflows/plans.js';
+import type { ReadData } from '../workflows/storage-questions.js';
 import { askFor, type Asking } from './ask-for.js';
 import { askWorker } from './inspect.js';
 import { parseServerName, parseStorageName } from './names.js';
 import type { Chom } from './open.js';
 
 /** Reading through large repositories takes its time. */
-const LOOK_MS = 2 * 60 * 60_000;
+const LOOK_MS = 12 * 60 * 60_000;
 
 /**
  * Asks for a storage to be tried: by the server that keeps it, else by `from`, else by any of the tenant's.
@@ -43,10 +44,22 @@ export async function checkStorage(
   return { operation, storage };
 }
 
-/** Has a worker look through the repositories where they lie. @throws NoWorker; TemporalUnavailable */
-export async function lookThroughStorage(chom: Chom, { id, name }: Storage): Promise<Report> {
+/**
+ * Has a worker look through the repositories from where they are maintained, and read a part of their data.
+ * @throws NoWorker; TemporalUnavailable
+ */
+export async function lookThroughStorage(
+  chom: Chom,
+  { id, name }: Storage,
+  readData: ReadData = null,
+): Promise<Report> {
   const summary = `Look through the repositories of storage ${name}`;
-  return await askWorker<Report>(chom, { type: 'checkRepositories', args: [id], summary, limitMs: LOOK_MS });
+  return await askWorker<Report>(chom, {
+    type: 'checkRepositories',
+    args: [id, { readData }],
+    summary,
+    limitMs: LOOK_MS,
+  });
 }
 
 async function serverToTryFrom({ inventory, tenant }: Chom, storage: Storage, from?: string): Promise<Server> {

@@ -60,7 +60,7 @@ export async function judgeBackups(chom: Chom, { domain, storage: name }: ToClea
 
 /**
  * Asks for the backups of one site in one storage to be cleaned. Only what was judged to go does, and that only while it
- * still is. @throws UnsupportedHost nobody is named that could; Busy; TemporalUnavailable
+ * still is. @throws UnsupportedHost nobody is named that may; Busy; TemporalUnavailable
  */
 export async function cleanBackups(
   chom: Chom,
@@ -107,9 +107,9 @@ async function planOf(
   { inventory, tenant }: Chom,
   { site, domain, server, repository, storage }: Omit<Judged, 'retention' | 'verdicts'>,
 ): Promise<PurgePlan> {
-  if (storage.maintainServer === null && storage.kind !== 'local') {
+  if (storage.maintainServer === null && storage.maintainUrl === null && storage.kind !== 'local') {
     throw failure('UnsupportedHost', `CHOM cannot remove backups from storage ${storage.name}`, {
-      cause: 'no enrolled server is named that keeps its files, and a site’s own server must not be able to',
+      cause: 'nobody is named that may delete there, and a site’s own server must not be able to',
       next: setKeeper(storage),
     });
   }
@@ -119,7 +119,9 @@ async function planOf(
 }
 
 function setKeeper({ name, kind }: Storage): string {
-  return kind === 's3' ? `chom storage show ${name}` : `chom storage set ${name} --maintain SERVER:/path`;
+  const controller = `chom storage set ${name} --maintain controller`;
+  if (kind === 'sftp') return `chom storage set ${name} --maintain SERVER:/path; or ${controller} --maintain-key FILE`;
+  return `${controller} --maintain-login FILE`;
 }
 
 async function ask(chom: Chom, input: PurgePlan, kind: OperationKind, summary: string, wait: boolean): Promise<string> {

@@ -5,9 +5,11 @@ import { keyringFile, readKeyring } from '../inventory/keyring-file.js';
 import type { Keyring } from '../inventory/keyring.js';
 import { findController } from '../inventory/keys.js';
 import { schemaVersion } from '../inventory/migrations.js';
+import * as renewals from '../inventory/renewals.js';
 import { missingKeys } from '../inventory/sealing.js';
 import * as tenants from '../inventory/tenants.js';
 import { wrong, type Finding } from './findings.js';
+import { stageOf } from './renewal-words.js';
 import { inventoryLocation, refuseOpenHome } from './open.js';
 
 /** What a worker is compared with, as far as it could be read. */
@@ -35,6 +37,7 @@ export async function examineInventory(config: Config, known: Known): Promise<Fi
   try {
     known.controller = await findController(inventory.db);
     if (found.every(({ name }) => name !== 'keyring')) found.push(await examineKeys(inventory, keyring, home));
+    found.push(...(await examineRenewals(inventory)));
     await tenants.byName(inventory.db, config.tenant).then(
       () => found.push({ name: 'tenant', state: 'ok', message: config.tenant }),
       (error: unknown) => found.push(wrong('tenant', error)),
@@ -105,6 +108,23 @@ async function examineKeys(inventory: Inventory, keyring: Keyring | null, home: 
     cause: 'it is the keyring of another installation, an old copy, or was lost',
     next: `put the copy of this installation's keyring at ${file}`,
   };
+}
+
+/** Certificates that are not renewed as they should be: where no worker runs, nobody else tells of them. */
+async function examineRenewals({ db }: Inventory): Promise<Finding[]> {
+  const late = (await renewals.list(db)).filter((owed) => stageOf(owed) !== null);
+  const [first] = late;
+  if (!first) return [];
+  const many = late.length > 1 ? `, and ${late.length - 1} more` : '';
+  return [
+    {
+      name: 'certificates',
+      state: 'wrong',
+      message: `The certificate of ${first.domain} ends ${first.notAfter} and is not renewed${many}`,
+      cause: first.reason ?? 'no worker has tried',
+      next: 'chom certificate list',
+    },
+  ];
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -8,6 +8,7 @@ export { removeServer } from './remove-server.js';
 export { parsePrivateKey, readPrivateKey, type PrivateKey } from './private-key.js';
 export { createSite, type NewSite } from './new-site.js';
 export { issueCertificate } from './new-certificate.js';
+export { renewCertificate, renewCertificates, type Renewing } from './renew-certificate.js';
 export { createBackup, type NewBackup } from './new-backup.js';
 export { restoreBackup, type NewRestore } from './new-restore.js';
 export { undoRestore, type Undoing } from './undo-restore.js';

@@ -1,18 +1,19 @@
 import * as servers from '../inventory/servers.js';
 import type { StorageLogin } from '../inventory/storage-login.js';
 import * as storages from '../inventory/storages.js';
-import type { Storage } from '../inventory/storages.js';
+import type { Keeper, Storage } from '../inventory/storages.js';
 import { failure } from '../workflows/failures.js';
 import { askWorker } from './inspect.js';
 import { parseFingerprint, parseStorageName } from './names.js';
 import type { Chom } from './open.js';
 import type { PrivateKey } from './private-key.js';
 import { parseRepository, type RepositoryLocation } from './repository-location.js';
-import { parseAccessKey, parseLogin, parseMaintain, unmaintained } from './storage-words.js';
+import { byController, parseMaintenance, type Maintenance } from './storage-maintenance.js';
+import { parseAccessKey, parseLogin, unmaintained } from './storage-words.js';
 import { randomId } from './submit.js';
 
 /** A storage as it is to be added. */
-export interface NewStorage {
+export interface NewStorage extends Maintenance {
   name: string;
   /** `sftp:USER@HOST:/path`, `sftp:HOST` (a user for each site), `rest:https://…`, `s3:https://…` or `/path`. */
   repository: string;
@@ -27,8 +28,6 @@ export interface NewStorage {
   hostKey?: string;
   /** PEM of the CA of a REST or S3 server. */
   ca?: string;
-  /** `SERVER:/path`: the enrolled server that keeps the files, and where. */
-  maintain?: string;
   /** All tenants may use it. */
   allTenants?: boolean;
 }
@@ -45,7 +44,8 @@ export function checkNewStorage(wanted: NewStorage) {
   const https = kind === 'rest' || kind === 's3';
   only(login, '--login', 'a REST server or S3', https);
   only(ca, '--ca', 'a REST server or S3', https);
-  only(maintain, '--maintain', 'servers that keep restic’s files as files', kind !== 's3');
+  const controller = byController(wanted);
+  only(maintain, '--maintain SERVER:/path', 'servers that keep restic’s files as files', kind !== 's3' || controller);
   only(key, '--key', 'SFTP', kind === 'sftp');
   only(hostKey, '--host-key', 'SFTP', kind === 'sftp');
   if (ca !== undefined && !ca.includes('-----BEGIN CERTIFICATE-----')) {
@@ -62,23 +62,26 @@ export function checkNewStorage(wanted: NewStorage) {
         next: 'leave --key out, or write the address sftp:USER@HOST:/path',
       });
     }
-    if (maintain === undefined) throw unmaintained('the SFTP server');
+    if (maintain === undefined || controller) throw unmaintained('the SFTP server');
   }
-  if (kind === 'rest' && maintain === undefined) throw unmaintained('the REST server');
+  if (kind === 'rest' && (maintain === undefined || (controller && login === undefined)))
+    throw unmaintained('the REST server');
+  const perSite = kind === 'rest' ? login === undefined : location.ssh?.user === null;
   return {
     location,
     name: parseStorageName(wanted.name),
     hostKey: hostKey === undefined ? null : parseFingerprint(hostKey),
-    maintain: maintain === undefined ? null : parseMaintain(maintain),
+    perSite,
+    keeper: parseMaintenance({ kind, url: location.url, perSite }, wanted),
     login: login === undefined ? null : kind === 's3' ? parseAccessKey(login) : parseLogin(login),
   };
 }
 
 /** What the inventory has against it. @throws NotFound, Conflict the server that keeps it; Conflict the name is taken */
 export async function refuseStorage(chom: Chom, wanted: NewStorage): Promise<void> {
-  const { location, name, maintain } = checkNewStorage(wanted);
+  const { location, name, keeper } = checkNewStorage(wanted);
   await takenUp(chom, { tenant: tenantOf(chom, wanted), name, url: location.url });
-  if (maintain) await keeperOf(chom, maintain.server);
+  if (keeper) await keeperNamed(chom, keeper);
 }
 
 /**
@@ -91,15 +94,15 @@ export async function addStorage(
   wanted: NewStorage,
   confirmHostKey: (fingerprint: string) => Promise<boolean> = async () => false,
 ): Promise<Storage> {
-  const { location, name, hostKey, maintain, login } = checkNewStorage(wanted);
+  const { location, name, hostKey, perSite, keeper: asked, login } = checkNewStorage(wanted);
   const { inventory, keyring } = chom;
   const tenant = tenantOf(chom, wanted);
   const begun = await takenUp(chom, { tenant, name, url: location.url });
   if (begun) return await withKey(chom, begun);
-  const keeper = maintain && (await keeperOf(chom, maintain.server));
+  const keeper = asked && (await keeperNamed(chom, asked));
   // Of SFTP such a user is made on the keeper, whose host key was confirmed when it was enrolled.
-  const perSite = location.kind === 'rest' ? login === null : location.ssh?.user === null;
-  const known = hostKey ?? (perSite ? (keeper?.hostKeyFingerprint ?? null) : null);
+  const server = perSite && keeper && 'server' in keeper ? await servers.byId(inventory.db, keeper.server) : null;
+  const known = hostKey ?? server?.hostKeyFingerprint ?? null;
   const pinned = location.ssh && (await pin(chom, location, { name, hostKey: known, confirmHostKey }));
   const own: StorageLogin | null = wanted.key
     ? { kind: 'sftp', privateKey: wanted.key.secret.toString(), public: wanted.key.public }
@@ -111,7 +114,7 @@ export async function addStorage(
       ...(pinned && { hostKey: pinned }),
       ...(wanted.ca !== undefined && { ca: wanted.ca }),
       ...(own && { login: own }),
-      ...(keeper && maintain && { maintain: { server: keeper.id, path: maintain.path } }),
+      ...(keeper && { maintain: keeper }),
     }),
   );
   return await withKey(chom, added);
@@ -146,10 +149,12 @@ function lacksKey({ kind, logins, loginPublic }: Storage): boolean {
   return kind === 'sftp' && logins === 'shared' && loginPublic === null;
 }
 
-/** The server that is to keep a storage. @throws NotFound; Conflict it is not ready */
-export async function keeperOf({ inventory, tenant }: Chom, name: string): Promise<servers.Server> {
+/** From where a storage is maintained, with the server's id for its name. @throws NotFound; Conflict it is not ready */
+export async function keeperNamed({ inventory, tenant }: Chom, keeper: Keeper): Promise<Keeper> {
+  if (!('server' in keeper)) return keeper;
+  const { server: name, path } = keeper;
   const server = await servers.byName(inventory.db, tenant, name);
-  if (server.status === 'active') return server;
+  if (server.status === 'active') return { server: server.id, path };
   throw failure('Conflict', `Server ${name} cannot keep backups: it is ${server.status}`, {
     next: `chom server show ${name}`,
   });

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { ESCROW_PASSWORD } from '../inventory/recovery.js';
+import { ESCROW_PASSWORD, escrowUrl } from '../inventory/recovery.js';
 import * as repositories from '../inventory/repositories.js';
 import * as sites from '../inventory/sites.js';
 import type { Storage } from '../inventory/storages.js';
@@ -63,8 +63,10 @@ async function kit({ inventory: { db }, keyring, tenant }: Chom, reveal: boolean
   return entries;
 }
 
-function sealedAt({ kind, url, maintainPath }: Storage, site: string): Pick<KitEntry, 'sealed' | 'sealedOpenedBy'> {
-  if (kind === 's3') return { sealed: `${url}/recovery/${site}`, sealedOpenedBy: ESCROW_PASSWORD };
+function sealedAt(storage: Storage, site: string): Pick<KitEntry, 'sealed' | 'sealedOpenedBy'> {
+  const { kind, url, maintainPath } = storage;
+  const alone = kind === 's3' || (kind === 'rest' && maintainPath === null);
+  if (alone) return { sealed: escrowUrl(storage, site), sealedOpenedBy: ESCROW_PASSWORD };
   const place = maintainPath ?? new URL(url, 'file:///').pathname.replace(/^\/\//, '/');
   return { sealed: `${place}/recovery/${site}` };
 }

@@ -79,7 +79,10 @@ export function describeStall(seen: Seen, now: number, changedAt: number): strin
 
 /** `files: 42 %, 325 MB of 760 MB, 8120 files` */
 export function describeAmount({ phase, done, files, bytes, totalBytes }: Amount): string {
-  const share = totalBytes === 0 ? size(bytes) : `${Math.floor(done * 100)} %, ${size(bytes)} of ${size(totalBytes)}`;
+  const percent = `${Math.floor(done * 100)} %`;
+  // Not everything is counted in bytes.
+  const known = totalBytes === 0 ? (done > 0 && bytes === 0 ? percent : size(bytes)) : null;
+  const share = known ?? `${percent}, ${size(bytes)} of ${size(totalBytes)}`;
   return `${printable(phase)}: ${share}${files === 0 ? '' : `, ${files} files`}`;
 }
 

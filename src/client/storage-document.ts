@@ -1,3 +1,4 @@
+import type { Db } from '../inventory/database.js';
 import * as repositories from '../inventory/repositories.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
@@ -34,30 +35,59 @@ export async function tellStorage(chom: Chom, storage: Storage): Promise<{ docum
     ['host key', storage.hostKeyFingerprint],
     ['backups are', accessOf(storage)],
     ['checked', storage.probedAt],
-    ['kept by', maintain === null ? null : `${maintain.server}:${maintain.path}`],
+    ['maintained', maintain === null ? null : maintainedAt(maintain)],
+    ['data read', dataReadOf(of)],
     ['sites', of.map(({ domain }) => domain).join(', ')],
   ]);
   return { document: { storage: document }, text };
 }
 
 export async function storageDocument({ inventory: { db }, tenant }: Chom, storage: Storage) {
-  const { id, name, kind, url, logins, loginPublic, access, probedAt, maintainServer, maintainPath, createdAt } =
-    storage;
+  const { id, name, kind, url, logins, loginPublic, access, probedAt, createdAt } = storage;
   const held = await repositories.list(db, { storage: id });
   const own = await sites.list(db, { tenant });
   // Of a storage that is everybody's, each tenant sees its own sites.
   const theirs = held.flatMap((repository) => {
     const site = own.find((one) => one.id === repository.site);
-    return site ? [{ id: site.id, domain: site.domain, initialisedAt: repository.initialisedAt }] : [];
+    return site ? [siteDocument(site, repository)] : [];
   });
-  const keeper = maintainServer === null ? null : (await servers.byId(db, maintainServer)).name;
   return {
     ...{ id, name, kind, url, logins, loginPublic, access, probedAt, createdAt },
     tenant: storage.tenant,
     hostKey: storage.hostKeyFingerprint,
-    maintain: keeper === null || maintainPath === null ? null : { server: keeper, path: maintainPath },
+    maintain: await maintenanceOf(db, storage),
     sites: theirs,
   };
+}
+
+function siteDocument({ id, domain }: sites.Site, repository: repositories.Repository) {
+  const { initialisedAt, dataPart: part, dataParts: parts, dataReadAt: at } = repository;
+  return {
+    id,
+    domain,
+    initialisedAt,
+    dataRead: part === null || parts === null || at === null ? null : { part, parts, at },
+  };
+}
+
+/** How far the round has come in which checks read all of the data. */
+function dataReadOf(of: readonly ReturnType<typeof siteDocument>[]): string {
+  const lines = of.flatMap(({ domain, dataRead: read }) =>
+    read ? [`${domain}: part ${read.part} of ${read.parts}, ${read.at}`] : [],
+  );
+  return lines.join('; ');
+}
+
+async function maintenanceOf(db: Db, storage: Storage) {
+  const { maintainServer, maintainPath, maintainUrl, maintainLoginPublic } = storage;
+  if (maintainUrl !== null) return { controller: true as const, repository: maintainUrl, login: maintainLoginPublic };
+  if (maintainServer === null || maintainPath === null) return null;
+  return { server: (await servers.byId(db, maintainServer)).name, path: maintainPath };
+}
+
+function maintainedAt(maintain: NonNullable<Awaited<ReturnType<typeof maintenanceOf>>>): string {
+  if (!('controller' in maintain)) return `on ${maintain.server}, in ${maintain.path}`;
+  return `from CHOM’s own machine, at ${maintain.repository}`;
 }
 
 export function loginsOf({ logins }: Storage): string {

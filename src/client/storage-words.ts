@@ -1,5 +1,6 @@
 import type { StorageLogin } from '../inventory/storage-login.js';
 import { failure } from '../workflows/failures.js';
+import type { ReadData } from '../workflows/storage-questions.js';
 import { parseServerName } from './names.js';
 import { parseRepository } from './repository-location.js';
 
@@ -9,7 +10,7 @@ export function unmaintained(of: 'the REST server' | 'the SFTP server') {
     of === 'the REST server'
       ? [
           'a REST server takes nothing but restic’s own files: logins, and the sealed passwords, are made where it runs',
-          'add --maintain SERVER:/path, an enrolled server and the data directory of the REST server',
+          'add --maintain SERVER:/path, an enrolled server and the data directory of the REST server; or --maintain controller and --login',
         ]
       : [
           'without a user in its address each site gets a user of its own, which is made there',
@@ -23,12 +24,22 @@ export function parseMaintain(text: string): { server: string; path: string } {
   const [, server, path] = /^([^:]+):(\/.*)$/.exec(text) ?? [];
   if (server === undefined || path === undefined) {
     throw failure('InvalidInput', `--maintain ${text} does not name a server and a directory`, {
-      next: 'write it SERVER:/path',
+      next: 'write it SERVER:/path, or controller for CHOM’s own machine',
     });
   }
   const { kind, url } = parseRepository(path);
   if (kind !== 'local') throw failure('Bug', `${path} is no path`);
   return { server: parseServerName(server), path: url };
+}
+
+/** restic tells parts by a byte. @throws InvalidInput */
+export function parseReadData(text: string): ReadData {
+  if (text === 'all') return text;
+  const [part = NaN, parts = NaN] = (/^(\d{1,3})\/(\d{1,3})$/.exec(text) ?? []).slice(1).map(Number);
+  if (part >= 1 && part <= parts && parts <= 256) return { part, parts };
+  throw failure('InvalidInput', `--read-data ${text} is neither all nor a part`, {
+    next: 'write a part N/M, for example 2/4; M is 256 at most',
+  });
 }
 
 /** `USER:PASSWORD` of a REST server. Nothing of it is in the failure. @throws InvalidInput */

@@ -13,17 +13,37 @@ import { readPrivateKey } from './private-key.js';
 import { recoveryKitCommand } from './recovery-kit.js';
 import { makeRecoveryKey } from './recovery-key.js';
 import { accessOf, loginsOf, storageDocument, tellStorage, triedFindings } from './storage-document.js';
+import type { Maintenance } from './storage-maintenance.js';
+import { parseReadData } from './storage-words.js';
 import { quoted, table } from './text.js';
 
-interface AddOptions {
+interface MaintainOptions {
+  maintain?: string;
+  maintainLogin?: string;
+  maintainKey?: string;
+  maintainRepository?: string;
+}
+
+interface AddOptions extends MaintainOptions {
   repository: string;
   login?: string;
   key?: string;
   hostKey?: string;
   ca?: string;
-  maintain?: string;
   allTenants?: boolean;
 }
+
+const MAINTAIN_OPTIONS = {
+  login: [
+    '--maintain-login <file>',
+    'of the controller: USER:PASSWORD of a REST server, ACCESS_KEY_ID:SECRET_ACCESS_KEY of S3, which may delete. - is stdin',
+  ],
+  key: ['--maintain-key <file>', 'of the controller over SFTP: private SSH key of a user who may delete'],
+  repository: [
+    '--maintain-repository <place>',
+    'of the controller: the same storage as it reaches it, where that is another address or user',
+  ],
+} as const;
 
 /** `chom storage …` */
 export function storageCommand(program: Command, cli: Cli): void {
@@ -39,10 +59,14 @@ export function storageCommand(program: Command, cli: Cli): void {
       'sftp:USER@HOST:/path, sftp:HOST, rest:https://HOST:PORT/, s3:https://HOST/BUCKET or /path',
     )
     .option(
-      '--maintain <server:/path>',
-      'the enrolled server that keeps the files, and where: of a REST server its data directory, with .htpasswd; ' +
-        'of sftp:HOST any directory that is root’s, where each site gets a user of its own',
+      '--maintain <where>',
+      'from where backups are removed and checked: SERVER:/path, the enrolled server that keeps the files (of a REST ' +
+        'server its data directory, with .htpasswd; of sftp:HOST any directory that is root’s, where each site gets a ' +
+        'user of its own); or controller, over the network from CHOM’s own machine',
     )
+    .option(...MAINTAIN_OPTIONS.login)
+    .option(...MAINTAIN_OPTIONS.key)
+    .option(...MAINTAIN_OPTIONS.repository)
     .option(
       '--login <file>',
       'USER:PASSWORD of a REST server, for all sites; without it each gets a login of its own. ' +
@@ -62,7 +86,8 @@ Examples:
   chom storage add store --repository rest:https://store.example:8000/ --maintain store1:/srv/rest
   chom storage add box --repository sftp:backup@box.example:/backups --host-key SHA256:…
   chom storage add own --repository sftp:store.example --maintain store1:/srv/backups
-  chom storage add s3 --repository s3:https://s3.example/bucket/chom --login access-key`,
+  chom storage add s3 --repository s3:https://s3.example/bucket/chom --login access-key \\
+    --maintain controller --maintain-login key-that-may-delete`,
     )
     .action(action(cli, add));
   storage
@@ -79,11 +104,18 @@ Examples:
   storage
     .command('set')
     .argument('<name>')
-    .description('say which enrolled server keeps the files of a storage: there backups can be removed')
-    .requiredOption('--maintain <server:/path>', 'the server, and the directory there that holds the repositories')
+    .description('say from where a storage is maintained: there backups are removed and repositories looked through')
+    .requiredOption(
+      '--maintain <where>',
+      'SERVER:/path, the enrolled server and its directory that holds the repositories; or controller: CHOM’s own machine',
+    )
+    .option(...MAINTAIN_OPTIONS.login)
+    .option(...MAINTAIN_OPTIONS.key)
+    .option(...MAINTAIN_OPTIONS.repository)
     .addHelpText(
       'after',
-      '\nExample:\n  chom storage set box --maintain store1:/srv/backups, then: chom storage check box',
+      '\nExamples:\n  chom storage set box --maintain store1:/srv/backups, then: chom storage check box\n' +
+        '  chom storage set s3 --maintain controller --maintain-login key-that-may-delete',
     )
     .action(action(cli, set));
   storage
@@ -93,6 +125,10 @@ Examples:
       'write to it, try to delete what was written, and look through its repositories; exit status 1 if any is bad',
     )
     .option('--from <server>', 'the server to try it from, where none keeps it')
+    .option(
+      '--read-data <what>',
+      'of the data of its repositories: all, or part N/M; unless said, the part whose turn it is',
+    )
     .option(...FOLLOW_OPTIONS.noWait)
     .option(...FOLLOW_OPTIONS.timeout)
     .addHelpText('after', '\nExample:\n  chom storage check store')
@@ -109,13 +145,13 @@ Examples:
 
 async function add(session: Session, name: string, options: AddOptions): Promise<void> {
   const { addStorage, checkNewStorage, refuseStorage } = await import('./new-storage.js');
-  const { repository, login, key, hostKey, ca, maintain, allTenants } = options;
+  const { repository, login, key, hostKey, ca, allTenants } = options;
   const wanted = {
     ...{ name, repository },
     ...(hostKey !== undefined && { hostKey }),
-    ...(maintain !== undefined && { maintain }),
+    ...(await maintenanceIn(session, options)),
     ...(allTenants !== undefined && { allTenants }),
-    ...(login !== undefined && { login: await readLogin(session, login) }),
+    ...(login !== undefined && { login: await readLogin(session, '--login', login) }),
     ...(ca !== undefined && { ca: await readText('--ca', ca) }),
     ...(key !== undefined && { key: await readPrivateKey(key) }),
   };
@@ -150,8 +186,22 @@ function unasked(name: string, address: string) {
   );
 }
 
-async function readLogin({ cli }: Session, file: string): Promise<string> {
-  if (file !== '-') return await readText('--login', file);
+/** @throws InvalidInput a file cannot be read, or two are to be read from stdin */
+async function maintenanceIn(session: Session, options: MaintainOptions & { login?: string }): Promise<Maintenance> {
+  const { maintain, maintainLogin: login, maintainKey: key, maintainRepository } = options;
+  if (login === '-' && options.login === '-') {
+    throw failure('InvalidInput', 'Of --login and --maintain-login only one can be read from stdin');
+  }
+  return {
+    ...(maintain !== undefined && { maintain }),
+    ...(login !== undefined && { maintainLogin: await readLogin(session, '--maintain-login', login) }),
+    ...(key !== undefined && { maintainKey: await readPrivateKey(key) }),
+    ...(maintainRepository !== undefined && { maintainRepository }),
+  };
+}
+
+async function readLogin({ cli }: Session, option: string, file: string): Promise<string> {
+  if (file !== '-') return await readText(option, file);
   let text = '';
   for await (const part of cli.stdin) text += String(part);
   return text;
@@ -181,10 +231,10 @@ async function show(session: Session, name: string): Promise<void> {
   session.output.data(document, text);
 }
 
-async function set(session: Session, name: string, { maintain }: { maintain: string }): Promise<void> {
+async function set(session: Session, name: string, options: MaintainOptions): Promise<void> {
   const { keepStorage } = await import('./keep-storage.js');
   const chom = await session.open();
-  const kept = await keepStorage(chom, name, maintain);
+  const kept = await keepStorage(chom, name, await maintenanceIn(session, options));
   session.output.say(`Next: chom storage check ${name}`);
   const { document, text } = await tellStorage(chom, kept);
   session.output.data(document, text);
@@ -199,8 +249,15 @@ async function remove(session: Session, name: string, options: { confirm?: strin
   session.output.data({ removed: name }, '');
 }
 
-async function check(session: Session, name: string, options: FollowOptions & { from?: string; wait: boolean }) {
+interface CheckOptions extends FollowOptions {
+  from?: string;
+  wait: boolean;
+  readData?: string;
+}
+
+async function check(session: Session, name: string, options: CheckOptions): Promise<number> {
   parseTimeout(options.timeout);
+  const readData = options.readData === undefined ? null : parseReadData(options.readData);
   parseStorageName(name);
   const { checkStorage, lookThroughStorage } = await import('./check-storage.js');
   const chom = await session.open();
@@ -211,7 +268,7 @@ async function check(session: Session, name: string, options: FollowOptions & { 
     needsWorker: true,
     tell: async () => {
       const tried = await storages.byId(chom.inventory.db, storage.id);
-      const findings = [...triedFindings(tried), ...(await lookThroughStorage(chom, storage)).findings];
+      const findings = [...triedFindings(tried), ...(await lookThroughStorage(chom, storage, readData)).findings];
       bad = findings.some(({ state }) => state === 'wrong');
       const told = await tellStorage(chom, tried);
       const document = { ...told.document, ok: !bad, checks: findingsDocument(findings) };

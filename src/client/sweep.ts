@@ -7,6 +7,7 @@ import * as places from '../inventory/places.js';
 import * as servers from '../inventory/servers.js';
 import * as uploads from '../inventory/uploads.js';
 import { deathOf, isOn, settle } from './settle.js';
+import { type AskAuthority, askWindows, renewDue, warnOfExpiry } from './renewals.js';
 import { startOperation, type Submitter } from './submit.js';
 import { tryOwed } from './tries.js';
 import { wakeOperations } from './wake.js';
@@ -31,6 +32,10 @@ export interface Swept {
   settling: string[];
   /** Tries of what operations owe, and whose time has come. */
   tried: string[];
+  /** Tries to renew certificates that are due. */
+  renewing: string[];
+  /** Sites of whose certificates' near end it told. */
+  warned: string[];
   /** What it could not do, for one operation or server or at all; it went on with the rest. */
   failures: Failed[];
 }
@@ -43,9 +48,10 @@ export interface Failed {
 
 /**
  * Takes up what others left behind: clients that died, messages that were lost, workflows that were terminated. What
- * cannot be done for one operation stops nothing for the others.
+ * cannot be done for one operation stops nothing for the others. `ask`: how authorities are asked when to renew; without it they
+ * are not.
  */
-export async function sweep(chom: Submitter, now = Date.now()): Promise<Swept> {
+export async function sweep(chom: Submitter, now = Date.now(), ask?: AskAuthority): Promise<Swept> {
   const failures: Failed[] = [];
   const part = async (what: string, act: () => Promise<string[]>) =>
     await act().catch((error: unknown) => {
@@ -57,6 +63,9 @@ export async function sweep(chom: Submitter, now = Date.now()): Promise<Swept> {
   const settling = await part('Settle what died', async () => await settleDead(chom, failures));
   const woken = await part('Wake who has a place', async () => await wakeForgotten(chom, failures));
   const tried = await part('Try what is owed', async () => await tryOwed(chom, now, failures));
+  if (ask) await part('Ask when to renew', async () => await askWindows(chom, now, ask, failures));
+  const renewing = await part('Renew what is due', async () => await renewDue(chom, now, failures));
+  const warned = await part('Tell of what ends', async () => await warnOfExpiry(chom, now));
   await part('Remove what nobody needs', async () => {
     const before = new Date(now - ABANDONED_AFTER_MILLISECONDS).toISOString();
     await chom.inventory.transaction(async (trx) => {
@@ -65,7 +74,7 @@ export async function sweep(chom: Submitter, now = Date.now()): Promise<Swept> {
     });
     return [];
   });
-  return { started, woken, settling, tried, failures };
+  return { started, woken, settling, tried, renewing, warned, failures };
 }
 
 /**

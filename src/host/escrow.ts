@@ -1,6 +1,6 @@
 import { failure } from '../workflows/failures.js';
 import type { CheckedStep } from './certificate.js';
-import { repositoryUrl, restic, resticCredentials, sshArguments, type RepositoryAccess } from './restic.js';
+import { restic, resticCredentials, sshArguments, type RepositoryAccess } from './restic.js';
 import { sh } from './shell.js';
 import { asOwner } from './storage-host.js';
 
@@ -43,15 +43,15 @@ ${readBack}`,
 
 /**
  * Through restic, where that alone reaches the storage: as the only file of a repository of its own, which `password` opens.
- * What restic needs to get there, signatures and regions, is then restic's affair. Exit codes of restic.
+ * What restic needs to get there, signatures and regions, is then restic's affair. `url`: of that repository. Exit codes of restic.
  */
 export function escrowInRepository(
-  storageUrl: string,
+  url: string,
   { login, hostKey, ca }: RepositoryAccess,
   { name, sealed }: Escrow,
   password: Buffer,
 ): CheckedStep & { secrets: Record<string, Buffer> } {
-  const access = { url: repositoryUrl(`${storageUrl}/${DIRECTORY}`, name), password, login, hostKey, ca };
+  const access = { url, password, login, hostKey, ca };
   const command = restic(access, { limitSeconds: 60 });
   // Of two attempts that sealed it each, either will do, for both hold the same password; the newer one is compared.
   const readBack = sh`[ "$(${command} --no-lock dump latest /sealed)" = ${sealed} ]`;

@@ -1,13 +1,7 @@
 import { failure } from '../workflows/failures.js';
-import { paths } from './paths.js';
+import type { Amount } from '../workflows/progress.js';
+import type { Reach } from './reach.js';
 import { join, sh, type Script } from './shell.js';
-import { asOwner } from './storage-host.js';
-
-/** A repository where its files lie: the storage's directory, and by what it goes there. */
-export interface OnDisk {
-  path: string;
-  name: string;
-}
 
 /** A snapshot as it lies in a repository. */
 export interface ListedSnapshot {
@@ -19,14 +13,14 @@ export interface ListedSnapshot {
   operation: string | null;
 }
 
-/** What `listOnDisk` tells: so many of all the snapshots that there are, by id, and what all files take up. */
+/** What `listRepository` tells: so many of all the snapshots that there are, by id, and what all files take up. */
 export interface Listing {
   total: number;
   bytes: number;
   snapshots: ListedSnapshot[];
 }
 
-/** A change as a job runs it, with the password of the repository as the credential `password`. */
+/** A change as a job runs it, with the secrets of its reach. */
 export interface Maintenance {
   check?: Script;
   act: Script;
@@ -59,19 +53,21 @@ print map { "$line{$_}\n" } grep { defined } @ids[$from .. $from + $most - 1];
 `;
 
 /** Prints what `parseListing` reads, from the nth snapshot on. Locks and changes nothing. Exit codes of restic. */
-export function listOnDisk(at: OnDisk, password: Buffer, from = 0): Script {
-  return sh`printf '%s\n' ${password} | {
-${asOwner(
-  directoryOf(at),
-  sh`${begin()}
-all=$(restic --no-lock snapshots) || exit $?
-echo "bytes=$(du -sb . | cut -f 1)"
-printf '%s' "$all" | perl -e ${LIST} ${from} ${LISTED_AT_ONCE}`,
-)}
-}`;
+export function listRepository(reach: Reach, from = 0): Script {
+  return reach.reading(sh`all=$(restic --no-lock snapshots) || exit $?
+echo "bytes=$(bytes)"
+printf '%s' "$all" | perl -e ${LIST} ${from} ${LISTED_AT_ONCE}`);
 }
 
-/** @throws CommandFailed it is not what listOnDisk prints */
+/** How far a prune is by the last that it said, of the step of it that it is at; null: it did not say. */
+export function parseProgress(text: string): Amount | null {
+  const last = [...text.matchAll(/([0-9.]+)%\s+\d+ \/ \d+ ([a-z ]+)/g)].at(-1);
+  if (!last) return null;
+  const [, percent = '0', phase = ''] = last;
+  return { phase: phase.trim(), done: Math.min(1, Number(percent) / 100), files: 0, bytes: 0, totalBytes: 0 };
+}
+
+/** @throws CommandFailed it is not what listRepository prints */
 export function parseListing(output: string): Listing {
   const number = (name: string) => Number(new RegExp(String.raw`^${name}=(\d+)$`, 'm').exec(output)?.[1] ?? NaN);
   const [total, bytes] = [number('total'), number('bytes')];
@@ -86,48 +82,42 @@ export function parseListing(output: string): Listing {
 }
 
 /** Has restic forget these snapshots, by their full ids; what is gone already is passed over. Exit codes of restic. */
-export function forgetOnDisk(at: OnDisk, ids: readonly string[]): Maintenance {
+export function forgetSnapshots({ changing }: Reach, ids: readonly string[]): Maintenance {
   const wrong = ids.find((id) => !/^[0-9a-f]{64}$/.test(id));
   if (wrong !== undefined || ids.length === 0) throw failure('Bug', `${wrong} is no snapshot`);
   const left = sh`left=$(restic --no-lock snapshots | grep -o '"id":"[0-9a-f]\{64\}"' | cut -d '"' -f 4 | grep -Fx ${ids.flatMap((id) => ['-e', id])})`;
   return {
-    check: withPassword(
-      at,
-      join([begin(), sh`restic --no-lock snapshots >/dev/null || exit 1`, left, sh`[ -z "$left" ]`]),
-    ),
-    act: withPassword(
-      at,
-      join([begin(), unlock(), left, sh`[ -z "$left" ] || restic --retry-lock ${`${LOCK_SECONDS}s`} forget $left >&2`]),
+    check: changing(join([sh`restic --no-lock snapshots >/dev/null || exit 1`, left, sh`[ -z "$left" ]`])),
+    act: changing(
+      join([unlock(), left, sh`[ -z "$left" ] || restic --retry-lock ${`${LOCK_SECONDS}s`} forget $left >&2`]),
     ),
     properties: PROPERTIES,
   };
 }
 
 /** Has restic give back what no snapshot needs: all of it, or as much as it finds worth the writing. Exit codes of restic. */
-export function pruneOnDisk(at: OnDisk, { all }: { all: boolean }): Maintenance {
+export function pruneRepository({ changing }: Reach, { all }: { all: boolean }): Maintenance {
   const unused = all ? ['--max-unused', '0'] : [];
   return {
-    act: withPassword(at, join([begin(), unlock(), sh`restic --retry-lock ${`${LOCK_SECONDS}s`} prune ${unused} >&2`])),
+    act: changing(join([unlock(), sh`restic --retry-lock ${`${LOCK_SECONDS}s`} prune ${unused} >&2`])),
     properties: PROPERTIES,
   };
+}
+
+/**
+ * Looks through a repository: its structure, and of its data what `readData` names, as restic takes it (`2/4`, `100%`).
+ * Locks nothing. Exit codes of restic; 124: it took longer than it may.
+ */
+export function checkRepository(
+  { reading }: Reach,
+  { readData, limitSeconds }: { readData: string | null; limitSeconds: number },
+): Script {
+  const subset = readData === null ? [] : [`--read-data-subset=${readData}`];
+  return reading(sh`limit=${`timeout --signal=INT --kill-after=10 ${limitSeconds}`}
+restic --no-lock check ${subset}`);
 }
 
 /** Of dead processes alone: of another machine's when it has not renewed its lock for half an hour. */
 function unlock(): Script {
   return sh`restic unlock >&2 || exit $?`;
-}
-
-/** A shell's own printf gives restic the password: no argument, no environment, and no file that its user may not read. */
-function begin(): Script {
-  return sh`IFS= read -r password || [ -n "$password" ] || exit 1
-restic() { printf '%s\n' "$password" | ${paths.restic} --repo . --json --no-cache "$@"; }`;
-}
-
-function withPassword(at: OnDisk, script: Script): Script {
-  return sh`${asOwner(directoryOf(at), script)} <"$CREDENTIALS_DIRECTORY/password"`;
-}
-
-function directoryOf({ path, name }: OnDisk): string {
-  if (!/^[a-z0-9-]{1,40}$/.test(name)) throw failure('Bug', `${name} names no repository`);
-  return `${path}/${name}`;
 }

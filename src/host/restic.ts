@@ -21,6 +21,8 @@ export interface RepositoryAccess {
 }
 
 export interface ResticOptions {
+  /** Where it lies, absolute; unless said, where servers have it. */
+  program?: string;
   /** Directory of the cache; without one nothing is kept. */
   cache?: string;
   /** How long another's lock is waited for, in seconds. */
@@ -64,7 +66,7 @@ export function resticCredentials(access: RepositoryAccess): Record<string, Buff
  */
 export function restic(
   { url, login, ca }: Pick<RepositoryAccess, 'url' | 'login' | 'ca'>,
-  { cache, waitSeconds, limitSeconds, stuckSeconds }: ResticOptions = {},
+  { program = paths.restic, cache, waitSeconds, limitSeconds, stuckSeconds }: ResticOptions = {},
 ): Script {
   const environment = [
     sh`RESTIC_REPOSITORY_FILE="$CREDENTIALS_DIRECTORY/repository"`,
@@ -82,7 +84,7 @@ export function restic(
     ...(isSftp(url) ? [sh`-o sftp.args="${sshArguments()}"`] : []),
   ];
   const limit = limitSeconds === undefined ? [] : [sh`timeout --signal=INT --kill-after=10 ${limitSeconds}`];
-  return join([...environment, ...limit, sh`${paths.restic}`, ...options], ' ');
+  return join([...environment, ...limit, sh`${program}`, ...options], ' ');
 }
 
 /** The address of a site's own repository in a storage; `name` is the site's id. */

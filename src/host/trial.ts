@@ -1,8 +1,6 @@
 import { tryOverwriting } from './overwriting.js';
 import { restic, type RepositoryAccess } from './restic.js';
-import { paths } from './paths.js';
-import { join, sh, type Script } from './shell.js';
-import { asOwner } from './storage-host.js';
+import { sh, type Script } from './shell.js';
 
 const LIMIT_SECONDS = 60;
 
@@ -34,16 +32,4 @@ esac`;
 export function parseAccess(output: string): 'append-only' | 'deletable' | null {
   const [, access] = /^access=(append-only|deletable)$/m.exec(output) ?? [];
   return (access as 'append-only' | 'deletable' | undefined) ?? null;
-}
-
-/**
- * Looks through a repository where its files lie, as whoever owns it, and locks nothing. The password comes by stdin, for
- * whoever that is may not read root's files. Exit codes of restic.
- */
-export function checkOnDisk(path: string, name: string, password: Buffer, limitSeconds: number): Script {
-  const words = [sh`timeout --signal=INT --kill-after=10 ${limitSeconds} ${paths.restic}`, sh`--repo .`];
-  const check = join([...words, sh`--json --no-cache --no-lock check`], ' ');
-  return sh`printf '%s\n' ${password} | {
-${asOwner(`${path}/${name}`, check)}
-}`;
 }

@@ -21,13 +21,21 @@ export interface NewCertificate {
   notAfter: string;
   /** PEM, the leaf first. It holds no secret. */
   chain: string;
+  /** Directory URL of the authority; null where that is not known. */
+  authority?: string | null;
 }
 
 /** Records a certificate that was issued. The same certificate of a site again returns the row there is. */
 export async function record(trx: Trx, certificate: NewCertificate): Promise<Certificate> {
   await trx
     .insertInto('certificates')
-    .values({ ...certificate, names: JSON.stringify(certificate.names), state: 'issued', createdAt: now() })
+    .values({
+      ...certificate,
+      authority: certificate.authority ?? null,
+      names: JSON.stringify(certificate.names),
+      state: 'issued',
+      createdAt: now(),
+    })
     .onConflict((conflict) => conflict.columns(['site', 'fingerprint']).doNothing())
     .execute();
   const row = await trx

@@ -7,6 +7,7 @@ import * as events from './events.js';
 import * as obligations from './obligations.js';
 import * as places from './places.js';
 import * as remains from './remains.js';
+import * as renewals from './renewal-tries.js';
 import * as restores from './restores.js';
 import type { Outcome, ServerStatus, SiteStatus } from './schema.js';
 import * as secrets from './secrets.js';
@@ -88,6 +89,7 @@ export async function conclude(
   }
   await restores.settle(trx, id);
   await tries.conclude(trx, id, conclusion);
+  await renewals.conclude(trx, id, conclusion);
   await uploads.remove(trx, id);
   // Of a success they wait until they were shown.
   if (outcome !== 'succeeded') await secrets.remove(trx, id);

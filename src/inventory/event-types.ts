@@ -11,6 +11,7 @@ export const EVENT_TYPES = [
   'BackupsCleaned',
   'BackupsPurged',
   'CertificateDiscardFailed',
+  'CertificateExpiring',
   'CertificateFailed',
   'CertificateIssued',
   'OperationDeferred',

@@ -13,6 +13,8 @@ import { restores } from './migrations/0008-restores.js';
 import { verification } from './migrations/0009-verification.js';
 import { retention } from './migrations/0010-retention.js';
 import { siteLife } from './migrations/0012-site-life.js';
+import { renewals } from './migrations/0013-renewals.js';
+import { maintenance } from './migrations/0014-maintenance.js';
 import { delivery } from './migrations/0015-delivery.js';
 import { forgotten } from './migrations/0016-forgotten.js';
 
@@ -34,7 +36,7 @@ export interface Migration {
 /** In order; only ever appended to. Its length is the schema's version. */
 const MIGRATIONS: readonly Migration[] = [
   ...[first, siteTypes, line, protection, tries, machine, backups, restores, verification, retention],
-  ...[siteLife, delivery, forgotten],
+  ...[siteLife, renewals, maintenance, delivery, forgotten],
 ];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };

@@ -5,6 +5,7 @@ import { now } from './clock.js';
 import type { Db, Trx } from './database.js';
 import type { Keyring } from './keyring.js';
 import * as places from './places.js';
+import * as renewals from './renewal-tries.js';
 import type { OperationsTable, OperationState, Outcome, Priority } from './schema.js';
 import { seal } from './sealing.js';
 import * as secrets from './secrets.js';
@@ -106,6 +107,7 @@ export async function cancelAsked(trx: Trx, id: string): Promise<string[] | null
     .executeTakeFirst();
   if (numUpdatedRows === 0n) return null;
   await tries.conclude(trx, id, { outcome: 'cancelled' });
+  await renewals.conclude(trx, id, { outcome: 'cancelled' });
   await uploads.remove(trx, id);
   await secrets.remove(trx, id);
   // It has had a place, or stood in line, since it was asked for; a child has none.

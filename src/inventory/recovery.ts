@@ -20,6 +20,11 @@ const PRIVATE = 'CHOM-RECOVERY-PRIVATE-';
  */
 export const ESCROW_PASSWORD = 'chom-recovery';
 
+/** The address of that repository. A REST server takes repositories two directories deep at most (rest-server 0.14). */
+export function escrowUrl({ kind, url }: { kind: string; url: string }, name: string): string {
+  return kind === 'rest' ? `${url}/recovery-${name}` : `${url}/recovery/${name}`;
+}
+
 const NONCE = 12;
 const TAG = 16;
 

@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely';
 import { failure } from '../workflows/failures.js';
 import { now } from './clock.js';
+import type { DataPart } from './data-rotation.js';
 import type { Db, Trx } from './database.js';
 import type { Keyring } from './keyring.js';
 import type { RepositoriesTable, SiteStatus } from './schema.js';
@@ -48,6 +49,9 @@ export async function add(trx: Trx, keyring: Keyring, repository: NewRepository)
       resticId: null,
       escrowedAt: null,
       initialisedAt: null,
+      dataPart: null,
+      dataParts: null,
+      dataReadAt: null,
       createdAt: now(),
     })
     .onConflict((conflict) => conflict.column('id').doNothing())
@@ -75,6 +79,12 @@ export async function markInitialised(trx: Trx, id: string, resticId: string): P
   }
   if (held.initialisedAt !== null) return;
   await trx.updateTable('repositories').set({ resticId, initialisedAt: now() }).where('id', '=', id).execute();
+}
+
+/** This part of its data was read, and was whole. */
+export async function recordDataRead(trx: Trx, id: string, { part, parts }: DataPart): Promise<void> {
+  const values = { dataPart: part, dataParts: parts, dataReadAt: now() };
+  await trx.updateTable('repositories').set(values).where('id', '=', id).execute();
 }
 
 /** Only in the activity that needs it. @throws Forbidden as `Keyring.open` */

@@ -11,6 +11,7 @@ export interface Schema {
   sites: SitesTable;
   siteNames: SiteNamesTable;
   certificates: CertificatesTable;
+  renewals: RenewalsTable;
   operations: OperationsTable;
   places: PlacesTable;
   turns: TurnsTable;
@@ -144,7 +145,38 @@ export interface CertificatesTable {
   notAfter: string;
   chain: string;
   state: CertificateState;
+  /** Directory URL of the authority that issued it; null where that was not kept yet. */
+  authority: string | null;
   createdAt: string;
+}
+
+/** What a site in service owes of its certificate: one row for each that has one. */
+export interface RenewalsTable {
+  site: string;
+  /** The one that is to be renewed. */
+  certificate: string;
+  /** When the next try is; null: it was given up. */
+  due: string | null;
+  /** Until then the authority wants to be left alone. */
+  heldUntil: string | null;
+  /** How many operations were asked for, over all certificates of the site. */
+  tries: Generated<number>;
+  /** The last one was at the fallback authority. */
+  fallback: Generated<Bit>;
+  /** In a row, of this certificate. */
+  failures: Generated<number>;
+  failingSince: string | null;
+  failedAt: string | null;
+  failureType: string | null;
+  reason: string | null;
+  /** The authority's own window (RFC 9773), and the page on which it explains it. */
+  windowStart: string | null;
+  windowEnd: string | null;
+  explanation: string | null;
+  /** When it is asked for its window again. */
+  askAt: string;
+  /** When the next `ExpiryStage` is reached, and told; null: all were. */
+  warnAt: string | null;
 }
 
 export type OperationState = 'asked' | 'waiting' | 'running' | 'ended';
@@ -334,6 +366,11 @@ export interface StoragesTable {
   /** The enrolled server that keeps the files, and where: what prunes and checks runs there. */
   maintainServer: string | null;
   maintainPath: string | null;
+  /** Where nobody keeps the files: as restic on CHOM's own machine takes it. Then the two before are null. */
+  maintainUrl: string | null;
+  maintainLoginPublic: string | null;
+  /** By what CHOM's own machine gets in, and may delete; sealed JSON of `StorageLogin`. */
+  maintainSealedLogin: string | null;
   createdAt: string;
   updatedAt: string;
 }
@@ -355,6 +392,10 @@ export interface RepositoriesTable {
   /** Since when the password lies beside it, sealed to the recovery key, and was read back. */
   escrowedAt: string | null;
   initialisedAt: string | null;
+  /** Of its data, in so many parts, this one was read last and found whole. */
+  dataPart: number | null;
+  dataParts: number | null;
+  dataReadAt: string | null;
   createdAt: string;
 }
 

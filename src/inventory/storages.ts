@@ -25,9 +25,14 @@ export interface NewStorage {
   logins: StorageLogins;
   /** The login that all sites share; one of each site's own is the repository's. */
   login?: StorageLogin;
-  /** The enrolled server that keeps the files, and the directory there. */
-  maintain?: { server: string; path: string };
+  maintain?: Keeper;
 }
+
+/** From where a storage is maintained: the enrolled server that keeps the files, and the directory there; or CHOM's own machine. */
+export type Keeper =
+  | { server: string; path: string }
+  /** As restic takes it there, and a login that may delete. */
+  | { url: string; login: StorageLogin };
 
 /** @throws Conflict another storage has that name, for that tenant or for all */
 export async function add(trx: Trx, keyring: Keyring, storage: NewStorage): Promise<Storage> {
@@ -50,8 +55,7 @@ export async function add(trx: Trx, keyring: Keyring, storage: NewStorage): Prom
       sealedLogin: login ? await seal(trx, keyring, Buffer.from(JSON.stringify(login)), context(id)) : null,
       access: null,
       probedAt: null,
-      maintainServer: maintain?.server ?? null,
-      maintainPath: maintain?.path ?? null,
+      ...(await columnsOf(trx, keyring, id, maintain)),
       createdAt: at,
       updatedAt: at,
     })
@@ -67,9 +71,9 @@ export async function giveLogin(trx: Trx, keyring: Keyring, id: string, login: S
   return await byId(trx, id);
 }
 
-/** Which enrolled server keeps its files, and where. */
-export async function setKeeper(trx: Trx, id: string, { server, path }: { server: string; path: string }) {
-  const values = { maintainServer: server, maintainPath: path, updatedAt: now() };
+/** From where it is maintained from now on. */
+export async function setKeeper(trx: Trx, keyring: Keyring, id: string, keeper: Keeper): Promise<Storage> {
+  const values = { ...(await columnsOf(trx, keyring, id, keeper)), updatedAt: now() };
   await trx.updateTable('storages').set(values).where('id', '=', id).execute();
   return await byId(trx, id);
 }
@@ -98,6 +102,11 @@ export async function remove(trx: Trx, id: string): Promise<void> {
 /** The login that all sites share; null where it needs none, or each has its own. @throws Forbidden as `Keyring.open` */
 export function sharedLogin(storage: Storage, keyring: Keyring): StorageLogin | null {
   return storage.sealedLogin === null ? null : openLogin(keyring.open(storage.sealedLogin, context(storage.id)));
+}
+
+/** By what CHOM's own machine gets in to maintain it; null where that is not for it. @throws Forbidden as `Keyring.open` */
+export function maintenanceLogin({ id, maintainSealedLogin: sealed }: Storage, keyring: Keyring): StorageLogin | null {
+  return sealed === null ? null : openLogin(keyring.open(sealed, maintenanceContext(id)));
 }
 
 /** @throws NotFound also when it is another tenant's, whose name it does not tell */
@@ -137,6 +146,20 @@ async function named(db: Db, tenant: string | null, name: string): Promise<Stora
 
 function unknown(which: string) {
   return failure('NotFound', `There is no storage ${which}`, { next: 'chom storage list' });
+}
+
+async function columnsOf(trx: Trx, keyring: Keyring, id: string, keeper?: Keeper) {
+  const none = { maintainServer: null, maintainPath: null };
+  const nowhere = { maintainUrl: null, maintainLoginPublic: null, maintainSealedLogin: null };
+  if (keeper === undefined) return { ...none, ...nowhere };
+  if ('server' in keeper) return { ...nowhere, maintainServer: keeper.server, maintainPath: keeper.path };
+  const { url, login } = keeper;
+  const sealed = await seal(trx, keyring, Buffer.from(JSON.stringify(login)), maintenanceContext(id));
+  return { ...none, maintainUrl: url, maintainLoginPublic: publicOf(login), maintainSealedLogin: sealed };
+}
+
+function maintenanceContext(id: string): string {
+  return `storage/${id}/maintenance`;
 }
 
 function context(id: string): string {

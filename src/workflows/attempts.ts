@@ -34,7 +34,7 @@ export class Attempts {
   owed: Owed | null = null;
 
   constructor(
-    private readonly definition: Pick<Definition<never>, 'attempts' | 'backoff'>,
+    private readonly definition: Pick<Definition<never>, 'backoff'>,
     private readonly place: Place,
     private readonly board: Board,
     private readonly journal: Journal,
@@ -80,7 +80,8 @@ export class Attempts {
   /** After an attempt that failed: waits for the next one, or throws where none follows. */
   private async next(shown: StepProgress, context: StepContext, error: unknown): Promise<void> {
     const { progress } = this.board;
-    const { attempts, backoff } = this.definition;
+    const { attempts } = progress;
+    const { backoff } = this.definition;
     const cause = causeOf(error);
     const again = !isCancellation(error) && RETRYABLE[cause.type] && progress.attempt < attempts;
     const pause = Math.max(msToNumber(backoff), (cause.details.retryAfterSeconds ?? 0) * 1000);

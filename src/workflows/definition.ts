@@ -12,6 +12,8 @@ export interface Definition<Input> {
   attempts: number;
   /** Between attempts. */
   backoff: Duration;
+  /** Inputs whose first failure ends it: whoever asked tries again by a schedule of his own. */
+  once?: (input: Input) => boolean;
   /** How long it usually takes; twice as long is noted as an event and shown. */
   expected: Duration;
   /** Nothing else runs on the server meanwhile. */

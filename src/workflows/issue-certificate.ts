@@ -16,7 +16,7 @@ const certificate = steps<ReturnType<typeof certificateActivities>>();
 /**
  * Gives a live site a certificate from an ACME authority, by HTTP-01: the key is made on the site's server and stays
  * there, what is installed is what is seen served, and whatever fails leaves the site as it was. A site whose installed
- * certificate is valid and not due keeps it.
+ * certificate is valid and not due keeps it. With `renewal` it is a try to renew that one, which the worker's sweep asks for.
  */
 export const issueCertificate = operation(
   'issue-certificate',
@@ -25,6 +25,8 @@ export const issueCertificate = operation(
     attempts: 3,
     backoff: '120 seconds',
     expected: '120 seconds',
+    // The schedule of renewals spreads failed validations, of which an authority takes few; attempts would triple them.
+    once: ({ renewal }) => renewal !== undefined,
     owes: ({ site, names }) => ({ name: CERTIFICATE, targets: { site, names } }),
   },
   async (op, plan) => {
@@ -40,7 +42,7 @@ export const issueCertificate = operation(
       return;
     }
 
-    const account = await op.step('Prepare the account', certificate.prepareAcmeAccount, [], { bounds: 'quick' });
+    const account = await op.step('Prepare the account', certificate.prepareAcmeAccount, [plan], { bounds: 'quick' });
     if (account.renewed)
       op.warn(`${account.authority} had forgotten our account: a new one was made with the same key`);
     const request = await op.step('Make key and request', certificate.makeCertificateRequest, [plan, names], {
@@ -65,7 +67,7 @@ export const issueCertificate = operation(
 async function obtain(op: Operation, plan: CertificatePlan, names: string[], request: string) {
   const placed: PendingChallenge[] = [];
   for (;;) {
-    const order = await op.step('Order the certificate', certificate.placeOrder, [names], { bounds: 'quick' });
+    const order = await op.step('Order the certificate', certificate.placeOrder, [names, plan], { bounds: 'quick' });
     const challenges = await op.step('Read the challenges', certificate.readChallenges, [order]);
     if (challenges.length > 0) {
       placed.push(...challenges);

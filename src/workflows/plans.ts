@@ -102,6 +102,16 @@ export const certificatePlan = z.strictObject({
   names: z.array(domainName).min(1).max(100),
   /** Ask for a new one even where the installed one is valid and not due. */
   force: z.boolean().optional(),
+  /** It is to take the place of this certificate, which is due, and does nothing where that is no longer the site's. */
+  renewal: z
+    .strictObject({
+      certificate: z.string(),
+      /** What is left of it is so little that names which do not resolve are left out. */
+      emergency: z.boolean(),
+      /** At the other authority, for the first one has failed. */
+      fallback: z.boolean(),
+    })
+    .optional(),
 });
 
 /** Input of undo-operation; whose work is to be taken back stands in its id (inventory/tries.ts). */

@@ -68,6 +68,7 @@ export class Run<Input> implements Operation {
       await this.place.begin();
       void clock.run(() => this.watchTheClock()).catch(() => undefined);
       const input = openOrder(order, this.id, this.definition.input);
+      if (this.definition.once?.(input)) this.board.progress.attempts = 1;
       if (!this.place.own) this.attempts.owes = this.definition.owes?.(input) ?? null;
       await this.perform(body, input);
     } catch (error) {

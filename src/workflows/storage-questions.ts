@@ -7,8 +7,18 @@ import { isUnreadable } from './unreadable.js';
 type Questions = ReturnType<typeof storageQuestions>;
 
 const quick = proxyActivities<Questions>({ startToCloseTimeout: '90 seconds', retry: { maximumAttempts: 2 } });
-/** All of a repository's structure is read. */
-const long = proxyActivities<Questions>({ startToCloseTimeout: '2 hours', retry: { maximumAttempts: 1 } });
+/** Which of so many equal parts of the data are read, or all of them; null: the part whose turn it is. */
+export type ReadData = { part: number; parts: number } | 'all' | null;
+export interface CheckOptions {
+  readData?: ReadData;
+}
+
+/** All of a repository's structure is read, and a part of its data. Changing nothing, it may be begun anew. */
+const long = proxyActivities<Questions>({
+  startToCloseTimeout: '12 hours',
+  heartbeatTimeout: '10 seconds',
+  retry: { maximumAttempts: 3 },
+});
 
 /** The host key that a storage offers over SFTP. No operation: nothing is written. */
 export async function learnStorageKey(at: { address: string; port: number }): Promise<{
@@ -24,8 +34,8 @@ export async function makeStorageLogin(storage: string): Promise<string> {
 }
 
 /** Looks through the repositories of a storage, where they lie, and changes nothing. */
-export async function checkRepositories(storage: string): Promise<Report> {
-  return await long.checkRepositories(readable(storage));
+export async function checkRepositories(storage: string, options: CheckOptions = {}): Promise<Report> {
+  return await long.checkRepositories(readable(storage), readable(options));
 }
 
 function readable<Value>(value: Value): Value {

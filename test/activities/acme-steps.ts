@@ -29,7 +29,7 @@ type Result<Activity> = Activity extends (...args: never[]) => Promise<infer Val
 type Arguments<Activity> = Activity extends (step: StepContext, ...args: infer Args) => unknown ? Args : never;
 
 /** An operation that has begun, an authority, and the steps of the one at the other. */
-export async function acmeSteps(database: TestDatabase) {
+export async function acmeSteps(database: TestDatabase, settings: Record<string, string> = {}) {
   const fake = await fakeAuthority();
   const { inventory, keyring } = database;
   await inventory.transaction(async (trx) => {
@@ -38,7 +38,7 @@ export async function acmeSteps(database: TestDatabase) {
     await operations.ask(trx, keyring, provision(OPERATION, { kind: 'issue-certificate', site: SITE }));
   });
   await begin(inventory, { operation: OPERATION, run: 'run' });
-  const config = readConfig({ CHOM_ACME_DIRECTORY: fake.directory, CHOM_ACME_CONTACT: 'ops@example.org' });
+  const config = readConfig({ CHOM_ACME_DIRECTORY: fake.directory, CHOM_ACME_CONTACT: 'ops@example.org', ...settings });
   const log = pino({ level: 'silent' });
   const deps: Deps = {
     inventory,
@@ -48,6 +48,7 @@ export async function acmeSteps(database: TestDatabase) {
     hosts: undefined as never,
     log,
     wake: async () => {},
+    restic: async () => 'restic',
   };
 
   /** What one worker does; workers share the inventory alone. */

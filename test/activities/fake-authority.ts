@@ -2,7 +2,17 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { selfSigned } from './self-signed.js';
 
-type Endpoint = 'directory' | 'nonce' | 'account' | 'newOrder' | 'order' | 'authz' | 'challenge' | 'finalize' | 'cert';
+type Endpoint =
+  | 'renewalInfo'
+  | 'directory'
+  | 'nonce'
+  | 'account'
+  | 'newOrder'
+  | 'order'
+  | 'authz'
+  | 'challenge'
+  | 'finalize'
+  | 'cert';
 
 interface Answer {
   status: number;
@@ -45,6 +55,8 @@ export async function fakeAuthority() {
     orderHeaders: {} as Record<string, string>,
     certificate: 'PEM',
     accountKnown: true,
+    /** What it says of when to renew (RFC 9773); null: it offers no such thing. */
+    advice: null as { body: unknown; headers?: Record<string, string> } | null,
     /** What comes of an accepted challenge; `manual` leaves it to the test. */
     validation: 'manual' as 'manual' | 'valid' | 'invalid',
   };
@@ -71,13 +83,17 @@ export async function fakeAuthority() {
   function act(endpoint: Endpoint, path: string[], payload: unknown): Answer {
     const index = Number(path[1]);
     if (endpoint === 'directory') {
-      const urls = { newNonce: 'nonce', newAccount: 'account', newOrder: 'newOrder' };
+      const urls = {
+        ...{ newNonce: 'nonce', newAccount: 'account', newOrder: 'newOrder' },
+        ...(state.advice && { renewalInfo: 'renewalInfo' }),
+      };
       return {
         status: 200,
         body: Object.fromEntries(Object.entries(urls).map(([name, at]) => [name, `${base}/${at}`])),
       };
     }
     if (endpoint === 'nonce') return { status: 200 };
+    if (endpoint === 'renewalInfo') return { status: 200, ...state.advice };
     if (endpoint === 'account') {
       if (path.length > 1 && !state.accountKnown) return problem(400, 'accountDoesNotExist', 'no such account');
       return {

@@ -16,7 +16,11 @@ export async function selfSigned(
     notBefore,
     notAfter: new Date(notBefore.getTime() + days * 86_400_000),
     signingAlgorithm: algorithm,
-    extensions: [new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: 'dns', value })))],
+    extensions: [
+      new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: 'dns', value }))),
+      // Its issuer is itself.
+      await x509.AuthorityKeyIdentifierExtension.create(keys.publicKey),
+    ],
   });
   const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
   return { key: x509.PemConverter.encode(pkcs8, 'PRIVATE KEY'), cert: certificate.toString('pem') };

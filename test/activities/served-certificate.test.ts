@@ -1,7 +1,8 @@
 import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net';
 import { createServer } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
-import { covers, readCertificate, renewalDue } from '../../src/activities/certificate-facts.js';
+import { covers, readCertificate } from '../../src/activities/certificate-facts.js';
+import { renewalDue } from '../../src/inventory/renewal-schedule.js';
 import { servedCertificate } from '../../src/activities/served-certificate.js';
 import { selfSigned } from './self-signed.js';
 

@@ -132,7 +132,9 @@ describe('with backups', () => {
     expect(document.cleaned).toMatchObject([{ error: { type: 'UnsupportedHost' } }]);
     expect(await operations()).toEqual([]);
     const next = (document.cleaned ?? [])[0]?.error.next ?? '';
-    expect(next).toBe('chom storage set box --maintain SERVER:/path');
+    expect(next).toBe(
+      'chom storage set box --maintain SERVER:/path; or chom storage set box --maintain controller --maintain-key FILE',
+    );
     const set = async (maintain: string) => await json('storage', 'set', 'box', '--maintain', maintain);
     expect(await set('web1')).toMatchObject({ status: 2 });
     expect(await set('nowhere:/srv/box')).toMatchObject({ status: 5 });

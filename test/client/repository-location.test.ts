@@ -62,11 +62,47 @@ it.each([
   [{ ...s3, login: 'AKIA:a"b' }, 'The login file does not hold one line ACCESS_KEY_ID:SECRET_ACCESS_KEY'],
   [
     { ...s3, login: 'AKIA:a', maintain: 'store1:/s3' },
-    '--maintain is for servers that keep restic’s files as files, and this is s3',
+    '--maintain SERVER:/path is for servers that keep restic’s files as files, and this is s3',
+  ],
+  [{ ...s3, login: 'AKIA:a', maintainLogin: 'AKIB:b' }, '--maintain-login is for --maintain controller'],
+  [
+    { ...s3, login: 'AKIA:a', maintain: 'controller' },
+    'Nothing says with which login CHOM’s own machine gets in to delete',
+  ],
+  [
+    { ...s3, login: 'AKIA:a', maintain: 'controller', maintainLogin: 'b' },
+    'The login file does not hold one line ACCESS_KEY_ID:SECRET_ACCESS_KEY',
+  ],
+  [
+    {
+      ...s3,
+      login: 'AKIA:a',
+      maintain: 'controller',
+      maintainLogin: 'a:b',
+      maintainRepository: 'rest:https://h.example',
+    },
+    '--maintain-repository names another storage than s3:https://s3.example/bucket',
+  ],
+  [
+    { ...rest, maintain: 'controller', maintainLogin: 'a:b' },
+    'Nothing says which server keeps the files of the REST server',
+  ],
+  [
+    { name: 'trial', repository: '/srv/backups', maintain: 'controller', maintainLogin: 'a:b' },
+    'The directory of a server is not reached from CHOM’s own machine',
   ],
 ])('%j is refused: %s', (wanted, message) => {
   const given = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined));
   expect(refusal(() => checkNewStorage(given as typeof rest))).toMatchObject({ type: 'InvalidInput', message });
+});
+
+it('has CHOM’s own machine reach a storage by another address, where that is said', () => {
+  const at = { maintain: 'controller', maintainLogin: 'pruner:sesame\n' };
+  const login = { kind: 'rest', user: 'pruner', password: 'sesame' };
+  const own = checkNewStorage({ ...rest, ...at, login: 'a:b' });
+  expect(own.keeper).toEqual({ url: 'rest:https://store.example', login });
+  const other = { ...rest, ...at, login: 'a:b', maintainRepository: 'rest:https://store.example:8001/' };
+  expect(checkNewStorage(other).keeper).toEqual({ url: 'rest:https://store.example:8001', login });
 });
 
 it('takes an access key of S3 as a file holds it', () => {

@@ -74,6 +74,9 @@ test.each<[number, string, ...string[]]>([
   [5, 'There is no server web1', 'add', 'new', '--repository', 'rest:https://h.example', '--maintain', 'web1:/srv'],
   [2, 'without a terminal', 'add', 'new', '--repository', 'sftp:a@b.example:/c'],
   [2, 'cannot be read', 'add', 'new', '--repository', 'rest:https://h.example', '--login', '/nonexistent'],
+  [2, '--maintain-key FILE', 'set', 'box', '--maintain', 'controller'],
+  [2, 'Each site has a login of its own', 'set', 'rest', '--maintain', 'controller', '--maintain-login', '/dev/null'],
+  [2, 'neither all nor a part', 'check', 'box', '--read-data', '5/4'],
 ])('it ends with %i and “%s”: storage %s %s', async (status, message, ...words) => {
   const before = await storages.list(line.stores.inventory.db);
   const ran = await line.here('storage', ...words);

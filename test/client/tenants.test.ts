@@ -46,6 +46,7 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'site', 'show', 'www.theirs.example'],
   [5, 'site', 'create', 'new.example', '--server', 'web1'],
   [5, 'certificate', 'issue', 'theirs.example'],
+  [5, 'certificate', 'renew', 'theirs.example'],
   [5, 'backup', 'create', 'theirs.example'],
   [5, 'backup', 'list', 'theirs.example'],
   [5, 'backup', 'show', BACKUP],

@@ -3,8 +3,15 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { forgetOnDisk, listOnDisk, parseListing, type Listing } from '../../src/host/maintenance.js';
+import {
+  forgetSnapshots,
+  listRepository,
+  parseListing,
+  parseProgress,
+  type Listing,
+} from '../../src/host/maintenance.js';
 import { paths } from '../../src/host/paths.js';
+import { onDisk } from '../../src/host/reach.js';
 
 const hex = (n: number) => n.toString(16).padStart(64, '0');
 const PASSWORD = 'pass word\'"$';
@@ -26,7 +33,7 @@ async function program(name: string, script: string): Promise<void> {
 async function listed(snapshots: readonly object[], from = 0): Promise<Listing> {
   await writeFile(join(home, 'snapshots.json'), JSON.stringify(snapshots));
   await program('restic', `cat >${home}/password; cat ${home}/snapshots.json`);
-  const { script } = listOnDisk({ path: home, name: 'sone' }, Buffer.from(PASSWORD), from);
+  const { script } = listRepository(onDisk({ path: home, name: 'sone' }, Buffer.from(PASSWORD)), from);
   const input = script.toString().replaceAll(paths.restic, join(home, 'restic'));
   const env = { PATH: `${home}:${process.env['PATH']}` };
   const { status, stdout, stderr } = spawnSync('/bin/sh', ['-c', input], { encoding: 'utf8', env });
@@ -68,6 +75,12 @@ test('what somebody wrote into one passes for no other snapshot, and for no oper
   ]);
 });
 
+test('how far a prune is, it says itself', () => {
+  const said = '[0:05] 12.50%  1 / 8 packs processed\n[0:10] 25.00%  2 / 8 packs processed\n';
+  expect(parseProgress(said)).toMatchObject({ phase: 'packs processed', done: 0.25 });
+  expect(parseProgress('to delete: 2 blobs / 293 KiB (0.00% of remaining size)')).toBeNull();
+});
+
 test('of many there are pages', async () => {
   const all = Array.from({ length: 700 }, (_, n) => snapshot(n + 1, ['operation=create-backup-abcdefghijkl']));
   const pages = [await listed(all), await listed(all, 300), await listed(all, 600), await listed(all, 700)];
@@ -84,9 +97,9 @@ test('of many there are pages', async () => {
 test('what restic does not print is no list, and no more than full ids is forgotten', () => {
   expect(() => parseListing('total=0\n')).toThrow('cannot be read');
   expect(parseListing('bytes=7\ntotal=0\n')).toEqual({ bytes: 7, total: 0, snapshots: [] });
-  const at = { path: '/srv/rest', name: 'sone' };
-  expect(() => forgetOnDisk(at, [])).toThrow('no snapshot');
-  expect(() => forgetOnDisk(at, [hex(1), hex(2).slice(0, 8)])).toThrow('no snapshot');
-  expect(() => forgetOnDisk(at, ['latest'])).toThrow('no snapshot');
-  expect(() => forgetOnDisk({ ...at, name: '../x' }, [hex(1)])).toThrow('names no repository');
+  const at = onDisk({ path: '/srv/rest', name: 'sone' }, Buffer.from(PASSWORD));
+  expect(() => forgetSnapshots(at, [])).toThrow('no snapshot');
+  expect(() => forgetSnapshots(at, [hex(1), hex(2).slice(0, 8)])).toThrow('no snapshot');
+  expect(() => forgetSnapshots(at, ['latest'])).toThrow('no snapshot');
+  expect(() => onDisk({ path: '/srv/rest', name: '../x' }, Buffer.alloc(0))).toThrow('names no repository');
 });

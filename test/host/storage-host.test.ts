@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { escrowInRepository, escrowOnDisk, escrowOverSftp, escrowPath } from '../../src/host/escrow.js';
+import { checkRepository, forgetSnapshots, listRepository, pruneRepository } from '../../src/host/maintenance.js';
+import { onDisk, overNetwork } from '../../src/host/reach.js';
 import { initRepository, parseRepositoryId } from '../../src/host/restic-repository.js';
 import type { Script } from '../../src/host/shell.js';
 import { addSftpUser, closeSftpUser, sftpUserName } from '../../src/host/sftp-user.js';
 import { addRestUser, removeRestUser } from '../../src/host/storage-host.js';
-import { checkOnDisk, parseAccess, tryDeleting } from '../../src/host/trial.js';
+import { parseAccess, tryDeleting } from '../../src/host/trial.js';
 
 const access = { url: 'sftp://b@store.example:22//data/trial', login: null, ca: null };
 const login = { kind: 's3', accessKeyId: 'AKIA', secretAccessKey: 'open sesame' } as const;
@@ -26,12 +28,21 @@ it('the scripts are scripts to the shell of a host', () => {
     escrowOnDisk('/srv/rest', sealed),
     escrowOverSftp('sftp://b@h.example:22//data', sealed),
   ];
+  const reaches = [
+    onDisk({ path: '/srv/rest', name: 'sabc' }, Buffer.from("it's")),
+    overNetwork(s3, 'sabc', { program: '/opt/it is/restic', cache: '/var/cache' }),
+  ];
   const scripts = [
     ...[...steps, initRepository(access)].flatMap(({ check, act }) => [check, act]),
     escrowInRepository('s3:https://h.example/b', s3, sealed, Buffer.from('x')).act,
     tryDeleting(access, 'trial-1'),
     tryDeleting(s3, 'trial-1'),
-    checkOnDisk('/srv/rest', 'sabc', Buffer.from("it's"), 60),
+    ...reaches.flatMap((reach) => [
+      checkRepository(reach, { readData: '1/4', limitSeconds: 60 }),
+      listRepository(reach),
+      pruneRepository(reach, { all: true }).act,
+      forgetSnapshots(reach, ['ab'.repeat(32)]).act,
+    ]),
   ];
   for (const { script } of scripts) expect(execFileSync('dash', ['-n'], { input: script, encoding: 'utf8' })).toBe('');
 });

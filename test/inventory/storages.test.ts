@@ -46,6 +46,25 @@ onBothDatabases('A storage', (database) => {
     });
   });
 
+  test('is maintained from one place, with a login that is sealed for that alone', async () => {
+    const { inventory, keyring } = database;
+    const login = { kind: 'sftp' as const, privateKey: 'may delete', public: 'ssh-ed25519 BBBB' };
+    const own = await add(
+      sftpStorage('st1', 'store', { maintain: { url: 'sftp://pruner@198.18.0.9:22//data', login } }),
+    );
+    expect(own).toMatchObject({ maintainServer: null, maintainPath: null, maintainLoginPublic: 'ssh-ed25519 BBBB' });
+    const [row] = await inventory.db.selectFrom('storages').selectAll().execute();
+    expect(JSON.stringify(row)).not.toContain('may delete');
+    expect(storages.maintenanceLogin(own, keyring)).toEqual(login);
+    expect(() => storages.maintenanceLogin({ ...own, maintainSealedLogin: own.sealedLogin }, keyring)).toThrow(/./);
+    await write(async (trx) => await activeServer(trx, 'web1'));
+    const set = (keeper: storages.Keeper) => write((trx) => storages.setKeeper(trx, keyring, 'st1', keeper));
+    const kept = await set({ server: 'web1', path: '/srv/data' });
+    expect(kept).toMatchObject({ maintainServer: 'web1', maintainUrl: null, maintainSealedLogin: null });
+    expect(storages.maintenanceLogin(kept, keyring)).toBeNull();
+    expect(await set({ url: own.url, login })).toMatchObject({ maintainServer: null, maintainUrl: own.url });
+  });
+
   test('of one tenant is not seen by another; of none it is everybody’s, behind a tenant’s own', async () => {
     const { db } = database.inventory;
     await twoTenants();

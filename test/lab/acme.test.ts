@@ -1,5 +1,6 @@
 import { createHash, randomInt, X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import type { LabAcme } from '../../lab/acme.js';
 import { type Lab, startLab } from '../../lab/index.js';
 import { certificateActivities } from '../../src/activities/certificate.js';
 import { servedCertificate } from '../../src/activities/served-certificate.js';
@@ -19,6 +20,8 @@ import * as sites from '../../src/inventory/sites.js';
 import type { CertificatePlan } from '../../src/workflows/plans.js';
 import { sitePlan } from '../inventory/records.js';
 import { startEnvironment, type WorkflowEnvironment } from '../workflows/environment.js';
+import { timersOf } from '../workflows/timers.js';
+import { NEW_ORDER, startAcmeProxy } from './acme-proxy.js';
 import { ask, make, ready, type ReadyHost } from './on-host.js';
 
 let lab: Lab;
@@ -83,13 +86,16 @@ async function liveSite(wanted: { on?: string; domain?: string; aliases?: string
 }
 
 /** Runs the product's operation to its end; returns its row. */
-async function issue({ plan, domain }: LiveSite, over: Partial<CertificatePlan> = {}) {
-  const { acme } = lab;
+async function issue(
+  { plan, domain }: LiveSite,
+  over: Partial<CertificatePlan> = {},
+  acme: Pick<LabAcme, 'directoryUrl' | 'caFile'> = lab.acme,
+) {
   const config = {
     ...chom.config,
     acmeDirectory: acme.directoryUrl,
     acmeCaFile: acme.caFile,
-    dnsServer: acme.dnsServer,
+    dnsServer: lab.acme.dnsServer,
   };
   const { tenant, server, serverName, site } = plan;
   const request = { kind: 'issue-certificate', input: { ...plan, ...over }, summary: 'a certificate' } as const;
@@ -168,6 +174,33 @@ describe('a certificate', () => {
   });
 });
 
+/** How long the operation waited each time, in seconds. */
+async function waits(operation: string): Promise<number[]> {
+  // The clock that watches for twice the expected time is no wait.
+  return timersOf(await chom.replayed(operation)).filter((seconds) => seconds >= 60 && seconds !== 240);
+}
+
+test('[FS-10] an authority that limits requests is left alone as long as it says, in seconds or by a date', async () => {
+  const site = await liveSite();
+  const proxy = await startAcmeProxy(lab.acme);
+  try {
+    const until = new Date(Date.now() + 900_000).toUTCString();
+    for (const after of ['1800', until]) {
+      const headers = { 'retry-after': after, date: new Date().toUTCString() };
+      proxy.next(NEW_ORDER, { status: 429, type: 'rateLimited', headers });
+    }
+    const operation = await issue(site, {}, proxy);
+    expect(operation).toMatchObject({ outcome: 'succeeded', warnings: [] });
+    const [first, second, ...more] = await waits(operation.id);
+    expect([first, more]).toEqual([1800, []]);
+    expect(Math.abs((second ?? 0) - 900)).toBeLessThan(5);
+    expect(proxy.count(NEW_ORDER)).toBe(3);
+    expect((await installed(site))?.fingerprint).toBe((await served(site)).fingerprint);
+  } finally {
+    await proxy.close();
+  }
+});
+
 describe('[IS-05] a site whose certificate cannot be issued', () => {
   test('because its AAAA record leads elsewhere is told so before any order, and stays up', async () => {
     const site = await liveSite();
@@ -187,7 +220,7 @@ describe('[IS-05] a site whose certificate cannot be issued', () => {
     await expectPlainHttp(site);
   });
 
-  test('because the authority is away gets its attempts, and afterwards one account again', async () => {
+  test('[FS-12] because the authority is away gets its attempts, and afterwards one account again', async () => {
     const site = await liveSite();
     await lab.acme.stop();
     const operation = await issue(site).catch(async (error: unknown) => {
@@ -201,6 +234,21 @@ describe('[IS-05] a site whose certificate cannot be issued', () => {
     const { outcome, warnings } = await issue(site);
     expect(outcome).toBe('succeeded');
     expect(warnings).toEqual([expect.stringContaining('had forgotten our account')]);
+  });
+
+  test('[FS-11] because the authority fails gets three attempts, and is as it was', async () => {
+    const site = await liveSite();
+    const proxy = await startAcmeProxy(lab.acme);
+    try {
+      for (let n = 0; n < 9; n += 1) proxy.next(NEW_ORDER, { status: 500, type: 'serverInternal' });
+      const operation = await issue(site, {}, proxy);
+      expect(operation).toMatchObject({ outcome: 'failed', failureType: 'AuthorityError' });
+      expect(operation.steps.at(-1)).toMatchObject({ label: 'Order the certificate', attempt: 3 });
+      expect(await waits(operation.id)).toEqual([120, 120]);
+      await expectPlainHttp(site);
+    } finally {
+      await proxy.close();
+    }
   });
 
   test('keeps the certificate it has, when the new one is not what is served', async () => {

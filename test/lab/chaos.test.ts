@@ -4,6 +4,7 @@ import type { LabHost } from '../../lab/index.js';
 import { serveWordpress, type WordpressServer } from '../../lab/wordpress.js';
 import * as certificates from '../../src/inventory/certificates.js';
 import * as operations from '../../src/inventory/operations.js';
+import * as renewals from '../../src/inventory/renewals.js';
 import * as places from '../../src/inventory/places.js';
 import * as sites from '../../src/inventory/sites.js';
 import { startRig, type Rig } from './rig.js';
@@ -119,23 +120,33 @@ async function login(operation: string, domain: string): Promise<string> {
 
 test('[CH-01/issue-certificate] ends as an uninterrupted run would, with the worker killed after every step', async () => {
   const { db } = rig.inventory;
-  const calm = operationOf(await rig.chom('certificate', 'issue', 'php.lab.test', '--json'));
+  await created('tls0.lab.test');
+  const calm = operationOf(await rig.chom('certificate', 'issue', 'tls0.lab.test', '--json'));
   const ready = 4;
   for (let round = 1; round <= ready; round += 1) await created(`tls${round}.lab.test`);
-  const untouched = await siteOf('php.lab.test');
-  const issue = async (_: string, round: number) =>
-    operationOf(await rig.chom('certificate', 'issue', `tls${round}.lab.test`, '--json'));
-  const made = await killAll(rig, { php: calm }, issue);
-  for (const { operation, round } of made) {
+  const untouched = await siteOf('tls0.lab.test');
+  const [first] = await certificates.list(db, { site: (await sites.byDomain(db, 'tls0.lab.test')).id });
+  const ask = async (name: 'issued' | 'renewed', round: number) => {
+    const words = name === 'issued' ? ['issue', `tls${round}.lab.test`] : ['renew', 'tls0.lab.test', '--detach'];
+    return operationOf(await rig.chom('certificate', ...words, '--json'));
+  };
+  // A renewal has the steps of a first certificate.
+  const made = await killAll(rig, { issued: calm, renewed: calm }, ask, ['renewed']);
+  for (const { name, operation, round } of made) {
     expect(await operations.byId(db, operation)).toMatchObject({ outcome: 'succeeded', warnings: [], committed: true });
     expect(await eventsOf(rig, operation)).toEqual(['CertificateIssued']);
-    const domain = `tls${round}.lab.test`;
-    expect(await siteOf(domain)).toBe(untouched);
+    const domain = `tls${name === 'issued' ? round : 0}.lab.test`;
+    // Beside the new pair of a renewal lies the one before.
+    if (name === 'issued') expect(await siteOf(domain)).toBe(untouched);
     const visit = await rig.fetch(domain, { address: web1.address });
     expect(visit.status).toBe(200);
     // Ordered once: what is served is the only certificate there is.
-    const known = await certificates.list(db, { site: (await sites.byDomain(db, domain)).id });
-    expect(known).toHaveLength(1);
+    const all = await certificates.list(db, { site: (await sites.byDomain(db, domain)).id });
+    const known = all.filter(({ id }) => id !== first?.id || name === 'issued');
+    expect(known).toMatchObject([{ state: 'installed' }]);
+    expect(await renewals.list(db, { site: known[0]?.site ?? '' })).toMatchObject([
+      { certificate: known[0]?.id, failures: 0 },
+    ]);
     expect(visit.certificate?.fingerprint256.replaceAll(':', '').toLowerCase()).toBe(known[0]?.fingerprint);
     await rig.replayed(operation);
   }

@@ -16,7 +16,16 @@ export async function prepareRepository(rig: Rig, plan: RepositoryPlan, operatio
   const log = pino({ level: 'silent' });
   const hosts = createHosts({ resolve: (id) => serverLogin(inventory.db, keyring, id), log });
   const controller = await controllerId(inventory);
-  const deps: Deps = { inventory, keyring, config, controller, hosts, log, wake: async () => {} };
+  const deps: Deps = {
+    inventory,
+    keyring,
+    config,
+    controller,
+    hosts,
+    log,
+    wake: async () => {},
+    restic: async () => 'restic',
+  };
   const { tenant, server, site } = plan;
   await inventory.transaction(async (trx) => {
     await operations.ask(trx, keyring, {

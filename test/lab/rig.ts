@@ -6,6 +6,7 @@ import { Client, Connection } from '@temporalio/client';
 import { historyFromJSON, historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { type HostOrder, type Lab, type LabHost, startLab } from '../../lab/index.js';
 import { freePort } from '../../lab/ports.js';
+import { resticProgram } from '../../lab/restic-programs.js';
 import { sealedDataConverter, type TemporalAddress } from '../../src/client/connection.js';
 import { openStores, type Stores } from '../../src/client/open.js';
 import { findProgram } from '../../src/client/program.js';
@@ -75,6 +76,8 @@ export async function startRig({ hosts, acme = false, environment: more = {} }: 
       TEMPORAL_ADDRESS: address,
       CHOM_HOME: home,
       ...labSettings(lab),
+      // What maintains a storage from CHOM's own machine; no release is downloaded here.
+      ...(lab.hasStore && { CHOM_RESTIC: await resticProgram() }),
       ...more,
     };
     const stores = await openStores(environment);

@@ -40,7 +40,16 @@ const wake = async (ids: readonly string[]) => {
 const away = async () => await Promise.reject(new Error('there are no hosts'));
 const nothing = async () => {};
 const hosts = { for: away, withKey: away, offeredHostKey: away, leave: nothing, close: nothing };
-const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log: pino({ level: 'silent' }), wake };
+const deps: Deps = {
+  inventory,
+  keyring,
+  config,
+  hosts,
+  controller: 'test',
+  log: pino({ level: 'silent' }),
+  wake,
+  restic: async () => 'restic',
+};
 const steps = world({ inventory }, () => null);
 const all = [operationActivities(deps), settlingActivities(deps), steps].flatMap((group) => Object.entries(group));
 type Activity = (step: StepContext, ...args: never[]) => Promise<unknown>;

@@ -72,7 +72,7 @@ export async function startEnvironment(
   const leave = async () => {};
   const hosts = { for: async () => host, withKey: unreachable, offeredHostKey: unreachable, leave, close: leave };
   const wake = async (ids: readonly string[]) => await wakeOperations(temporal, ids);
-  const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log, wake };
+  const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log, wake, restic: async () => 'restic' };
   const lifecycle = [...Object.entries(operationActivities(deps)), ...Object.entries(settlingActivities(deps))];
   return {
     ...{ inventory, keyring, config, temporal, deps, silenced, servers, address: environment.address },

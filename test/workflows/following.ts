@@ -151,7 +151,8 @@ function activities(chom: Chom, held: Map<string, Promise<void>>, fails: Map<str
   const hosts = { for: async () => host, withKey: unreachable, offeredHostKey: unreachable, leave, close: leave };
   const wake = async (ids: readonly string[]) => await wakeOperations(await chom.temporal(), ids);
   const log = pino({ level: 'silent' });
-  const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log, wake };
+  const restic = async () => 'restic';
+  const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log, wake, restic };
   const steps: FollowedActivities = {
     async act(_, target) {
       await held.get(target);

@@ -1,0 +1,48 @@
+import type { Config } from '../config.js';
+import { failure } from '../workflows/failures.js';
+import { messageOf } from '../workflows/thrown.js';
+import { type Authority, directoryUrl, openAuthority } from './authority.js';
+
+/** The authorities that CHOM is set up for, each opened when it is first needed. */
+export interface Authorities {
+  /** @throws InvalidInput it is not set up, or its CA file cannot be read */
+  get(fallback: boolean): Promise<Authority>;
+  /** The one of a directory URL; null where CHOM is not set up for it (any more). */
+  of(directory: string): Promise<Authority | null>;
+}
+
+type Settings = Pick<Config, 'acmeDirectory' | 'acmeCaFile' | 'acmeFallbackDirectory' | 'acmeFallbackCaFile'>;
+
+export function authorities(config: Settings): Authorities {
+  const opened = new Map<boolean, Promise<Authority>>();
+  const setting = (fallback: boolean) =>
+    fallback
+      ? { directory: config.acmeFallbackDirectory, caFile: config.acmeFallbackCaFile ?? null }
+      : { directory: config.acmeDirectory, caFile: config.acmeCaFile ?? null };
+
+  async function get(fallback: boolean): Promise<Authority> {
+    const prefix = fallback ? 'CHOM_ACME_FALLBACK' : 'CHOM_ACME';
+    const next = `set ${prefix}_DIRECTORY and ${prefix}_CA_FILE, and start the worker again`;
+    const { directory, caFile } = setting(fallback);
+    if (directory === undefined) throw failure('InvalidInput', 'There is no second certificate authority', { next });
+    const opening = opened.get(fallback) ?? openAuthority({ directory, caFile });
+    opened.set(fallback, opening);
+    try {
+      return await opening;
+    } catch (error) {
+      opened.delete(fallback);
+      throw failure('InvalidInput', 'The certificate authority is not set up', { cause: messageOf(error), next });
+    }
+  }
+
+  return {
+    get,
+    async of(directory) {
+      for (const fallback of [false, true]) {
+        const { directory: known } = setting(fallback);
+        if (known !== undefined && directoryUrl(known) === directory) return await get(fallback);
+      }
+      return null;
+    },
+  };
+}

@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest';
 import * as aliases from '../../src/inventory/aliases.js';
+import * as certificates from '../../src/inventory/certificates.js';
 import type { Trx } from '../../src/inventory/database.js';
 import * as deletions from '../../src/inventory/deletions.js';
 import { expectLive } from '../../src/inventory/in-service.js';
 import * as obligations from '../../src/inventory/obligations.js';
 import * as operations from '../../src/inventory/operations.js';
+import * as renewals from '../../src/inventory/renewals.js';
 import { expectInService } from '../../src/inventory/restorable.js';
 import * as sites from '../../src/inventory/sites.js';
 import * as suspensions from '../../src/inventory/suspensions.js';
@@ -67,11 +69,22 @@ onBothDatabases('A site', (database) => {
       });
     });
     expect(await refused(finish(true))).toMatchObject({ type: 'Bug' });
+    const times = { notBefore: '2026-01-01T00:00:00.000Z', notAfter: '2027-01-01T00:00:00.000Z' };
+    const renewed = async () => (await renewals.list(database.inventory.db)).map(({ site }) => site);
+    await write(async (trx) => {
+      const named = { id: 'cert', site: 'sone', names: ['sone.example'], serial: 's', fingerprint: 'ab'.repeat(32) };
+      await certificates.record(trx, { ...named, issuer: 'i', chain: 'c', ...times });
+      await certificates.markInstalled(trx, 'cert');
+      await renewals.complete(trx);
+    });
+    // A suspended site is renewed.
+    expect(await renewed()).toEqual(['sone']);
     await write(begin('d1'));
     await write(begin('d1'));
     expect(await one()).toMatchObject({ status: 'deleting', deletedBy: 'd1' });
     expect(sites.isLive(await one())).toBe(false);
     expect(await owed()).toEqual([SITE_REMOVAL]);
+    expect(await renewed()).toEqual([]);
     expect(await refused(begin('d2'))).toMatchObject({ type: 'Conflict', details: { holder: 'd1' } });
     expect(await refused((trx) => suspensions.end(trx, 'sone'))).toMatchObject({ type: 'Conflict' });
     expect((await sites.holding(database.inventory.db, 'www.sone.example'))?.id).toBe('sone');

@@ -16,9 +16,12 @@ export function certificateServerActivities(deps: Deps) {
 
   async function publish(step: StepContext, plan: CertificatePlan, certificate: boolean): Promise<void> {
     const place = await siteServer(deps, step, plan);
-    const { id, domain, aliases, type } = await sites.byId(inventory.db, plan.site);
+    const { id, domain, aliases, type, status } = await sites.byId(inventory.db, plan.site);
     const facts = parseNginxFacts(await ask(place, 'Asking nginx for its version', askNginxFacts()));
-    const publishing = publishSite({ site: id, domain, aliases, type, certificate }, facts);
+    const publishing = publishSite(
+      { site: id, domain, aliases, type, certificate, suspended: status === 'suspended' },
+      facts,
+    );
     await change(place, certificate ? 'publish' : 'withdraw', `Publishing ${domain}`, publishing);
   }
 

@@ -41,7 +41,8 @@ export function certificateActivities(deps: Deps) {
         return { names: [], warnings: ['What it was to try again is owed no more'], probed: false };
       }
       const site = await sites.byId(inventory.db, plan.site);
-      if (site.status !== 'active' || site.server !== plan.server) {
+      const { status: found } = site;
+      if ((found !== 'active' && found !== 'suspended') || site.server !== plan.server) {
         throw failure('Conflict', `Site ${site.domain} is ${site.status} and not live on ${plan.serverName}`);
       }
       const strange = plan.names.find((name) => name !== site.domain && !site.aliases.includes(name));

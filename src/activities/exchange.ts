@@ -5,6 +5,7 @@ import { startPhp } from '../host/php-fpm.js';
 import { switchPath, switchPathBack } from '../host/restore-path.js';
 import { switchBack, switchRestore, type SwitchOrder } from '../host/restore-switch.js';
 import * as servers from '../inventory/servers.js';
+import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
 import { type RepairPlan, runsPhp } from '../workflows/plans.js';
 import type { Beside, ExchangePlan, Published } from '../workflows/restore-plan.js';
@@ -19,8 +20,12 @@ import { siteServer, type Workplace } from './workplace.js';
 
 /** The steps by which what lies beside a site changes places with what is live. */
 export function exchangeActivities(deps: Deps) {
+  async function isSuspended({ site }: RepairPlan): Promise<boolean> {
+    return (await sites.byId(deps.inventory.db, site)).status === 'suspended';
+  }
+
   async function open(place: Workplace, plan: RepairPlan): Promise<Published> {
-    if (runsPhp(plan.type)) {
+    if (runsPhp(plan.type) && !(await isSuspended(plan))) {
       await change(place, 'start-php', `Starting PHP of ${plan.domain}`, startPhp(phpSite(plan)));
     }
     const { version, certificate } = await publishAsRecorded(deps, place, plan);
@@ -31,7 +36,7 @@ export function exchangeActivities(deps: Deps) {
     /** Visitors see the maintenance page, and nothing of the site is at work. */
     async closeSite(step: StepContext, plan: RepairPlan): Promise<void> {
       const place = await siteServer(deps, step, plan);
-      await publishAsRecorded(deps, place, plan, { maintenance: true });
+      await publishAsRecorded(deps, place, plan, { page: 'maintenance' });
       await change(place, 'stop', `Stopping what works for ${plan.domain}`, stopSite(plan.site));
     },
 
@@ -41,18 +46,18 @@ export function exchangeActivities(deps: Deps) {
     },
 
     /** As `seeSite`, over HTTPS where it is served so: what the site shows is looked at, not its certificate. */
-    async seeContent(_step: StepContext, plan: ExchangePlan, { version, secure }: Published): Promise<void> {
+    async seeContent(_step: StepContext, plan: RepairPlan, { version, secure }: Published): Promise<void> {
       const { address } = await servers.byId(deps.inventory.db, plan.server);
       const sight = { address, port: secure ? 443 : 80, secure, name: plan.domain, version };
       await answers(sight, Context.current().cancellationSignal, plan.serverName);
     },
 
-    /** All of it, as before it was closed. */
+    /** All of it, as before it was closed; of a suspended site visitors see that it is. */
     async reopenSite(step: StepContext, plan: RepairPlan): Promise<void> {
       const place = await siteServer(deps, step, plan);
       await open(place, plan);
       const jobs = backgroundOf(plan);
-      if (jobs.length === 0) return;
+      if (jobs.length === 0 || (await isSuspended(plan))) return;
       await change(place, 'background', `Starting the jobs of ${plan.domain}`, startBackground(plan.site, jobs));
     },
 

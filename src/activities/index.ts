@@ -1,7 +1,10 @@
+import { aliasActivities } from './aliases.js';
 import { applicationActivities } from './application.js';
 import { adoptionActivities } from './adoption.js';
 import { backupActivities } from './backup.js';
 import { cleaningActivities } from './cleaning.js';
+import { clearingActivities } from './clearing.js';
+import { deletionActivities } from './deletion.js';
 import { certificateActivities } from './certificate.js';
 import type { Deps } from './deps.js';
 import { exchangeActivities } from './exchange.js';
@@ -19,6 +22,8 @@ import { siteActivities } from './site.js';
 import { stepActivity } from './step.js';
 import { storageActivities } from './storage.js';
 import { storageQuestions } from './storage-questions.js';
+import { storageLoginActivities } from './storage-login.js';
+import { suspensionActivities } from './suspension.js';
 import { verificationActivities } from './verification.js';
 
 /** Every activity that a worker offers, each behind what all steps go through (step.ts). */
@@ -42,6 +47,11 @@ export function createActivities(deps: Deps): Record<string, (...args: never[]) 
     exchangeActivities(deps),
     verificationActivities(deps),
     cleaningActivities(deps),
+    deletionActivities(deps),
+    clearingActivities(deps),
+    suspensionActivities(deps),
+    aliasActivities(deps),
+    storageLoginActivities(deps),
   ];
   const entries = groups.flatMap((group) => Object.entries(group));
   const names = entries.map(([name]) => name);

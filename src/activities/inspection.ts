@@ -64,7 +64,9 @@ export function inspectionActivities(deps: Deps) {
       const live = hosted.filter((one) => sites.isLive(one));
       const expected = {
         ...{ name, controller, protection },
-        sites: live.map(({ id: site, domain, php }) => ({ site, domain, php: php !== null })),
+        sites: live.map(({ id: site, domain, php, status }) => {
+          return { site, domain, php: php !== null && status !== 'suspended' };
+        }),
         busy: (await places.list(inventory.db, { server: id })).length > 0,
       };
       return {
@@ -79,21 +81,30 @@ export function inspectionActivities(deps: Deps) {
     async examineSite(id: string): Promise<Report> {
       const site = await sites.byId(inventory.db, id);
       const { name: server, address } = await servers.byId(inventory.db, site.server);
-      if (site.status === 'failed' || site.status === 'removed') {
+      if (site.status === 'failed' || site.status === 'removed' || site.status === 'deleting') {
         throw failure('Conflict', `Site ${site.domain} is ${site.status}`, { next: `chom site show ${site.domain}` });
       }
       const certificate = await certificates.installed(inventory.db, id);
+      const suspended = site.status === 'suspended';
       const { uid, domain, aliases, type, php, databaseName } = site;
       const seen = await examined(site.server, examineSite({ site: id, domain }));
       const lookOutside = async (found: Pick<SeenSite, 'version' | 'addresses' | 'onServer'>) =>
-        await lookFromOutside(deps, { site: id, names: [domain, ...aliases], server, address, certificate, ...found });
+        await lookFromOutside(deps, {
+          site: id,
+          suspended,
+          names: [domain, ...aliases],
+          server,
+          address,
+          certificate,
+          ...found,
+        });
       if ('finding' in seen) {
         const outside = await lookOutside({ version: null, addresses: [], onServer: null });
         return { findings: [seen.finding, ...outside.filter(({ state }) => state === 'ok')] };
       }
       const examination = parseSiteExamination(seen.said);
       const has = { certificate: certificate !== null, database: databaseName !== null };
-      const expected = { site: id, uid, domain, server, type, php, ...has };
+      const expected = { site: id, uid, domain, server, type, php, suspended, ...has };
       const { version, addresses, pair } = examination;
       const outside = await lookOutside({ version, addresses, onServer: pair?.fingerprint ?? null });
       // Where the server itself does not serve the site, what is wrong elsewhere follows from that, or cannot be told from

@@ -35,6 +35,8 @@ export interface Sight {
   secure?: boolean;
   name: string;
   version: string;
+  /** Visitors are turned away there: HTTP 503 is what it shall answer with. */
+  suspended?: boolean;
 }
 
 /**
@@ -78,7 +80,8 @@ async function look(sight: Sight, signal: AbortSignal): Promise<Wrong | null> {
       };
     }
     const { status } = await get(sight, '/', signal);
-    if (status < 500) return null;
+    // Where there is a certificate, HTTP redirects to what turns them away.
+    if (sight.suspended ? status === 503 || status === 301 : status < 500) return null;
     return {
       what: `answers with HTTP ${status}`,
       cause: 'The site itself fails: its files, or its PHP, see its error log',

@@ -19,9 +19,10 @@ export function repairActivities(deps: Deps) {
 
   return {
     /** @throws Conflict the site is not live, or not on that server */
-    async checkLive(_step: StepContext, plan: RepairPlan): Promise<void> {
+    async checkLive(_step: StepContext, plan: RepairPlan): Promise<{ suspended: boolean }> {
       const { domain, status, server } = await sites.byId(inventory.db, plan.site);
-      if (status === 'active' && server === plan.server) return;
+      const suspended = status === 'suspended';
+      if ((status === 'active' || suspended) && server === plan.server) return { suspended };
       throw failure('Conflict', `Site ${domain} is ${status} and not live on ${plan.serverName}`, {
         next: `chom site show ${domain}`,
       });

@@ -10,7 +10,7 @@ import * as backups from '../inventory/backups.js';
 import * as events from '../inventory/events.js';
 import * as obligations from '../inventory/obligations.js';
 import * as operations from '../inventory/operations.js';
-import { expectRestorable } from '../inventory/restorable.js';
+import { expectInService, expectRestorable } from '../inventory/restorable.js';
 import * as restores from '../inventory/restores.js';
 import * as sites from '../inventory/sites.js';
 import * as tries from '../inventory/tries.js';
@@ -145,6 +145,7 @@ export function restoreActivities(deps: Deps) {
         const restore = await restores.byOperation(trx, id, { tenant });
         if (restore.site !== site) throw foreign(step.operation);
         await restores.expectUndoable(trx, restore);
+        await expectInService(trx, await sites.byId(trx, site), restore.backup);
         await restores.close(trx, site, step.operation);
         return { restore: id, charset: restore.databaseCharset, collation: restore.databaseCollation };
       });

@@ -14,6 +14,8 @@ export interface ExpectedSite extends SiteUser {
   database: boolean;
   /** A certificate is recorded as installed. */
   certificate: boolean;
+  /** Its visitors are turned away, and nothing works for it. */
+  suspended: boolean;
 }
 
 /** What is right and what is wrong with a site on its server. */
@@ -23,9 +25,9 @@ export function siteFindings(seen: SiteExamination, expected: ExpectedSite): Fin
     ...user(seen, expected, here),
     ...directories(seen, expected, here),
     ...files(seen, expected, here),
-    ...php(seen, expected),
+    ...(expected.suspended ? suspension(seen, expected) : php(seen, expected)),
     ...pair(seen, expected, here),
-    ...background(seen, expected),
+    ...(expected.suspended ? [] : background(seen, expected)),
     ...database(seen, expected, here),
   ];
 }
@@ -83,6 +85,12 @@ function php({ php: found }: SiteExamination, { php: version, domain, server }: 
   }
   if (!found.enabled) return [wrong('php', 'Its PHP does not start with the server', repair(domain))];
   return [fine('php', `PHP ${version} runs`)];
+}
+
+function suspension({ php: found, background: jobs }: SiteExamination, { domain }: ExpectedSite): Finding[] {
+  const works = found.active || Object.values(jobs).includes(true);
+  if (works) return [wrong('suspended', 'It is suspended, and something works for it', repair(domain))];
+  return [fine('suspended', 'It is suspended: visitors are turned away, and nothing works for it')];
 }
 
 function pair({ pair: found }: SiteExamination, { certificate, domain, site }: ExpectedSite, here: Here): Finding[] {

@@ -20,6 +20,8 @@ export interface SeenSite {
   /** Its domain first. */
   names: readonly string[];
   server: string;
+  /** Its visitors are turned away. */
+  suspended: boolean;
   /** Of the server, as the operator gave it. */
   address: string;
   /** The server's own; empty where it could not be asked. */
@@ -60,19 +62,19 @@ async function resolves(deps: Deps, site: SeenSite, name: string, signal: AbortS
 }
 
 /** A proxy in front of the server passes the question on. */
-async function leadsHere({ version, server }: SeenSite, name: string, address: string, signal: AbortSignal) {
+async function leadsHere({ version, server, suspended }: SeenSite, name: string, address: string, signal: AbortSignal) {
   if (version === null || isPrivate(address)) return false;
-  return await answers({ address, port: 80, name, version }, signal, server, 0).then(
+  return await answers({ address, port: 80, name, version, suspended }, signal, server, 0).then(
     () => true,
     () => false,
   );
 }
 
 async function overHttp(seen: SeenSite, signal: AbortSignal): Promise<Finding> {
-  const { address, names, server, version } = seen;
+  const { address, names, server, version, suspended } = seen;
   const [name = ''] = names;
   try {
-    await answers({ address, port: 80, name, version: version ?? '' }, signal, server, 0);
+    await answers({ address, port: 80, name, version: version ?? '', suspended }, signal, server, 0);
     return fine('http', `http://${name}/ answers`);
   } catch (error) {
     const found = problem('http', error);
@@ -103,7 +105,7 @@ async function overHttps(seen: SeenSite): Promise<Finding[]> {
       found.push(wrong('certificate', `The certificate ends in ${days} days, and is not renewed`, renew));
     }
     const status = await frontPage(address, name);
-    if (status >= 500) {
+    if (status >= 500 && !(seen.suspended && status === 503)) {
       const says = `https://${name}/ answers with HTTP ${status}`;
       found.push(wrong('https', says, itsErrors(seen), 'The site itself fails'));
     }

@@ -97,8 +97,8 @@ function refuseUnready(site: Site, kind: BackupKind): void {
   throw failure('InvalidInput', `Site ${site.domain} has no database`, { next: 'leave --database out' });
 }
 
-/** @throws NotFound; InvalidInput several that it could be */
-async function storageFor(db: Db, tenant: string, name: string | undefined): Promise<Storage> {
+/** Where a backup goes: there by name, or the only one there is. @throws NotFound; InvalidInput several that it could be */
+export async function storageFor(db: Db, tenant: string, name: string | undefined): Promise<Storage> {
   if (name !== undefined) return await storages.byName(db, tenant, name);
   const all = await storages.list(db, { tenant });
   const [only, another] = all;

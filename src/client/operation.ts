@@ -3,6 +3,7 @@ import type { Obligation } from '../inventory/obligations.js';
 import type { Operation } from '../inventory/operations.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
+import { KEPT_CERTIFICATE, SITE_REMOVAL } from '../workflows/deletion-plan.js';
 import { UNDO } from '../workflows/plans.js';
 import { OLD_KEY } from '../workflows/rotation-plan.js';
 import { UNDO_WINDOW } from '../workflows/restore-plan.js';
@@ -55,6 +56,8 @@ const WHAT: Readonly<Record<string, (owed: Obligation, when: string) => string>>
   [OLD_KEY]: (_, when) => `the old key is removed ${when}, once a backup of CHOM itself holds the new one`,
   [UNDO_WINDOW]: ({ operation }, when) =>
     `what was there before is removed ${when}; until then: chom backup undo-restore ${operation}`,
+  [SITE_REMOVAL]: (_owed, when) => `what is left of the site is taken away ${when}`,
+  [KEPT_CERTIFICATE]: (_owed, when) => `the certificate and key that were kept are removed ${when}`,
 };
 
 /** What it works on, for people. */

@@ -3,21 +3,25 @@ import * as backups from '../inventory/backups.js';
 import * as operations from '../inventory/operations.js';
 import type { Operation } from '../inventory/operations.js';
 import * as storages from '../inventory/storages.js';
+import { aliasesPlan, changesOf } from '../workflows/aliases-plan.js';
 import { type BackupPlan, backupPlan } from '../workflows/backup-plan.js';
 import { failure } from '../workflows/failures.js';
 import { type SitePlan, sitePlan, storagePlan } from '../workflows/plans.js';
 import { restorePlan } from '../workflows/restore-plan.js';
 import { rotationPlan } from '../workflows/rotation-plan.js';
 import type { OperationKind } from '../workflows/step.js';
+import { suspensionPlan } from '../workflows/suspension-plan.js';
 import { verificationPlan } from '../workflows/verification-plan.js';
 import { checkStorage } from './check-storage.js';
 import { issueCertificate } from './new-certificate.js';
+import { changeAliases } from './change-aliases.js';
 import { createBackup } from './new-backup.js';
 import { restoreBackup } from './new-restore.js';
 import { createSite, type NewSite } from './new-site.js';
 import type { Chom } from './open.js';
 import { repairSite } from './repair-site.js';
 import { rotateCredentials } from './rotate-credentials.js';
+import { resumeSite, suspendSite } from './suspend-site.js';
 import { verifyBackup } from './verify-backup.js';
 
 /** Asks for the same again under another id. */
@@ -45,6 +49,17 @@ const AGAIN: Partial<Record<OperationKind, Again>> = {
     await verifyBackup(chom, { backup: verificationPlan.parse(input).backup }, { operation }),
   'issue-certificate': async (chom, input, operation) =>
     await issueCertificate(chom, (input as { names: string[] }).names[0] ?? '', { operation }),
+  'suspend-site': async (chom, input, operation) => {
+    const { domain, reason } = suspensionPlan.parse(input);
+    return await suspendSite(chom, { domain, reason, operation });
+  },
+  'resume-site': async (chom, input, operation) =>
+    await resumeSite(chom, (input as { domain: string }).domain, { operation }),
+  'change-aliases': async (chom, input, operation) => {
+    const plan = aliasesPlan.parse(input);
+    const { added: add, removed: remove } = changesOf(plan);
+    return await changeAliases(chom, { domain: plan.domain, add, remove, operation });
+  },
   'repair-site': async (chom, input, operation) =>
     await repairSite(chom, (input as { domain: string }).domain, { operation }),
   'check-storage': async (chom, input, operation) => {
@@ -68,6 +83,7 @@ const COMMANDS: Partial<Record<OperationKind, string>> = {
   'clean-backups': 'chom backup clean DOMAIN',
   'purge-backups': 'chom backup purge --site ID --confirm ID',
   'undo-restore': 'chom backup undo-restore OPERATION',
+  'delete-site': 'chom site delete DOMAIN',
 };
 
 /** The id of the operation that retries another: always the same, so that it is asked for once, whoever asks. */

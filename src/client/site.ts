@@ -9,6 +9,7 @@ import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import type { Site } from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
+import { aliasCommands } from './change-aliases.js';
 import { certificateDocument } from './certificate.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
@@ -17,10 +18,12 @@ import { tellLogin } from './first-login.js';
 import { describePolicy } from './keep-options.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
 import type { Chom } from './open.js';
+import { deleteCommand } from './delete-site.js';
 import { describeOwed, obligationDocument, operationDocument, statusOf } from './operation.js';
 import { readPrivateKey } from './private-key.js';
 import { repairCommand } from './repair-site.js';
 import { siteSetCommand } from './retention.js';
+import { suspensionCommands } from './suspend-site.js';
 import { facts, table } from './text.js';
 
 interface CreateOptions {
@@ -88,6 +91,9 @@ export function siteCommand(program: Command, cli: Cli): void {
     .action(action(cli, doctor));
   repairCommand(site, cli);
   siteSetCommand(site, cli);
+  aliasCommands(site, cli);
+  suspensionCommands(site, cli);
+  deleteCommand(site, cli);
 }
 
 async function doctor(session: Session, domain: string): Promise<number> {
@@ -158,6 +164,7 @@ export async function tellSite(db: Db, site: Site): Promise<Told> {
     ['site', site.domain],
     ['id', site.id],
     ['status', site.status],
+    ['suspended', site.suspendedAt && [`since ${site.suspendedAt}`, site.suspendedReason].filter(Boolean).join(': ')],
     ['url', `${certificate ? 'https' : 'http'}://${site.domain}/`],
     ['aliases', site.aliases.join(', ')],
     ['type', typeOf(site)],
@@ -189,7 +196,9 @@ async function tellNewSite(chom: Chom, operation: Operation, site: Site): Promis
 
 function siteDocument(site: Site, server: string): object {
   const { id, domain, aliases, type, php, databaseName: database, tls, status, createdAt } = site;
-  return { id, domain, aliases, type, php, database, server, tls, status, createdAt };
+  const { suspendedAt, suspendedReason } = site;
+  const suspended = suspendedAt === null ? null : { since: suspendedAt, reason: suspendedReason };
+  return { id, domain, aliases, type, php, database, server, tls, status, suspended, createdAt };
 }
 
 function typeOf({ type, php }: Site): string {

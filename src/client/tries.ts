@@ -6,11 +6,13 @@ import * as remains from '../inventory/remains.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import * as tries from '../inventory/tries.js';
-import { CERTIFICATE, certificatePlan, UNDO, type UndoPlan } from '../workflows/plans.js';
+import { type DiscardPlan, discardPlan, KEPT_CERTIFICATE, SITE_REMOVAL } from '../workflows/deletion-plan.js';
+import { CERTIFICATE, certificatePlan, repairPlan, UNDO, type UndoPlan } from '../workflows/plans.js';
 import { UNDO_WINDOW, undoWindowPlan } from '../workflows/restore-plan.js';
 import { OLD_KEY, retirementPlan } from '../workflows/rotation-plan.js';
 import type { Chom } from './open.js';
 import { isOn, refuseElsewhere } from './settle.js';
+import { recordedSite } from './site-plan.js';
 import { submit, type Request, type Submitter } from './submit.js';
 import type { Failed } from './sweep.js';
 
@@ -57,14 +59,34 @@ export async function takeBackNow(chom: Chom, id: string): Promise<string | null
     await remains.hasten(trx, id, at);
     return await obligations.find(trx, key);
   });
-  if (owed?.state !== 'open') return null;
+  return owed?.state === 'open' ? await tryNow(chom, row, owed, at) : null;
+}
+
+/**
+ * Has a deletion that took effect go on now, also where nobody tries that any more. Returns the id of the operation that
+ * does, which may be at work already; null where nothing is owed. @throws as `takeBackNow`
+ */
+export async function clearNow(chom: Chom, deletion: string): Promise<string | null> {
+  const row = await operations.byId(chom.inventory.db, deletion, chom);
+  if (row.outcome === null) return deletion;
+  const key = { operation: deletion, name: SITE_REMOVAL };
+  const at = new Date().toISOString();
+  const owed = await chom.inventory.transaction(async (trx) => {
+    await obligations.reopen(trx, key);
+    await obligations.postpone(trx, key, at);
+    return await obligations.find(trx, key);
+  });
+  return owed?.state === 'open' ? await tryNow(chom, row, owed, at) : null;
+}
+
+async function tryNow(chom: Chom, row: operations.Operation, owed: Obligation, at: string): Promise<string> {
   const temporal = await chom.temporal();
   refuseElsewhere(row, temporal);
   const asked = await tryOne({ ...chom, temporal }, owed, at);
   if (asked !== null) return asked;
   // Somebody else was faster, who may have counted it and not asked yet: asking twice is asking once.
-  const counted = (await obligations.find(chom.inventory.db, key)) ?? owed;
-  return (await tryOne({ ...chom, temporal }, counted, at)) ?? tries.tryId(key, counted.tries);
+  const counted = (await obligations.find(chom.inventory.db, owed)) ?? owed;
+  return (await tryOne({ ...chom, temporal }, counted, at)) ?? tries.tryId(owed, counted.tries);
 }
 
 /** What is asked for to meet an obligation; nobody waits for it. Null: a newer CHOM knows what it is. */
@@ -72,10 +94,15 @@ async function requestOf({ inventory }: Submitter, owed: Obligation): Promise<Re
   if (owed.name === UNDO) return await undoRequest(inventory.db, owed);
   if (owed.name === UNDO_WINDOW) return await windowRequest(inventory.db, owed);
   if (owed.name === OLD_KEY) return await oldKeyRequest(inventory.db, owed);
+  if (owed.name === SITE_REMOVAL) return await clearingRequest(inventory.db, owed);
+  if (owed.name === KEPT_CERTIFICATE) return await discardRequest(inventory.db, owed);
   if (owed.name !== CERTIFICATE) return null;
-  const { id, tenant, domain, server } = await sites.byId(inventory.db, String(owed.targets['site']));
+  const { id, tenant, domain, aliases, server } = await sites.byId(inventory.db, String(owed.targets['site']));
   const { name: serverName } = await servers.byId(inventory.db, server);
-  const input = certificatePlan.parse({ site: id, tenant, server, serverName, names: owed.targets['names'] });
+  // An alias that it has no more is nothing to ask for.
+  const held = (name: unknown) => name === domain || aliases.some((alias) => alias === name);
+  const names = Array.isArray(owed.targets['names']) ? owed.targets['names'].filter(held) : [];
+  const input = certificatePlan.parse({ site: id, tenant, server, serverName, names });
   const what = { kind: 'issue-certificate', summary: `Issue a certificate for ${domain}`, priority: 'low' } as const;
   return { ...what, input, tenant, server, serverName, site: id, domain };
 }
@@ -113,4 +140,23 @@ async function oldKeyRequest(db: Db, { operation }: Obligation): Promise<Request
   const summary = `Remove the old key of ${name}`;
   const what = { kind: 'retire-credentials', summary, priority: 'low', exclusive: true } as const;
   return { ...what, input, tenant, server: id, serverName: name };
+}
+
+/** Nothing of a site that was given up is left on its server. */
+async function clearingRequest(db: Db, owed: Obligation): Promise<Request> {
+  const site = await sites.byId(db, String(owed.targets['site']));
+  const server = await servers.byId(db, site.server);
+  const input = repairPlan.parse(recordedSite(site, server));
+  const { tenant, domain } = site;
+  const where = { tenant, server: server.id, serverName: server.name, site: site.id, domain };
+  return { kind: 'clear-site', summary: `Take ${domain} away from ${server.name}`, priority: 'low', input, ...where };
+}
+
+/** The certificate and key that were kept of a deleted site go. */
+async function discardRequest(db: Db, owed: Obligation): Promise<Request> {
+  const { id: site, tenant, domain, server } = await sites.byId(db, String(owed.targets['site']));
+  const { name: serverName } = await servers.byId(db, server);
+  const input: DiscardPlan = discardPlan.parse({ tenant, server, serverName, site });
+  const summary = `Remove the certificate that was kept of ${domain}`;
+  return { kind: 'discard-certificate', summary, priority: 'low', input, tenant, server, serverName, site, domain };
 }

@@ -19,10 +19,14 @@ export type NginxSite = Pick<SitePlan, 'site' | 'domain' | 'aliases' | 'type'> &
   certificate: boolean;
   /** Visitors are told to come again; ACME challenges are answered all the same. */
   maintenance?: boolean;
+  /** Visitors are turned away; ACME challenges are answered all the same. */
+  suspended?: boolean;
 };
 
 /** What a browser or a search engine is told that comes meanwhile. */
 const RETRY_AFTER_SECONDS = 60;
+/** A suspension ends when a person ends it. */
+const SUSPENDED_RETRY_SECONDS = 86_400;
 
 /** The file of a site: port 80 alone, or 80 and 443 once its certificate is installed. */
 export function siteFile(site: NginxSite, facts: NginxFacts): NginxFile {
@@ -35,7 +39,7 @@ export function siteFile(site: NginxSite, facts: NginxFacts): NginxFile {
     `error_log ${paths.logs(site.site)}/error.log;`,
   ];
   const redirect = ['location / {', '    return 301 https://$host$request_uri;', '}'];
-  const body = site.maintenance ? maintenance() : content(site);
+  const body = site.maintenance ? maintenance() : site.suspended ? suspended() : content(site);
   const servers = site.certificate
     ? [
         server([...listen(80, facts), ...common, '', ...acme(), '', ...answer(), '', ...redirect]),
@@ -111,15 +115,24 @@ export function headersFile(): string {
   ].join('\n');
 }
 
-/** Nothing of the site's own is touched: its files and its PHP may be gone meanwhile. */
 function maintenance(): string[] {
+  return closed(RETRY_AFTER_SECONDS, 'Maintenance', 'This site is being maintained and will be back in a moment.');
+}
+
+/** 503, so that search engines keep what they have of it for a while. */
+function suspended(): string[] {
+  return closed(SUSPENDED_RETRY_SECONDS, 'Suspended', 'This site is not available at the moment.');
+}
+
+/** Nothing of the site's own is touched: its files and its PHP may be gone meanwhile. */
+function closed(retrySeconds: number, title: string, text: string): string[] {
   return [
     'location / {',
     '    default_type "text/html; charset=utf-8";',
-    `    add_header Retry-After ${RETRY_AFTER_SECONDS} always;`,
+    `    add_header Retry-After ${retrySeconds} always;`,
     '    add_header Cache-Control no-store always;',
     `    include ${paths.nginx}/chom.d/headers.inc;`,
-    `    return 503 "<!doctype html><title>Maintenance</title><p>This site is being maintained and will be back in a moment.</p>\\n";`,
+    `    return 503 "<!doctype html><title>${title}</title><p>${text}</p>\\n";`,
     '}',
   ];
 }

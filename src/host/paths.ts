@@ -30,6 +30,8 @@ export const paths = {
   resticCache: (site: string) => `/var/cache/chom/restic/${site}`,
   /** What is noted of the backups of its sites, by site; they themselves lie in storages. */
   backups: '/var/lib/chom/backups',
+  /** What is noted of restores and trials of backups, by site. */
+  restores: '/var/lib/chom/restores',
   /** By whom a storage of this server is reached over SFTP: the key of each user. */
   backupKeys: '/etc/chom/backup-keys',
   tls: (site: string) => `/var/lib/chom/tls/${site}`,

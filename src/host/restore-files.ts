@@ -10,6 +10,7 @@ import {
   type RestoreFacts,
   type RestoreOrder,
 } from './restore-manifest.js';
+import { takeNames } from './restore-names.js';
 import { RESTORED, restorePlaces } from './restore-places.js';
 import { sh, type Script } from './shell.js';
 
@@ -60,6 +61,7 @@ counted=$(find ${tree} -mindepth 1 -printf '%y %s\n' | awk '{ n[$1]++; if ($1 ==
 for name in ${RESTORED}; do
   [ -d ${restored}/"$name" ] && [ ! -L ${restored}/"$name" ] || fail "the backup holds no directory $name" ${EXIT.notRestored}
 done
+${takeNames(restored, { from, site })} || fail 'what was restored cannot take the names of the site' 1
 ${toSite(restored, uid)} || fail 'what was restored cannot be given to the site' 1
 for name in ${RESTORED}; do mv -T ${restored}/"$name" ${beside}/"$name" || fail 'cannot move what was restored' 1; done
 rm -rf ${tree}

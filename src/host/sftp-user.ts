@@ -76,6 +76,15 @@ ${check}`,
   };
 }
 
+/**
+ * Lets a user in no more. The user stays as the owner of what lies there: his uid must not become another one's, who would
+ * own it then. Succeeds when there was none.
+ */
+export function closeSftpUser(closed: Pick<SftpUser, 'storage' | 'name'>): CheckedStep {
+  const keys = `${paths.backupKeys}/${sftpUserName(closed)}`;
+  return { check: sh`[ ! -e ${keys} ]`, act: sh`rm -f ${keys} && sync ${paths.backupKeys}` };
+}
+
 /** Of one file, since it is read where Debian includes it: a Match ends with the file. */
 function configuration(storage: string, path: string): string {
   return `# Managed by CHOM: who keeps backups in ${path}.

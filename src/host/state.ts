@@ -11,6 +11,7 @@ const PRIVATE = [
   paths.sites,
   paths.installed,
   paths.backups,
+  paths.restores,
   `${paths.state}/tls`,
 ];
 

@@ -43,6 +43,28 @@ sync .`,
   };
 }
 
+/** Lets a user in no more: his line goes, those of others stay. Succeeds when there was none. Exit codes: lockTimeout. */
+export function removeRestUser({ path, user }: { path: string; user: string }): CheckedStep {
+  if (!NAME.test(user)) throw failure('Bug', `${user} is no user of a storage`);
+  const line = `^${user}:`;
+  return {
+    check: asOwner(path, sh`! grep -q ${line} .htpasswd 2>/dev/null`),
+    act: sh`set -eu
+${serviceLock('storage')}
+${asOwner(
+  path,
+  sh`umask 077
+[ -e .htpasswd ] || exit 0
+# 1: it was the only one.
+grep -v ${line} .htpasswd >.htpasswd.new || [ $? -eq 1 ] || exit 1
+chmod --reference=.htpasswd .htpasswd.new
+sync .htpasswd.new
+mv -fT .htpasswd.new .htpasswd
+sync .`,
+)}`,
+  };
+}
+
 /** crypt(3) of Debian knows bcrypt. */
 const IS_IN = `chomp(my $password = <STDIN>);
 open(my $file, "<", $ARGV[0]) or exit 1;

@@ -21,6 +21,12 @@ const TYPES: Record<OperationKind, EventType> = {
   'verify-backup': 'BackupVerificationFailed',
   'clean-backups': 'BackupCleaningFailed',
   'purge-backups': 'BackupPurgeFailed',
+  'delete-site': 'SiteDeletionFailed',
+  'clear-site': 'SiteClearingFailed',
+  'discard-certificate': 'CertificateDiscardFailed',
+  'suspend-site': 'SiteSuspensionFailed',
+  'resume-site': 'SiteResumptionFailed',
+  'change-aliases': 'SiteAliasesFailed',
 };
 
 /** Of these a failure is a matter of security: somebody has to look. */

@@ -28,6 +28,6 @@ export async function serverOf(
  */
 export function expectLive(site: Site, cause: string, by?: string): void {
   const { domain, status, restoring } = site;
-  if (by === undefined ? isLive(site) : status === 'active' || restoring === by) return;
+  if (by === undefined ? isLive(site) : status === 'active' || status === 'suspended' || restoring === by) return;
   throw failure('Conflict', `Site ${domain} is ${status}`, { cause, next: `chom site show ${domain}` });
 }

@@ -13,6 +13,7 @@ import { restores } from './migrations/0008-restores.js';
 import { verification } from './migrations/0009-verification.js';
 import { retention } from './migrations/0010-retention.js';
 import { rotation } from './migrations/0011-rotation.js';
+import { siteLife } from './migrations/0012-site-life.js';
 import { renewals } from './migrations/0013-renewals.js';
 import { maintenance } from './migrations/0014-maintenance.js';
 import { delivery } from './migrations/0015-delivery.js';
@@ -35,23 +36,8 @@ export interface Migration {
 
 /** In order; only ever appended to. Its length is the schema's version. */
 const MIGRATIONS: readonly Migration[] = [
-  ...[
-    first,
-    siteTypes,
-    line,
-    protection,
-    tries,
-    machine,
-    backups,
-    restores,
-    verification,
-    retention,
-    rotation,
-    renewals,
-    maintenance,
-    delivery,
-    forgotten,
-  ],
+  ...[first, siteTypes, line, protection, tries, machine, backups, restores, verification, retention],
+  ...[rotation, siteLife, renewals, maintenance, delivery, forgotten],
 ];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };

@@ -70,6 +70,7 @@ async function lacking(db: Db) {
     .select(['certificates.id', 'certificates.site', 'fingerprint', 'notBefore', 'notAfter'])
     .where('certificates.state', '=', 'installed')
     .where('sites.status', 'not in', OUT_OF_SERVICE)
+    .where('sites.deletedBy', 'is', null)
     .where((row) =>
       row.or([row('renewals.site', 'is', null), row('renewals.certificate', '<>', row.ref('certificates.id'))]),
     )
@@ -104,6 +105,7 @@ export async function list(db: Db, filter: RenewalFilter = {}): Promise<Owed[]> 
     .select(['sites.tenant', 'sites.server', 'sites.domain', 'fingerprint', 'notBefore', 'notAfter', 'authority'])
     .where('certificates.state', '=', 'installed')
     .where('sites.status', 'not in', OUT_OF_SERVICE)
+    .where('sites.deletedBy', 'is', null)
     .where('servers.status', '<>', 'removed');
   if (filter.tenant !== undefined) query = query.where('sites.tenant', '=', filter.tenant);
   if (filter.site !== undefined) query = query.where('renewals.site', '=', filter.site);

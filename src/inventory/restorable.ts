@@ -49,5 +49,7 @@ export async function expectInService(db: Db, site: Site, backup: string): Promi
   if (status === 'removed' || status === 'failed') {
     throw failure('NotFound', `Site ${domain} is gone: it is ${status}`, { cause, next });
   }
+  if (status === 'suspended')
+    throw failure('Conflict', `Site ${domain} is suspended`, { cause, next: `chom site resume ${domain}` });
   expectLive(site, cause);
 }

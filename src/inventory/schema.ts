@@ -114,6 +114,11 @@ export interface SitesTable {
   status: SiteStatus;
   /** The operation that restores into it at this moment, or takes that back. */
   restoring: string | null;
+  /** Since when visitors are turned away, and why; null: they are not. */
+  suspendedAt: string | null;
+  suspendedReason: string | null;
+  /** The operation that deletes it, from the moment on that it cannot come back. */
+  deletedBy: string | null;
   /** JSON of `RetentionOverride`: where it says nothing, its tenant's counts. */
   retention: Generated<string>;
   /** The operation that reserved it. */

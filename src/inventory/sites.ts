@@ -12,13 +12,13 @@ export interface Site extends Omit<Selectable<SitesTable>, 'aliases' | 'tls' | '
   aliases: string[];
   tls: boolean;
   retention: RetentionOverride;
-  /** `restoring` covers the status that comes back when that operation ends. */
-  status: SiteStatus | 'restoring';
+  /** What an operation, or a suspension, covers comes back when that ends; but for `deleting`, which ends as `removed`. */
+  status: SiteStatus | 'restoring' | 'suspended' | 'deleting';
 }
 
-/** Whether it is in service, if perhaps being restored at this moment. */
+/** Whether it is in service, if perhaps being restored at this moment, or suspended. */
 export function isLive({ status }: Pick<Site, 'status'>): boolean {
-  return status === 'active' || status === 'restoring';
+  return status === 'active' || status === 'restoring' || status === 'suspended';
 }
 
 /**
@@ -184,7 +184,13 @@ async function checkServer(trx: Trx, plan: SitePlan): Promise<void> {
   }
 }
 
-async function takeNames(trx: Trx, plan: SitePlan): Promise<void> {
+/** What takes names. */
+interface Taker extends Pick<SitePlan, 'site' | 'tenant' | 'domain'> {
+  aliases: readonly string[];
+}
+
+/** Its domain and aliases are its own from now on, those that are so already too. @throws Conflict one is another's */
+export async function takeNames(trx: Trx, plan: Taker): Promise<void> {
   // Sorted, so that two sites which want the same names wait for each other in one order.
   const names = [...new Set([plan.domain, ...plan.aliases])].sort();
   for (const name of names) {
@@ -193,11 +199,15 @@ async function takeNames(trx: Trx, plan: SitePlan): Promise<void> {
       .values({ name, site: plan.site })
       .onConflict((conflict) => conflict.column('name').doNothing())
       .executeTakeFirst();
-    if (numInsertedOrUpdatedRows === 0n) throw await taken(trx, plan, name);
+    if (numInsertedOrUpdatedRows === 0n && !(await holds(trx, plan.site, name))) throw await taken(trx, plan, name);
   }
 }
 
-async function taken(trx: Trx, plan: SitePlan, name: string) {
+async function holds(trx: Trx, site: string, name: string): Promise<boolean> {
+  return (await holding(trx, name))?.id === site;
+}
+
+async function taken(trx: Trx, plan: Taker, name: string) {
   const holder = await trx
     .selectFrom('siteNames')
     .innerJoin('sites', 'sites.id', 'siteNames.site')
@@ -223,7 +233,13 @@ function unknown(which: string) {
 }
 
 function fromRow(row: Selectable<SitesTable>): Site {
-  const status = row.restoring === null ? row.status : 'restoring';
   const [aliases, retention] = [JSON.parse(row.aliases) as string[], JSON.parse(row.retention) as RetentionOverride];
-  return { ...row, status, aliases, retention, tls: row.tls === 1 };
+  return { ...row, status: statusOf(row), aliases, retention, tls: row.tls === 1 };
+}
+
+function statusOf({ status, restoring, suspendedAt, deletedBy }: Selectable<SitesTable>): Site['status'] {
+  if (status === 'removed') return status;
+  if (deletedBy !== null) return 'deleting';
+  if (restoring !== null) return 'restoring';
+  return suspendedAt !== null && status === 'active' ? 'suspended' : status;
 }

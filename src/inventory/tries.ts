@@ -1,4 +1,5 @@
 import { isAway, isFailureType, RETRYABLE } from '../workflows/failures.js';
+import { SITE_REMOVAL } from '../workflows/deletion-plan.js';
 import { UNDO } from '../workflows/plans.js';
 import { OLD_KEY } from '../workflows/rotation-plan.js';
 import { now } from './clock.js';
@@ -16,7 +17,7 @@ interface Pauses {
   longestMs: number;
 }
 const PAUSES: Pauses = { firstMs: 3_600_000, longestMs: 24 * 3_600_000 };
-/** What lies on a server half-built is not left there a day longer than that is away. */
+/** What lies on a server half-built, or deleted, is not left there a day longer than that is away. */
 const PAUSES_OF_UNDO: Pauses = { firstMs: 300_000, longestMs: 6 * 3_600_000 };
 
 /** However much later the other side wants it. */
@@ -77,7 +78,7 @@ export async function conclude(
   if (!tried) return;
   if (ending.outcome === 'succeeded') return void (await obligations.close(trx, tried, 'done'));
   const type = isFailureType(ending.failureType) ? ending.failureType : 'Unexpected';
-  const undo = tried.name === UNDO;
+  const undo = tried.name === UNDO || tried.name === SITE_REMOVAL;
   // What an undo meets an operator may mend; and however long its server is away, it lies there still.
   // A server that knows newer things than a restored inventory lets it in once it was adopted.
   const stale = type === 'StaleClaim';

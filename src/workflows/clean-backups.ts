@@ -1,9 +1,12 @@
+import { patched } from '@temporalio/workflow';
 import type { cleaningActivities } from '../activities/cleaning.js';
+import type { storageLoginActivities } from '../activities/storage-login.js';
 import { cleaningPlan, purgePlan } from './cleaning-plan.js';
 import { operation } from './operation.js';
 import { steps } from './steps.js';
 
 const cleaning = steps<ReturnType<typeof cleaningActivities>>();
+const login = steps<ReturnType<typeof storageLoginActivities>>();
 
 /** A lock that a dead machine left is its own until half an hour has passed. */
 const PATIENCE = { attempts: 4, backoff: '10 minutes', expected: '10 minutes' } as const;
@@ -25,5 +28,7 @@ export const purgeBackups = operation('purge-backups', { input: purgePlan, ...PA
   const bytes = await op.step('Look into the repository', cleaning.measureRepository, [plan]);
   await op.step('Remove everything', cleaning.removeAllBackups, [plan]);
   await op.step('Give the space back', cleaning.emptyRepository, [plan], { bounds: 'backup' });
+  // One that was at work when CHOM was upgraded has no such step.
+  if (patched('close-login')) await op.step('Close its login', login.closeLogin, [plan]);
   await op.step('See that nothing is left', cleaning.recordPurge, [plan, bytes], { final: true });
 });

@@ -1,8 +1,12 @@
 /** The registry of workflow types: each name is exported once, under the name that its function has. */
 export { adoptServer } from './adopt-server.js';
+export { changeAliases } from './change-aliases.js';
 export { checkStorage } from './check-storage.js';
 export { cleanBackups, purgeBackups } from './clean-backups.js';
+export { clearSite } from './clear-site.js';
 export { createBackup } from './create-backup.js';
+export { deleteSite } from './delete-site.js';
+export { discardCertificate } from './discard-certificate.js';
 export { endUndoWindow } from './end-undo-window.js';
 export { enrolServer } from './enrol-server.js';
 export { inspectServer, inspectSite } from './inspection.js';
@@ -13,7 +17,9 @@ export { repairSite } from './repair-site.js';
 export { retireCredentials } from './retire-credentials.js';
 export { rotateCredentials } from './rotate-credentials.js';
 export { restoreBackup } from './restore-backup.js';
+export { resumeSite } from './resume-site.js';
 export { settleOperation } from './settle-operation.js';
+export { suspendSite } from './suspend-site.js';
 export { undoOperation } from './undo-operation.js';
 export { undoRestore } from './undo-restore.js';
 export { verifyBackup } from './verify-backup.js';

@@ -17,6 +17,12 @@ export const OPERATION_KINDS = [
   'verify-backup',
   'clean-backups',
   'purge-backups',
+  'delete-site',
+  'clear-site',
+  'discard-certificate',
+  'suspend-site',
+  'resume-site',
+  'change-aliases',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 

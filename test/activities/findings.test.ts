@@ -105,7 +105,7 @@ describe('a server', () => {
 describe('a site', () => {
   const id = 'sabcdefghi';
   const hosted = { site: id, uid: 20_000, domain: 'a.test', server: 'web1', php: '8.4', type: 'wordpress' } as const;
-  const has = { certificate: true, database: true };
+  const has = { certificate: true, database: true, suspended: false };
   const root = `/srv/chom/${id}`;
   const served = `user=${id}:x:20000:20000:CHOM site:${root}:/usr/sbin/nologin
 directory=/srv/chom 711 root root

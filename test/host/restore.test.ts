@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -10,6 +19,7 @@ import { restoreBox } from '../../src/host/restore-box.js';
 import { importDatabase } from '../../src/host/restore-database.js';
 import { stageFiles } from '../../src/host/restore-files.js';
 import { fetchManifest, parseManifest, type RestoreFacts } from '../../src/host/restore-manifest.js';
+import { takeNames } from '../../src/host/restore-names.js';
 import { restorePlaces } from '../../src/host/restore-places.js';
 import { stagePath, switchPath, switchPathBack } from '../../src/host/restore-path.js';
 import { readResult } from '../../src/host/restic-result.js';
@@ -44,6 +54,7 @@ describe('the steps of a restore', () => {
   const steps = [
     fetchManifest(order, access),
     stageFiles(order, facts, access),
+    stageFiles(order, { ...facts, site: 'sother2345' }, access),
     importDatabase(order, facts.database!, access),
     ...[
       switching,
@@ -102,6 +113,36 @@ describe('the steps of a restore', () => {
     expect(new Set(names).size).toBe(names.length);
     for (const { fresh, old, importer } of [one, other]) {
       for (const name of [fresh, old, importer]) expect(name).toMatch(/^sabcdefghi-[noi][0-9a-f]{10}$/);
+    }
+  });
+});
+
+describe('what is restored into another site', () => {
+  it('knows itself as that site, in its settings and in links into its own directories, and is else as it was', () => {
+    const tree = mkdtempSync(join(tmpdir(), 'chom-tree-'));
+    try {
+      for (const name of ['app', 'shared']) mkdirSync(join(tree, name));
+      writeFileSync(join(tree, 'app/.env'), 'DB_DATABASE=sother2345\nDB_USERNAME=sother2345\nX=1\n', { mode: 0o640 });
+      writeFileSync(join(tree, 'app/page.php'), 'sother2345');
+      symlinkSync('/etc/hostname', join(tree, 'app/wp-config.php'));
+      symlinkSync('/srv/chom/sother2345/shared/a b', join(tree, 'app/within'));
+      symlinkSync('../shared', join(tree, 'app/relative'));
+      symlinkSync('/srv/chom/sother23456/x', join(tree, 'app/elsewhere'));
+      const run = (from: string) =>
+        execFileSync('dash', ['-c', takeNames(tree, { from, site }).script.toString()], { stdio: 'pipe' });
+      run(site);
+      expect(readFileSync(join(tree, 'app/.env'), 'utf8')).toContain('sother2345');
+      run('sother2345');
+      expect(readFileSync(join(tree, 'app/.env'), 'utf8')).toBe(`DB_DATABASE=${site}\nDB_USERNAME=${site}\nX=1\n`);
+      expect(lstatSync(join(tree, 'app/.env')).mode & 0o777).toBe(0o640);
+      expect(readFileSync(join(tree, 'app/page.php'), 'utf8')).toBe('sother2345');
+      const links = ['wp-config.php', 'within', 'relative', 'elsewhere'].map((name) =>
+        readlinkSync(join(tree, 'app', name)),
+      );
+      expect(links).toEqual(['/etc/hostname', `/srv/chom/${site}/shared/a b`, '../shared', '/srv/chom/sother23456/x']);
+      run('sother2345');
+    } finally {
+      rmSync(tree, { recursive: true });
     }
   });
 });

@@ -8,8 +8,8 @@ import { checkRepository, forgetSnapshots, listRepository, pruneRepository } fro
 import { onDisk, overNetwork } from '../../src/host/reach.js';
 import { initRepository, parseRepositoryId } from '../../src/host/restic-repository.js';
 import type { Script } from '../../src/host/shell.js';
-import { addSftpUser, sftpUserName } from '../../src/host/sftp-user.js';
-import { addRestUser } from '../../src/host/storage-host.js';
+import { addSftpUser, closeSftpUser, sftpUserName } from '../../src/host/sftp-user.js';
+import { addRestUser, removeRestUser } from '../../src/host/storage-host.js';
 import { parseAccess, tryDeleting } from '../../src/host/trial.js';
 
 const access = { url: 'sftp://b@store.example:22//data/trial', login: null, ca: null };
@@ -23,6 +23,8 @@ it('the scripts are scripts to the shell of a host', () => {
   const steps = [
     user,
     addSftpUser(one),
+    closeSftpUser(one),
+    removeRestUser({ path: '/srv/rest', user: 'sabc' }),
     escrowOnDisk('/srv/rest', sealed),
     escrowOverSftp('sftp://b@h.example:22//data', sealed),
   ];
@@ -74,6 +76,11 @@ describe('below a storage', () => {
     expect(run(user.act, 'open barley').status).toBe(0);
     expect(passwords().match(/^sabc:/gm)).toHaveLength(1);
     expect(run(user.check, 'open barley').status).toBe(0);
+    const closing = removeRestUser({ path: '/srv/rest', user: 'sabc' });
+    expect(run(closing.check).status).toBe(1);
+    expect(run(closing.act)).toMatchObject({ status: 0, stderr: '' });
+    expect(passwords()).toBe('# ours\nother:$2y$05$x\n');
+    expect([run(closing.check).status, run(closing.act).status]).toEqual([0, 0]);
   });
 
   it('a sealed password is laid down and read back', () => {

@@ -243,6 +243,11 @@ test('all backups of a deleted site are erased from each storage, and only of a 
   expect(exit).toBe(0);
   expect(json?.['purged']).toMatchObject([{ status: 'succeeded' }, { status: 'succeeded' }]);
   expect([await lying('store'), await lying('box')]).toEqual([[], []]);
+  const { host, restPath } = rig.lab.store;
+  const logins = await host.exec(
+    `grep -c '^${shop}:' ${restPath}/.htpasswd; ls /etc/chom/backup-keys | grep -c ${shop}`,
+  );
+  expect(logins.stdout).toBe('0\n0\n');
   const data = await rig.lab.store.host.exec(`find ${rig.lab.store.restPath}/${shop}/data -type f`);
   expect(data.stdout).toBe('');
   const states = await rig.inventory.db.selectFrom('backups').select('state').where('site', '=', shop).execute();

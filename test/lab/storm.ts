@@ -50,8 +50,9 @@ async function killAfterEveryStep(rig: Rig, all: readonly Stormy[], whileDead: (
       await rig.startWorker();
       continue;
     }
-    const rows = await Promise.all(all.map(async (one) => await operations.byId(rig.inventory.db, one.operation)));
-    if (rows.every(({ outcome }, index) => outcome !== null && done[index]?.at(-1) === 'concludeOperation')) return;
+    // One inside another has no row until that comes to it.
+    const rows = await Promise.all(all.map(async (one) => await operations.find(rig.inventory.db, one.operation)));
+    if (rows.every((row, index) => row?.outcome && done[index]?.at(-1) === 'concludeOperation')) return;
   }
 }
 

@@ -44,7 +44,10 @@ function played(ends: Partial<Record<keyof ReturnType<typeof cleaningActivities>
     const run = (await operations.byId(chom.inventory.db, operation)).run ?? '';
     await chom.inventory.fenced({ operation, run, epoch }, (trx) => operations.commitOperation(trx, operation));
   };
-  const activities: ReturnType<typeof cleaningActivities> = {
+  const activities: ReturnType<typeof cleaningActivities> & { closeLogin(): Promise<void> } = {
+    async closeLogin() {
+      done.push('closeLogin');
+    },
     async lookIntoRepository() {
       act('lookIntoRepository');
       return { bytes: 1000, findings: ['Snapshots that CHOM did not make: one'] };
@@ -126,5 +129,5 @@ test('purging removes everything and sees that nothing is left', async () => {
   const host = played();
   const { row } = await cleaned(host, 'purge-backups');
   expect(row).toMatchObject({ outcome: 'succeeded', committed: true, warnings: [] });
-  expect(host.done).toEqual(['measureRepository', 'removeAllBackups', 'emptyRepository', 'recordPurge']);
+  expect(host.done).toEqual(['measureRepository', 'removeAllBackups', 'emptyRepository', 'closeLogin', 'recordPurge']);
 });

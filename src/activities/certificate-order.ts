@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as certificates from '../inventory/certificates.js';
+import * as renewals from '../inventory/renewals.js';
 import { failure } from '../workflows/failures.js';
 import type { CertificatePlan } from '../workflows/plans.js';
 import type { StepContext } from '../workflows/step.js';
@@ -10,12 +11,8 @@ import { authorities } from './authorities.js';
 import type { Account, Authority, Order } from './authority.js';
 import { covers, readCertificate } from './certificate-facts.js';
 import type { Deps } from './deps.js';
-import { renewalInfoId } from './renewal-info.js';
+import { placeReplacing, replacedBy } from './renewal-order.js';
 import { fence } from './workplace.js';
-
-// Already replaced, another account's, unknown, for other names (RFC 9773 §5; boulder, wfe2, 2026-08). Pebble answers 500 where
-// it does not know the serial number.
-const REFUSES_REPLACING = new Set([400, 403, 404, 409, 500]);
 
 /** An order as the workflow carries it. */
 export interface PlacedOrder {
@@ -77,12 +74,12 @@ export function certificateOrderActivities(deps: Deps) {
     async placeOrder(step: StepContext, names: string[], plan?: CertificatePlan): Promise<PlacedOrder> {
       const doing = `order a certificate for ${names[0]}`;
       const fallback = plan?.renewal?.fallback ?? false;
-      let replaces = await replacedBy(deps, plan, await known.get(fallback));
+      let replaces = plan?.renewal ? await replacedBy(deps, plan.renewal.certificate, await known.get(fallback)) : null;
       return await exchange(step, { fallback }, doing, async (at, account) => {
         // An account that is registered again does not know the certificates of the one before.
         const said = replaces;
         replaces = null;
-        const { url } = await placed(at, account, names, said);
+        const { url } = await placeReplacing(at, account, names, said);
         return { url, attempt: step.attempt, ...(fallback && { fallback }) };
       });
     },
@@ -154,7 +151,8 @@ export function certificateOrderActivities(deps: Deps) {
           `The certificate from the authority does not hold ${names.join(', ')} today`,
         );
       }
-      if (!plan.force && before && covers(before, names, Date.now()) && before.notAfter > facts.notAfter) {
+      const better = before && covers(before, names, Date.now()) && before.notAfter > facts.notAfter;
+      if (!plan.force && better && !(await renewals.isAdvised(deps.inventory.db, plan.site))) {
         throw failure(
           'CertificateRefused',
           `The new certificate ends ${facts.notAfter}, the installed one ${before.notAfter}`,
@@ -175,39 +173,6 @@ export function certificateOrderActivities(deps: Deps) {
       });
     },
   };
-}
-
-/** By what this authority knows the certificate that is to be replaced; null where it does not, or does not want to be told. */
-async function replacedBy(
-  { inventory }: Deps,
-  plan: CertificatePlan | undefined,
-  at: Authority,
-): Promise<string | null> {
-  if (!plan?.renewal) return null;
-  const before = await certificates.byId(inventory.db, plan.renewal.certificate);
-  if (before.authority !== at.directory) return null;
-  try {
-    return (await at.advises()) ? renewalInfoId(before.chain) : null;
-  } catch (error) {
-    throw authorityFailure(error, at.host, 'read the directory');
-  }
-}
-
-/** An order, without the word of what it replaces where that is what the authority refuses. */
-async function placed(
-  at: Authority,
-  account: Account,
-  names: readonly string[],
-  replaces: string | null,
-): Promise<Order> {
-  try {
-    return await at.order(account, names, replaces);
-  } catch (error) {
-    const refused = error instanceof AcmeProblem && replaces !== null && REFUSES_REPLACING.has(error.status);
-    // Whatever else it refuses, it refuses again.
-    if (!refused || error.problem.type === 'rateLimited' || error.problem.type === 'accountDoesNotExist') throw error;
-    return await at.order(account, names);
-  }
 }
 
 /** Null where the authority does not know the order: it lost its memory, or our account is a new one. */

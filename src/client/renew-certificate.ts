@@ -25,7 +25,7 @@ export async function renewCertificate(chom: Chom, domain: string): Promise<{ op
       next: `chom certificate issue ${site.domain}`,
     });
   };
-  await inventory.transaction(async (trx) => await renewals.complete(trx));
+  await renewals.complete(inventory);
   await find();
   const temporal = await chom.temporal();
   await inventory.transaction(async (trx) => await renewals.hasten(trx, site.id, new Date(now).toISOString()));
@@ -50,11 +50,12 @@ export async function renewCertificates(chom: Chom, { all = false }: { all?: boo
   const temporal = await chom.temporal();
   const now = Date.now();
   const at = new Date(now).toISOString();
-  await inventory.transaction(async (trx) => {
-    await renewals.complete(trx);
-    if (!all) return;
-    for (const { site } of await renewals.list(trx, { tenant })) await renewals.hasten(trx, site, at);
-  });
+  await renewals.complete(inventory);
+  if (all) {
+    await inventory.transaction(async (trx) => {
+      for (const { site } of await renewals.list(trx, { tenant })) await renewals.hasten(trx, site, at);
+    });
+  }
   const failures: Failed[] = [];
   const operations = await renewDue({ ...chom, temporal }, now, failures, tenant);
   const due = await renewals.list(inventory.db, { tenant, due: at });

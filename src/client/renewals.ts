@@ -34,7 +34,7 @@ export async function renewDue(
   tenant?: string,
 ): Promise<string[]> {
   const { inventory, config } = chom;
-  await inventory.transaction(async (trx) => await renewals.complete(trx));
+  await renewals.complete(inventory);
   const hasFallback = config.acmeFallbackDirectory !== undefined;
   const of = tenant === undefined ? {} : { tenant };
   const due = await renewals.list(inventory.db, { ...of, due: new Date(now).toISOString() });

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import * as storages from '../inventory/storages.js';
 import { failure } from '../workflows/failures.js';
@@ -7,22 +6,15 @@ import { action, type Cli, type Session } from './cli.js';
 import { confirm } from './confirm.js';
 import { findingsDocument, findingsText } from './findings.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
+import { MAINTAIN_OPTIONS, maintenanceIn, readLogin, readText, type MaintainOptions } from './maintain-options.js';
 import { parseStorageName } from './names.js';
 import { EXIT } from './problem.js';
 import { readPrivateKey } from './private-key.js';
 import { recoveryKitCommand } from './recovery-kit.js';
 import { makeRecoveryKey } from './recovery-key.js';
 import { accessOf, loginsOf, storageDocument, tellStorage, triedFindings } from './storage-document.js';
-import type { Maintenance } from './storage-maintenance.js';
 import { parseReadData } from './storage-words.js';
-import { quoted, table } from './text.js';
-
-interface MaintainOptions {
-  maintain?: string;
-  maintainLogin?: string;
-  maintainKey?: string;
-  maintainRepository?: string;
-}
+import { table } from './text.js';
 
 interface AddOptions extends MaintainOptions {
   repository: string;
@@ -32,18 +24,6 @@ interface AddOptions extends MaintainOptions {
   ca?: string;
   allTenants?: boolean;
 }
-
-const MAINTAIN_OPTIONS = {
-  login: [
-    '--maintain-login <file>',
-    'of the controller: USER:PASSWORD of a REST server, ACCESS_KEY_ID:SECRET_ACCESS_KEY of S3, which may delete. - is stdin',
-  ],
-  key: ['--maintain-key <file>', 'of the controller over SFTP: private SSH key of a user who may delete'],
-  repository: [
-    '--maintain-repository <place>',
-    'of the controller: the same storage as it reaches it, where that is another address or user',
-  ],
-} as const;
 
 /** `chom storage …` */
 export function storageCommand(program: Command, cli: Cli): void {
@@ -184,34 +164,6 @@ function unasked(name: string, address: string) {
       next: `chom storage add ${name} … --host-key SHA256:…, as ssh-keygen -l -f prints it on the storage`,
     },
   );
-}
-
-/** @throws InvalidInput a file cannot be read, or two are to be read from stdin */
-async function maintenanceIn(session: Session, options: MaintainOptions & { login?: string }): Promise<Maintenance> {
-  const { maintain, maintainLogin: login, maintainKey: key, maintainRepository } = options;
-  if (login === '-' && options.login === '-') {
-    throw failure('InvalidInput', 'Of --login and --maintain-login only one can be read from stdin');
-  }
-  return {
-    ...(maintain !== undefined && { maintain }),
-    ...(login !== undefined && { maintainLogin: await readLogin(session, '--maintain-login', login) }),
-    ...(key !== undefined && { maintainKey: await readPrivateKey(key) }),
-    ...(maintainRepository !== undefined && { maintainRepository }),
-  };
-}
-
-async function readLogin({ cli }: Session, option: string, file: string): Promise<string> {
-  if (file !== '-') return await readText(option, file);
-  let text = '';
-  for await (const part of cli.stdin) text += String(part);
-  return text;
-}
-
-async function readText(option: string, file: string): Promise<string> {
-  return await readFile(file, 'utf8').catch((error: unknown) => {
-    const cause = String(Reflect.get(Object(error), 'code'));
-    throw failure('InvalidInput', `${option}: the file ${quoted(file)} cannot be read`, { cause });
-  });
 }
 
 async function list(session: Session): Promise<void> {

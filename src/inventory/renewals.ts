@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely';
 import type { Certificate } from './certificates.js';
 import { now } from './clock.js';
-import type { Db, Trx } from './database.js';
+import type { Db, Inventory, Trx } from './database.js';
 import { expiryStage, nextStage, type RenewalWindow, scheduledFor } from './renewal-schedule.js';
 import { warnOf } from './renewal-warnings.js';
 import type { RenewalsTable } from './schema.js';
@@ -52,8 +52,18 @@ export async function begin(
  * Sees to it that each certificate in service has its row, also one that is older than these rows or came from a copy of the
  * inventory. Returns the sites that got one.
  */
-export async function complete(trx: Trx): Promise<string[]> {
-  const lacking = await trx
+export async function complete(inventory: Inventory): Promise<string[]> {
+  // Mostly none is lacking, and nothing is to be written.
+  if ((await lacking(inventory.db)).length === 0) return [];
+  return await inventory.transaction(async (trx) => {
+    const all = await lacking(trx);
+    for (const certificate of all) await begin(trx, certificate);
+    return all.map(({ site }) => site);
+  });
+}
+
+async function lacking(db: Db) {
+  return await db
     .selectFrom('certificates')
     .innerJoin('sites', 'sites.id', 'certificates.site')
     .leftJoin('renewals', 'renewals.site', 'certificates.site')
@@ -65,8 +75,6 @@ export async function complete(trx: Trx): Promise<string[]> {
     )
     .orderBy('certificates.site')
     .execute();
-  for (const certificate of lacking) await begin(trx, certificate);
-  return lacking.map(({ site }) => site);
 }
 
 /** Sites in these states are not visited, or have no server. */
@@ -114,6 +122,12 @@ export function nextTry({ due, heldUntil }: Pick<Renewal, 'due' | 'heldUntil'>):
 /** It is to be tried now, also where it was given up. `at` is ISO-8601 UTC. */
 export async function hasten(trx: Trx, site: string, at: string): Promise<void> {
   await trx.updateTable('renewals').set({ due: at, heldUntil: null }).where('site', '=', site).execute();
+}
+
+/** Whether its authority says by now that a site's certificate is to be replaced, as it does of one that it has revoked. */
+export async function isAdvised(db: Db, site: string): Promise<boolean> {
+  const [owed] = await list(db, { site });
+  return owed !== undefined && owed.windowStart !== null && owed.windowStart <= now();
 }
 
 /** The authority's window, where it has told one. */

@@ -48,7 +48,12 @@ export async function uploadToS3(storage: Storage, login: Login, uploaded: Uploa
 async function regionOf(storage: Storage, login: Login, { pathname }: URL): Promise<string> {
   const bucket = pathname.split('/')[1] ?? '';
   const client = new S3Client(storage, login, REGION);
-  const { text } = await client.ask({ method: 'GET', path: `/${bucket}?location=` });
+  const answer = await client.ask({ method: 'GET', path: `/${bucket}?location=` });
+  const { text } = answer;
+  // Nobody gets in with that key: told before a large body is sent, of which the storage would end the connection.
+  if (/<Code>(InvalidAccessKeyId|SignatureDoesNotMatch)</.test(text)) {
+    throw uploadFailed(storage, 'StorageRefused', new Error(told(answer)));
+  }
   return /<(?:LocationConstraint[^>]*|Region)>([a-z0-9-]+)</.exec(text)?.[1] ?? REGION;
 }
 
@@ -97,7 +102,9 @@ class S3Client {
     } catch (error) {
       const code = String(Reflect.get(Object(error), 'code') ?? '');
       const untrusted = /CERT|SIGNATURE|ALTNAME|SELF_SIGNED|ISSUER/.test(code);
-      throw uploadFailed(this.storage, untrusted ? 'StorageRefused' : 'StorageUnreachable', error);
+      // One that refuses before it has read all of the body may end the connection before its answer is read.
+      const cut = body !== undefined && /EPIPE|ECONNRESET/.test(code);
+      throw uploadFailed(this.storage, untrusted || cut ? 'StorageRefused' : 'StorageUnreachable', error);
     }
   }
 }

@@ -7,6 +7,8 @@ import { readCertificate } from '../../src/activities/certificate-facts.js';
 import { askRenewalInfo, renewalInfoId } from '../../src/activities/renewal-info.js';
 import { readConfig } from '../../src/config.js';
 import * as certificates from '../../src/inventory/certificates.js';
+import * as renewals from '../../src/inventory/renewals.js';
+import * as sites from '../../src/inventory/sites.js';
 import { failureOf, onDatabase } from '../inventory/databases.js';
 import { acmeSteps, plan } from './acme-steps.js';
 import { type FakeAuthority, fakeAuthority, problem } from './fake-authority.js';
@@ -114,6 +116,8 @@ onDatabase('sqlite', 'the order of a renewal', (database) => {
     });
   }
 
+  const sitesLive = async () =>
+    await database.inventory.transaction(async (trx) => await sites.activate(trx, plan.site));
   const asked = (at = fake) => at.posts('newOrder').map(({ payload }) => payload as { replaces?: string });
   const place = async (over: Partial<typeof renewal> = {}) =>
     await perform('placeOrder', 1, ['a.test'], { ...plan, renewal: { ...renewal, ...over } });
@@ -178,6 +182,23 @@ onDatabase('sqlite', 'the order of a renewal', (database) => {
     expect(await perform('readOrder', 1, order)).toMatchObject({ status: 'ready' });
     const keys = await database.inventory.db.selectFrom('accounts').select('directory').execute();
     expect(keys).toEqual([{ directory: other.directory }]);
+  });
+
+  test('takes one that ends sooner only where the authority wants the valid one replaced, as one that it revoked', async () => {
+    const order = await place();
+    Object.assign(fake.orders[0] ?? {}, { status: 'valid' });
+    fake.state.certificate = (await selfSigned(['a.test'], 7)).cert;
+    const download = async () => await perform('downloadCertificate', 1, { ...plan, renewal }, order, ['a.test']);
+    const { inventory } = database;
+    await sitesLive();
+    await renewals.complete(inventory);
+    expect(await failureOf(download())).toMatchObject({ type: 'CertificateRefused' });
+    await inventory.transaction(async (trx) => {
+      const [owed] = await renewals.list(trx, { site: plan.site });
+      const window = { start: '2026-01-01T00:00:00.000Z', end: '2026-01-02T00:00:00.000Z' };
+      if (owed) await renewals.recordWindow(trx, owed, { window, explanation: null, askAt: window.end });
+    });
+    expect(await certificates.byId(inventory.db, (await download()).id)).toMatchObject({ state: 'issued' });
   });
 
   test('remembers which authority gave the certificate', async () => {

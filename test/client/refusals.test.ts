@@ -48,6 +48,14 @@ const wordpress = (...words: string[]) => [
   ...words,
 ];
 
+test('what is to be renewed is said, and has a certificate', async () => {
+  expect((await refused(['certificate', 'renew'], 2))['message']).toContain('--due');
+  await refused(['certificate', 'renew', 'taken.example', '--all'], 2);
+  expect((await refused(['certificate', 'renew', 'taken.example'], 1))['next']).toBe(
+    'chom certificate issue taken.example',
+  );
+});
+
 describe('invalid configuration of a site is refused before any host is touched [PS-06]', () => {
   test.each([
     ['an unknown type', [...good, '--type', 'drupal'], 'type of site'],

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import * as certificates from '../../src/inventory/certificates.js';
+import { askWindows } from '../../src/client/renewals.js';
 import * as events from '../../src/inventory/events.js';
 import { renewalDue } from '../../src/inventory/renewal-schedule.js';
 import * as renewals from '../../src/inventory/renewals.js';
@@ -22,11 +22,8 @@ onBothDatabases('A certificate in service', (database) => {
     await site('stwositesa', 'two.test');
     await inventory.transaction(async (trx) => void (await trx.deleteFrom('renewals').execute()));
     expect(await renewals.list(inventory.db)).toEqual([]);
-    expect(await inventory.transaction(async (trx) => await renewals.complete(trx))).toEqual([
-      'sonesitesa',
-      'stwositesa',
-    ]);
-    expect(await inventory.transaction(async (trx) => await renewals.complete(trx))).toEqual([]);
+    expect(await renewals.complete(inventory)).toEqual(['sonesitesa', 'stwositesa']);
+    expect(await renewals.complete(inventory)).toEqual([]);
     expect((await renewals.list(inventory.db)).map((one) => one.site)).toEqual(['sonesitesa', 'stwositesa']);
     // What a copy of the inventory held is of an older certificate.
     await inventory.transaction(async (trx) => {
@@ -35,8 +32,8 @@ onBothDatabases('A certificate in service', (database) => {
         .set({ certificate: 'c2', failures: 3 })
         .where('site', '=', 'sonesitesa')
         .execute();
-      await renewals.complete(trx);
     });
+    await renewals.complete(inventory);
     expect((await renewals.list(inventory.db, { site: 'sonesitesa' }))[0]).toMatchObject({
       certificate: 'c1',
       failures: 0,
@@ -45,6 +42,56 @@ onBothDatabases('A certificate in service', (database) => {
     expect((await renewals.list(inventory.db)).map((one) => one.site)).toEqual(['stwositesa']);
     await inventory.transaction(async (trx) => await servers.setStatus(trx, 'web1', 'removed'));
     expect(await renewals.list(inventory.db)).toEqual([]);
+  });
+
+  test('is renewed when its authority says, which is told by its window; what is due already stays so', async () => {
+    const { site, chom, owed } = await renewing(database);
+    await site('sonesitesa', 'one.test');
+    const day = (n: number) => new Date(START + n * DAY).toISOString();
+    const { inventory } = chom;
+    const said = { window: { start: day(20), end: day(21) }, explanation: 'https://ca.test/why', askAt: day(1) };
+    await inventory.transaction(async (trx) => {
+      const [one] = await renewals.list(trx, { site: 'sonesitesa' });
+      if (one) await renewals.recordWindow(trx, one, said);
+    });
+    const due = Date.parse((await owed('sonesitesa'))?.due ?? '');
+    expect(due).toBeGreaterThanOrEqual(START + 20 * DAY);
+    expect(due).toBeLessThanOrEqual(START + 21 * DAY);
+    expect(await renewals.isAdvised(inventory.db, 'sonesitesa')).toBe(false);
+    await inventory.transaction(async (trx) => await renewals.hasten(trx, 'sonesitesa', day(0)));
+    await inventory.transaction(async (trx) => {
+      const [one] = await renewals.list(trx, { site: 'sonesitesa' });
+      if (one) await renewals.recordWindow(trx, one, { ...said, window: { start: day(-1), end: day(30) } });
+    });
+    expect(await owed('sonesitesa')).toMatchObject({ due: day(0), explanation: 'https://ca.test/why' });
+    expect(await renewals.isAdvised(inventory.db, 'sonesitesa')).toBe(true);
+  });
+
+  test('is asked about once at a time, and what its authority said holds while it is silent', async () => {
+    const { site, chom, owed } = await renewing(database);
+    await site('sonesitesa', 'one.test');
+    const window = { start: '2026-02-01T00:00:00.000Z', end: '2026-02-02T00:00:00.000Z' };
+    const answer = { window, explanation: 'https://ca.test/why', retryAfterSeconds: 3600 };
+    let asked = 0;
+    const ask = async () => {
+      asked += 1;
+      return answer;
+    };
+    const both = await Promise.all([askWindows(chom, START, ask), askWindows(chom, START, ask)]);
+    expect(both.flat()).toEqual(['sonesitesa']);
+    expect(asked).toBe(1);
+    expect(await owed('sonesitesa')).toMatchObject({ windowStart: window.start, explanation: answer.explanation });
+    expect(await askWindows(chom, START + 3_599_000, ask)).toEqual([]);
+    const failures: { what: string; error: unknown }[] = [];
+    const silent = async () => await Promise.reject(new Error('nobody there'));
+    expect(await askWindows(chom, START + 3_600_000, silent, failures)).toEqual([]);
+    expect(failures).toEqual([{ what: expect.stringContaining('one.test'), error: expect.any(Error) }]);
+    expect(await owed('sonesitesa')).toMatchObject({
+      windowStart: window.start,
+      askAt: new Date(START + 7 * 3_600_000).toISOString(),
+    });
+    expect(await askWindows(chom, START + 8 * 3_600_000, async () => null)).toEqual([]);
+    expect(await owed('sonesitesa')).toMatchObject({ windowStart: null, explanation: null });
   });
 
   test('is renewed once in its life, by one of many that see it due', async () => {
@@ -200,21 +247,5 @@ onDatabase('sqlite', 'Over weeks', (database) => {
     await until(90);
     const days = daysOf(tries.filter(({ plan }) => plan.site === 'stwositesa'));
     expect((days[1] ?? 0) - (days[0] ?? 0)).toBeCloseTo(1, 1);
-  });
-
-  test('an authority’s window comes before the schedule, and a failing try is not hastened by it', async () => {
-    const { site, chom, owed } = await renewing(database);
-    await site('sonesitesa', 'one.test');
-    const day = (n: number) => new Date(START + n * DAY).toISOString();
-    const { inventory } = chom;
-    const said = { window: { start: day(20), end: day(21) }, explanation: 'https://ca.test/why', askAt: day(1) };
-    await inventory.transaction(async (trx) => {
-      const [one] = await renewals.list(trx, { site: 'sonesitesa' });
-      if (one) await renewals.recordWindow(trx, one, said);
-    });
-    const due = Date.parse((await owed('sonesitesa'))?.due ?? '');
-    expect(due).toBeGreaterThanOrEqual(START + 20 * DAY);
-    expect(due).toBeLessThanOrEqual(START + 21 * DAY);
-    expect(await certificates.installed(inventory.db, 'sonesitesa')).toMatchObject({ id: 'c1' });
   });
 });

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { randomId, submit } from '../../src/client/submit.js';
+import { retryOperation } from '../../src/client/retry-operation.js';
 import { rotateCredentials } from '../../src/client/rotate-credentials.js';
 import { tryOwed } from '../../src/client/tries.js';
 import type { Chom } from '../../src/client/open.js';
@@ -145,6 +146,15 @@ describe('a rotation', () => {
     await expectKeys(first());
   });
 
+  test('that failed is asked for again as it was', async () => {
+    const { id } = await rotate({ emergency: true }, () => 'HostKeyMismatch');
+    host.trouble = () => null;
+    const again = await chom.withWorker(host.activities, async () => await ended(await retryOperation(client(), id)));
+    expect(again).toMatchObject({ row: { outcome: 'succeeded', priority: 'high' } });
+    expect(again.emitted).toEqual(['CredentialsRotated', 'CredentialsRetired']);
+    await expectKeys(await current());
+  });
+
   test('where authorized_keys is not what lets us in changes nothing', async () => {
     const before = host.home.text();
     const { row } = await rotate({}, (n) => {
@@ -189,7 +199,7 @@ describe('[RC-06] whatever befalls it, wherever', () => {
       // What happens once is tried again.
       expect(ends.includes('failed')).toBe(!what.startsWith('an error'));
     },
-    300_000,
+    600_000,
   );
 });
 
@@ -255,7 +265,7 @@ describe('the removal of the old key', () => {
     );
     expect(new Set(undone)).toEqual(new Set(['succeeded']));
     await expectKeys(await current());
-  }, 300_000);
+  }, 600_000);
 });
 
 test('[RC-08] its input survives Temporal', () => {

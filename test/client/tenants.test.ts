@@ -63,6 +63,7 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'op', 'cancel', OPERATION],
   [5, 'op', 'retry', OPERATION],
   [5, 'op', 'forget', OPERATION],
+  [5, 'secrets', 'rotate', '--server', 'web1'],
   [5, 'server', 'adopt', 'web1', '--confirm', 'web1'],
   [5, 'server', 'doctor', 'web1'],
   [5, 'server', 'remove', 'web1', '--confirm', 'web1'],

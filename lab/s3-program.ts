@@ -11,7 +11,7 @@ const VERSION = 'v1.8.0';
 const s3Server: Program = {
   name: 'lab-s3',
   setting: 'CHOM_LAB_S3',
-  cached: `lab-s3-${VERSION.slice(1)}`,
+  cached: `lab-s3-${VERSION.slice(1)}-2`,
   sources: [
     {
       doing: `building github.com/versity/versitygw ${VERSION} with Go (1 to 3 minutes, once)`,
@@ -61,6 +61,8 @@ func main() {
 		RootUserAccess: "lab-root", RootUserSecret: os.Getenv("LAB_S3_SECRET"), Region: "lab-1",
 		Ports: []string{port}, CertFile: certificate, KeyFile: key, IAMDir: directory + "/users",
 		MaxConnections: 1000, MaxRequests: 500, MultipartMaxParts: 10000, Quiet: true, KeepAlive: true,
+		// Without an interval, which its own command sets, its cache of users is pruned without a pause: a core of its own.
+		IAMCacheDisable: true,
 	}))
 }
 `;

@@ -158,7 +158,7 @@ export function restoreActivities(deps: Deps) {
         await restores.markUndone(trx, restore);
         // What lies beside from here on is in the backup that was just made of it.
         if (plan.safety)
-          await obligations.postpone(trx, { operation: restore, name: UNDO_WINDOW }, new Date().toISOString());
+          await obligations.hasten(trx, { operation: restore, name: UNDO_WINDOW }, new Date().toISOString());
         await operations.commitOperation(trx, operation);
         const data = { restore, domain, safety: plan.safety?.backup ?? null };
         await events.emit(trx, { operation, type: 'RestoreUndone', tenant, server, site, data });

@@ -73,7 +73,7 @@ export async function clearNow(chom: Chom, deletion: string): Promise<string | n
   const at = new Date().toISOString();
   const owed = await chom.inventory.transaction(async (trx) => {
     await obligations.reopen(trx, key);
-    await obligations.postpone(trx, key, at);
+    await obligations.hasten(trx, key, at);
     return await obligations.find(trx, key);
   });
   return owed?.state === 'open' ? await tryNow(chom, row, owed, at) : null;

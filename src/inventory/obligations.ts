@@ -81,6 +81,18 @@ export async function postpone(trx: Trx, key: { operation: string; name: string 
     .execute();
 }
 
+/** An open one is due at `at` (ISO-8601 UTC), if not before: whoever comes later takes it from nobody. */
+export async function hasten(trx: Trx, key: { operation: string; name: string }, at: string): Promise<void> {
+  await trx
+    .updateTable('obligations')
+    .set({ due: at })
+    .where('operation', '=', key.operation)
+    .where('name', '=', key.name)
+    .where('state', '=', 'open')
+    .where('due', '>', at)
+    .execute();
+}
+
 /** Null when there is none. */
 export async function find(db: Db, key: { operation: string; name: string }): Promise<Obligation | null> {
   const all = await ofOperation(db, key.operation);

@@ -37,7 +37,7 @@ export async function hasten(trx: Trx, operation: string, at: string): Promise<v
   const { site } = await locked(trx, operation);
   const given = site !== null && (await sites.isFailed(trx, site)) && (await undos.remaining(trx, operation)) > 0;
   if (given) await obligations.reopen(trx, { operation, name: UNDO });
-  await obligations.postpone(trx, { operation, name: UNDO }, at);
+  await obligations.hasten(trx, { operation, name: UNDO }, at);
 }
 
 /** What the operation `id` is to take back, the newest step first; nothing where that is owed no more. */

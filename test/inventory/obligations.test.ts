@@ -155,4 +155,14 @@ onBothDatabases('What is owed', (database) => {
     expect([await open({ site: 'sone' }), await open({ site: 'stwo' })]).toEqual([['certificate'], []]);
     expect(await open({ operation: OWED.operation })).toEqual(['certificate']);
   });
+
+  test('is due earlier for whoever is in haste, and not later for who comes after', async () => {
+    await owe();
+    const hasten = async (at: string) => await write((trx) => obligations.hasten(trx, OWED, at));
+    await hasten('2020-01-01T00:00:00.002Z');
+    await hasten('2020-01-01T00:00:00.003Z');
+    expect((await owed()).due).toBe('2020-01-01T00:00:00.002Z');
+    await hasten('2020-01-01T00:00:00.001Z');
+    expect((await owed()).due).toBe('2020-01-01T00:00:00.001Z');
+  });
 });

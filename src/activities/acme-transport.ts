@@ -1,6 +1,7 @@
 import { Agent } from 'node:https';
 import { type AxiosInstance, type AxiosRequestConfig, type AxiosResponse, create } from 'axios';
-import { AcmeProblem, AcmeSilence, readProblem, readRetryAfter } from './acme-problem.js';
+import { readRetryAfter } from '../retry-after.js';
+import { AcmeProblem, AcmeSilence, readProblem } from './acme-problem.js';
 
 export type Reply = Pick<AxiosResponse<unknown>, 'status' | 'headers' | 'data'>;
 /** The HTTP layer that acme-client is given. */

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import acme from 'acme-client';
 import { z } from 'zod';
-import { type Problem, readProblem, readRetryAfter } from './acme-problem.js';
+import { readRetryAfter } from '../retry-after.js';
+import { type Problem, readProblem } from './acme-problem.js';
 import { type Reply, type Send, transport } from './acme-transport.js';
 
 /** An account at an authority: its private key (PEM, P-256) and the URL that the authority gave it. */

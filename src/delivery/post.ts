@@ -1,8 +1,9 @@
 import { lookup as resolve } from 'node:dns';
-import { request as plain } from 'node:http';
+import { type IncomingMessage, request as plain } from 'node:http';
 import { request as secure } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { isPrivate } from '../host/private-address.js';
+import { readRetryAfter } from '../retry-after.js';
 
 /** What came of telling a receiver. */
 export type Told =
@@ -54,27 +55,20 @@ export async function post({ url, headers, body, allowPrivate, timeoutMillisecon
         if (said.length > LONGEST_ANSWER) response.destroy();
       });
       response.once('error', failed);
-      response.once('close', () => done(answer(response.statusCode ?? 0, response.headers['retry-after'], said)));
+      response.once('close', () => done(answer(response, said)));
     });
     request.once('error', failed);
     request.end(body);
   });
 }
 
-function answer(status: number, retryAfter: string | undefined, said: string): Told {
+function answer({ statusCode: status = 0, headers }: IncomingMessage, said: string): Told {
   if (status >= 200 && status < 300) return { ok: true };
   const [line = ''] = said.trim().split('\n');
   const reason = `it answered ${status}${line === '' ? '' : `: ${line.slice(0, 200)}`}`;
   if (status === 410) return { ok: false, reason, final: true };
-  const wait = retryAfter === undefined ? undefined : secondsOf(retryAfter);
-  return { ok: false, reason, ...(wait !== undefined && { retryAfterSeconds: wait }) };
-}
-
-/** Seconds or a date (RFC 9110, 10.2.3); undefined where it is neither. */
-function secondsOf(retryAfter: string): number | undefined {
-  if (/^\d{1,9}$/.test(retryAfter)) return Number(retryAfter);
-  const at = Date.parse(retryAfter);
-  return Number.isNaN(at) ? undefined : Math.max(0, Math.ceil((at - Date.now()) / 1000));
+  const wait = readRetryAfter(headers['retry-after'], headers['date']);
+  return { ok: false, reason, ...(wait !== null && { retryAfterSeconds: wait }) };
 }
 
 /** As dns.lookup, but an address that is not public is an error: the one that is checked is the one connected to. */

@@ -1,11 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import {
-  AcmeProblem,
-  AcmeSilence,
-  authorityFailure,
-  readProblem,
-  readRetryAfter,
-} from '../../src/activities/acme-problem.js';
+import { AcmeProblem, AcmeSilence, authorityFailure, readProblem } from '../../src/activities/acme-problem.js';
+import { readRetryAfter } from '../../src/retry-after.js';
 import { failureDetails, RETRYABLE } from '../../src/workflows/failures.js';
 
 function failureOf(type: string, status: number, wait: number | null = null) {

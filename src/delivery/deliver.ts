@@ -37,20 +37,16 @@ export interface Deliverer {
  */
 export async function keepDelivering(deliverer: Deliverer, end: AbortSignal, everyMilliseconds = 1000): Promise<void> {
   const { inventory, log } = deliverer;
-  const under = new Map<string, number>();
-  const sent = new Set<Promise<void>>();
+  // Each with its receiver.
+  const sent = new Map<Promise<void>, string>();
   let swept = 0;
   while (!end.aborted) {
     try {
-      for (const delivery of await takeDue(deliverer, under, AT_ONCE - sent.size)) {
+      for (const delivery of await takeDue(deliverer, [...sent.values()])) {
         const one = deliver(deliverer, delivery)
           .catch((error: unknown) => log.warn({ err: error }, 'a delivery could not be noted'))
-          .finally(() => {
-            under.set(delivery.receiver, (under.get(delivery.receiver) ?? 1) - 1);
-            sent.delete(one);
-          });
-        under.set(delivery.receiver, (under.get(delivery.receiver) ?? 0) + 1);
-        sent.add(one);
+          .finally(() => sent.delete(one));
+        sent.set(one, delivery.receiver);
       }
       if (Date.now() - swept > 3_600_000) {
         swept = Date.now();
@@ -63,22 +59,19 @@ export async function keepDelivering(deliverer: Deliverer, end: AbortSignal, eve
     }
     await sleep(everyMilliseconds, undefined, { signal: end }).catch(() => undefined);
   }
-  await Promise.all(sent);
+  await Promise.all(sent.keys());
 }
 
-/** Addresses what is new, and takes what is due, of receivers that have not enough on their way. */
-async function takeDue(
-  { inventory, settings }: Deliverer,
-  under: ReadonlyMap<string, number>,
-  limit: number,
-): Promise<Delivery[]> {
+/** Addresses what is new, and takes what is due, of receivers that have not enough on their way. `busy`: whose each of that is. */
+async function takeDue({ inventory, settings }: Deliverer, busy: readonly string[]): Promise<Delivery[]> {
   const { db } = inventory;
   const now = Date.now();
   const at = new Date(now).toISOString();
   const all = await receivers(db, settings);
   const fresh = await events.pending(db, 1);
   if (fresh.length > 0) await inventory.transaction(async (trx) => await deliveries.address(trx, all));
-  const free = all.map(({ id }) => id).filter((id) => (under.get(id) ?? 0) < TO_ONE);
+  const limit = AT_ONCE - busy.length;
+  const free = all.map(({ id }) => id).filter((id) => busy.filter((one) => one === id).length < TO_ONE);
   if (limit <= 0 || !(await deliveries.anyDue(db, at, free))) return [];
   const until = new Date(now + LEASE).toISOString();
   return await inventory.transaction(

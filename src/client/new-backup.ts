@@ -13,7 +13,7 @@ import {
   type BackupPlan,
 } from '../workflows/backup-plan.js';
 import { failure } from '../workflows/failures.js';
-import { askForSite } from './ask-for.js';
+import { type Asking, askForSite } from './ask-for.js';
 import { parseDomain } from './domain.js';
 import type { Chom } from './open.js';
 import { namedSite, recordedSite } from './site-plan.js';
@@ -21,7 +21,7 @@ import { randomId } from './submit.js';
 import { quoted } from './text.js';
 
 /** A backup as it is wanted, in the operator's words. */
-export interface NewBackup {
+export interface NewBackup extends Asking {
   /** Domain or alias of a live site. */
   domain: string;
   /** `full` unless said: files, and the database where the site has one. */
@@ -34,10 +34,6 @@ export interface NewBackup {
   retentionDays?: number;
   /** The site is closed meanwhile, so that files and database are of one moment. */
   maintenance?: boolean;
-  /** The operation's id; made up unless said. Asked for under one id twice, it is done once. */
-  operation?: string;
-  /** False: refused where it would have to wait in line. */
-  wait?: boolean;
 }
 
 interface Checked {

@@ -10,7 +10,7 @@ import type { Storage } from '../inventory/storages.js';
 import { backupPlan } from '../workflows/backup-plan.js';
 import { type DeletionPlan, deletionPlan } from '../workflows/deletion-plan.js';
 import { failure } from '../workflows/failures.js';
-import { askForSite } from './ask-for.js';
+import { type Asking, askForSite } from './ask-for.js';
 import { parseDomain } from './domain.js';
 import { storageFor } from './new-backup.js';
 import type { Chom } from './open.js';
@@ -19,15 +19,13 @@ import { randomId } from './submit.js';
 import { clearNow } from './tries.js';
 
 /** A site that is to be deleted. */
-export interface Deletion {
+export interface Deletion extends Pick<Asking, 'wait'> {
   /** Its domain or one of its aliases. */
   domain: string;
   /** False: without a last backup, which cannot be made later. */
   finalBackup?: boolean;
   /** Name of the storage that it goes to; unless said the one that has the site's newest backup, or the only one. */
   storage?: string;
-  /** False: refused where it would have to wait in line. */
-  wait?: boolean;
 }
 
 /**

@@ -5,14 +5,14 @@ import * as sites from '../inventory/sites.js';
 import { backupId } from '../workflows/backup-plan.js';
 import { failure } from '../workflows/failures.js';
 import { MOST_UNDO_HOURS, type RestorePlan, restorePlan, UNDO_HOURS } from '../workflows/restore-plan.js';
-import { askForSite } from './ask-for.js';
+import { type Asking, askForSite } from './ask-for.js';
 import { parseDomain } from './domain.js';
 import { exchangePlan } from './exchange-plan.js';
 import type { Chom } from './open.js';
 import { quoted } from './text.js';
 
 /** A restore as it is wanted, in the operator's words. */
-export interface NewRestore {
+export interface NewRestore extends Asking {
   /** Id of the backup. */
   backup: string;
   /** All that the backup holds unless said. */
@@ -27,10 +27,6 @@ export interface NewRestore {
   partial?: boolean;
   /** For so long what was there before is kept; 24 unless said. */
   undoHours?: number;
-  /** The operation's id; made up unless said. Asked for under one id twice, it is done once. */
-  operation?: string;
-  /** False: refused where it would have to wait in line. */
-  wait?: boolean;
 }
 
 /**

@@ -14,7 +14,7 @@ import {
   type SitePlan,
   type Source,
 } from '../workflows/plans.js';
-import { askFor } from './ask-for.js';
+import { askFor, type Asking } from './ask-for.js';
 import { parseDomain } from './domain.js';
 import { parseServerName } from './names.js';
 import { checkApplication, newPassword, wordpressRelease, type NewApplication } from './new-application.js';
@@ -25,7 +25,7 @@ import { newOperationId, randomId } from './submit.js';
 import { quoted } from './text.js';
 
 /** A site as it is wanted, in the operator's words. */
-export interface NewSite extends NewApplication {
+export interface NewSite extends NewApplication, Asking {
   domain: string;
   server: string;
   /** `static` unless said. */
@@ -35,10 +35,6 @@ export interface NewSite extends NewApplication {
   aliases?: readonly string[];
   /** Whether a certificate is issued as soon as the site is live; yes unless said. */
   tls?: boolean;
-  /** The operation's id; made up unless said. Asked for under one id twice, it is done once. */
-  operation?: string;
-  /** False: refused where it would have to wait in line. */
-  wait?: boolean;
   /** Directory, tar archive, or git URL with `#branch`; unless said a page that says so much, or a WordPress. */
   from?: string;
   /** Reads a git repository over ssh; see `readPrivateKey`. It is kept for this operation alone. */

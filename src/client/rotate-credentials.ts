@@ -2,23 +2,19 @@ import * as servers from '../inventory/servers.js';
 import { keyAges, type KeyAge } from '../inventory/rotations.js';
 import { failure } from '../workflows/failures.js';
 import { MOST_OVERLAP_HOURS, OVERLAP_HOURS, rotationPlan, type RotationPlan } from '../workflows/rotation-plan.js';
-import { askFor } from './ask-for.js';
+import { askFor, type Asking } from './ask-for.js';
 import { parseServerName } from './names.js';
 import type { Chom } from './open.js';
 import { newOperationId } from './submit.js';
 
 /** A rotation as it is wanted. */
-export interface Rotation {
+export interface Rotation extends Asking {
   /** The server's name. */
   server: string;
   /** The old key is removed at once, without an overlap and without a backup of CHOM that holds the new one. */
   emergency?: boolean;
   /** For so long the old key still gets in; 24 unless said. */
   overlapHours?: number;
-  /** False: refused where it would have to wait in line. */
-  wait?: boolean;
-  /** The operation's id; made up unless said. Asked for under one id twice, it is done once. */
-  operation?: string;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { failure } from '../workflows/failures.js';
 import type { CheckedStep } from './certificate.js';
-import { restic, resticCredentials, sshArguments, type RepositoryAccess } from './restic.js';
+import { repositoryName, restic, resticCredentials, sshArguments, type RepositoryAccess } from './restic.js';
 import { sh } from './shell.js';
 import { asOwner } from './storage-host.js';
 
@@ -17,8 +17,7 @@ const DIRECTORY = 'recovery';
 
 /** Where it lies below the storage's directory. */
 export function escrowPath(name: string): string {
-  if (!/^[a-z0-9-]{1,40}$/.test(name)) throw failure('Bug', `${name} names no repository`);
-  return `${DIRECTORY}/${name}`;
+  return `${DIRECTORY}/${repositoryName(name)}`;
 }
 
 /** On the server that keeps the files: lays it down, and reads it back. */

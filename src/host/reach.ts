@@ -1,6 +1,5 @@
-import { failure } from '../workflows/failures.js';
 import { paths } from './paths.js';
-import { repositoryUrl, resticCredentials, type RepositoryAccess } from './restic.js';
+import { repositoryName, repositoryUrl, resticCredentials, type RepositoryAccess } from './restic.js';
 import { guardedRestic } from './restic-guard.js';
 import { sh, type Script } from './shell.js';
 import { asOwner } from './storage-host.js';
@@ -27,7 +26,7 @@ export interface OnDisk {
 
 /** As whoever owns the files, on the server that keeps them. */
 export function onDisk({ path, name }: OnDisk, password: Buffer): Reach {
-  const directory = `${path}/${checked(name)}`;
+  const directory = `${path}/${repositoryName(name)}`;
   // A shell's own printf gives restic the password: no argument, no environment, and no file that its user may not read.
   const within = (script: Script) =>
     asOwner(
@@ -53,7 +52,7 @@ export function overNetwork(
   name: string,
   { program, cache }: { program: string; cache: string },
 ): Reach {
-  const own = { ...access, url: repositoryUrl(access.url, checked(name)) };
+  const own = { ...access, url: repositoryUrl(access.url, name) };
   // Of each kind of file restic says how many there are and what they take up, 1.234 MiB, and no more exactly (0.17 on).
   const within = (script: Script) => sh`restic() { ${guardedRestic(own, { program, cache })} "$@"; }
 bytes() { restic --no-lock stats --mode debug 2>&1 >/dev/null | perl -e ${SUM}; }
@@ -65,8 +64,3 @@ const SUM = `my %unit = (B => 1, KiB => 1 << 10, MiB => 1 << 20, GiB => 1 << 30,
 my ($sum, $found);
 while (<STDIN>) { if (/^Total Size: ([0-9.]+) (\\w+)$/) { $sum += $1 * $unit{$2}; $found++ } }
 printf "%d\\n", $sum if $found;`;
-
-function checked(name: string): string {
-  if (!/^[a-z0-9-]{1,40}$/.test(name)) throw failure('Bug', `${name} names no repository`);
-  return name;
-}

@@ -89,8 +89,13 @@ export function restic(
 
 /** The address of a site's own repository in a storage; `name` is the site's id. */
 export function repositoryUrl(base: string, name: string): string {
+  return `${base.replace(/\/+$/, '')}/${repositoryName(name)}`;
+}
+
+/** The name, where it can be one: it becomes a part of paths and addresses. @throws Bug */
+export function repositoryName(name: string): string {
   if (!/^[a-z0-9-]{1,40}$/.test(name)) throw failure('Bug', `${name} names no repository`);
-  return `${base.replace(/\/+$/, '')}/${name}`;
+  return name;
 }
 
 /** A line of known_hosts(5) for the host of an SFTP address. */

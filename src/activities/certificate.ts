@@ -41,8 +41,7 @@ export function certificateActivities(deps: Deps) {
         return { names: [], warnings: ['What it was to try again is owed no more'], probed: false };
       }
       const site = await sites.byId(inventory.db, plan.site);
-      const { status: found } = site;
-      if ((found !== 'active' && found !== 'suspended') || site.server !== plan.server) {
+      if (!sites.isSettled(site) || site.server !== plan.server) {
         throw failure('Conflict', `Site ${site.domain} is ${site.status} and not live on ${plan.serverName}`);
       }
       const strange = plan.names.find((name) => name !== site.domain && !site.aliases.includes(name));

@@ -20,9 +20,9 @@ export function repairActivities(deps: Deps) {
   return {
     /** @throws Conflict the site is not live, or not on that server */
     async checkLive(_step: StepContext, plan: RepairPlan): Promise<{ suspended: boolean }> {
-      const { domain, status, server } = await sites.byId(inventory.db, plan.site);
-      const suspended = status === 'suspended';
-      if ((status === 'active' || suspended) && server === plan.server) return { suspended };
+      const site = await sites.byId(inventory.db, plan.site);
+      const { domain, status, server } = site;
+      if (sites.isSettled(site) && server === plan.server) return { suspended: status === 'suspended' };
       throw failure('Conflict', `Site ${domain} is ${status} and not live on ${plan.serverName}`, {
         next: `chom site show ${domain}`,
       });

@@ -25,8 +25,9 @@ export async function begin(trx: Trx, { site: id, operation }: { site: string; o
 }
 
 /** @throws Conflict it is being deleted already, or never was in service */
-export function refuseUnready({ domain, status, deletedBy }: sites.Site): void {
-  if (status === 'active' || status === 'suspended') return;
+export function refuseUnready(site: sites.Site): void {
+  const { domain, status, deletedBy } = site;
+  if (sites.isSettled(site)) return;
   throw failure('Conflict', `Site ${domain} is ${status}`, {
     ...(deletedBy !== null && { holder: deletedBy }),
     cause: 'what is deleted is a site in service',

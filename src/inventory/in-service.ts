@@ -2,7 +2,7 @@ import { failure } from '../workflows/failures.js';
 import type { Db } from './database.js';
 import * as servers from './servers.js';
 import type { Server } from './servers.js';
-import { isLive, type Site } from './sites.js';
+import { isLive, isSettled, type Site } from './sites.js';
 
 /**
  * The server that a site is on. `planned`: the one that it was on when something was asked for; `next`: the command to
@@ -28,6 +28,6 @@ export async function serverOf(
  */
 export function expectLive(site: Site, cause: string, by?: string): void {
   const { domain, status, restoring } = site;
-  if (by === undefined ? isLive(site) : status === 'active' || status === 'suspended' || restoring === by) return;
+  if (by === undefined ? isLive(site) : isSettled(site) || restoring === by) return;
   throw failure('Conflict', `Site ${domain} is ${status}`, { cause, next: `chom site show ${domain}` });
 }

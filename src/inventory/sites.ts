@@ -18,7 +18,12 @@ export interface Site extends Omit<Selectable<SitesTable>, 'aliases' | 'tls' | '
 
 /** Whether it is in service, if perhaps being restored at this moment, or suspended. */
 export function isLive({ status }: Pick<Site, 'status'>): boolean {
-  return status === 'active' || status === 'restoring' || status === 'suspended';
+  return isSettled({ status }) || status === 'restoring';
+}
+
+/** Whether it is live and nobody exchanges its content: in service, or suspended. */
+export function isSettled({ status }: Pick<Site, 'status'>): boolean {
+  return status === 'active' || status === 'suspended';
 }
 
 /**

@@ -9,6 +9,7 @@ import { parseDomain } from './domain.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
 import type { Chom } from './open.js';
 import { recordedSite } from './site-plan.js';
+import { refuseTaken } from './taken-names.js';
 
 interface Options extends FollowOptions {
   wait: boolean;
@@ -66,7 +67,9 @@ export async function changeAliases(chom: Chom, wanted: AliasChange): Promise<st
   const server = await serverOf(inventory.db, site);
   const add = [...new Set((wanted.add ?? []).map((name) => parseDomain(name, 'alias')))];
   const remove = [...new Set((wanted.remove ?? []).map((name) => parseDomain(name, 'alias')))];
-  await refuseAdding(chom, site, add);
+  const known = add.find((name) => name === site.domain || site.aliases.includes(name));
+  if (known !== undefined) throw failure('Conflict', `Site ${site.domain} has the name ${known}`);
+  await refuseTaken(chom, add);
   const missing = remove.find((name) => !site.aliases.includes(name));
   if (missing !== undefined) {
     throw failure('NotFound', `${missing} is no alias of ${site.domain}`, { next: `chom site show ${site.domain}` });
@@ -78,17 +81,4 @@ export async function changeAliases(chom: Chom, wanted: AliasChange): Promise<st
   const summary = `Change the aliases of ${site.domain} on ${server.name}`;
   const { wait = true, operation } = wanted;
   return await askForSite(chom, { kind: 'change-aliases', plan, summary, wait, operation });
-}
-
-async function refuseAdding({ tenant, inventory }: Chom, site: sites.Site, names: readonly string[]): Promise<void> {
-  for (const name of names) {
-    const holder = await sites.holding(inventory.db, name);
-    if (holder === null) continue;
-    // To another tenant the holder is nobody's business.
-    const by = holder.tenant === tenant ? ` by site ${holder.domain}` : '';
-    throw failure(
-      'Conflict',
-      holder.id === site.id ? `Site ${site.domain} has the name ${name}` : `${name} is taken${by}`,
-    );
-  }
 }

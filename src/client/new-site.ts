@@ -1,6 +1,5 @@
 import * as servers from '../inventory/servers.js';
 import type { Server } from '../inventory/servers.js';
-import * as sites from '../inventory/sites.js';
 import * as secrets from '../inventory/secrets.js';
 import * as uploads from '../inventory/uploads.js';
 import { failure } from '../workflows/failures.js';
@@ -20,6 +19,7 @@ import { parseServerName } from './names.js';
 import { checkApplication, newPassword, wordpressRelease, type NewApplication } from './new-application.js';
 import type { Chom } from './open.js';
 import type { PrivateKey } from './private-key.js';
+import { refuseTaken } from './taken-names.js';
 import { parseSource, UPLOAD_LIMIT_BYTES, type SiteSource } from './source.js';
 import { newOperationId, randomId } from './submit.js';
 import { quoted } from './text.js';
@@ -171,21 +171,6 @@ function refuseUselessKey(source: SiteSource): void {
   throw failure('InvalidInput', 'A deploy key is for a git repository over ssh', {
     next: 'add --from ssh://USER@HOST/PATH, or leave --deploy-key out',
   });
-}
-
-async function refuseTaken(chom: Chom, names: readonly string[]): Promise<void> {
-  for (const name of names) {
-    const holder = await sites.holding(chom.inventory.db, name);
-    if (!holder) continue;
-    // To another tenant the holder is nobody's business.
-    if (holder.tenant !== chom.tenant) throw failure('Conflict', `${name} is taken`);
-    const as = holder.domain === name ? 'it is a site already' : `it is an alias of ${holder.domain}`;
-    throw failure('Conflict', `${name} is taken`, {
-      cause: `${as} (${holder.status}, made by ${holder.createdBy})`,
-      holder: holder.createdBy,
-      next: `chom site show ${holder.domain}`,
-    });
-  }
 }
 
 async function keep(chom: Chom, source: SiteSource, operation: string): Promise<Source> {

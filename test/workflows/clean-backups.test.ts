@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import type { cleaningActivities } from '../../src/activities/cleaning.js';
-import { randomId, submit } from '../../src/client/submit.js';
+import { submit } from '../../src/client/submit.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
-import * as sites from '../../src/inventory/sites.js';
 import type { CleaningPlan, PurgePlan } from '../../src/workflows/cleaning-plan.js';
 import { failure, type FailureType } from '../../src/workflows/failures.js';
 import type { StepContext } from '../../src/workflows/step.js';
-import { activeServer, sitePlan } from '../inventory/records.js';
+import { activeServer } from '../inventory/records.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
+import { liveSite } from './site-records.js';
 
 let chom: WorkflowEnvironment;
 let plan: PurgePlan;
@@ -20,15 +20,10 @@ beforeAll(async () => {
 afterAll(async () => await chom?.close());
 
 beforeEach(async () => {
-  const site = `s${randomId(9)}`;
-  const domain = `${site}.test`;
-  await chom.inventory.transaction(async (trx) => {
-    await sites.reserve(trx, sitePlan(site, domain), `provision-${site}`);
-    await sites.activate(trx, site);
-  });
+  const named = await liveSite(chom);
   plan = {
-    ...{ site, tenant: 'default', server: 'web1', serverName: 'web1', domain },
-    ...{ repository: `st/${site}`, storage: 'st', storageName: 'store' },
+    ...named,
+    ...{ repository: `st/${named.site}`, storage: 'st', storageName: 'store' },
   };
 });
 

@@ -8,12 +8,11 @@ import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
 import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
-import * as storages from '../../src/inventory/storages.js';
 import type { BackupPlan, MadeBackup } from '../../src/workflows/backup-plan.js';
 import { failure, type FailureType } from '../../src/workflows/failures.js';
-import { activeServer, sitePlan } from '../inventory/records.js';
-import { restStorage } from '../inventory/storage-records.js';
-import { startEnvironment, type WorkflowEnvironment } from './environment.js';
+import { activeServer } from '../inventory/records.js';
+import type { WorkflowEnvironment } from './environment.js';
+import { liveSite, snapshotId, startWithStorage } from './site-records.js';
 import { timersOf } from './timers.js';
 
 type Activities = Omit<ReturnType<typeof backupActivities>, 'withProgress'> & ReturnType<typeof repositoryActivities>;
@@ -25,32 +24,22 @@ let chom: WorkflowEnvironment;
 let plan: BackupPlan;
 
 beforeAll(async () => {
-  chom = await startEnvironment(inject('workflowBundle'));
-  await chom.inventory.transaction(async (trx) => {
-    await activeServer(trx, 'web1');
-    await storages.add(trx, chom.keyring, restStorage('st', 'store'));
-  });
+  chom = await startWithStorage(inject('workflowBundle'));
 });
 afterAll(async () => await chom?.close());
 
 beforeEach(async () => {
-  const site = `s${randomId(9)}`;
-  const domain = `${site}.test`;
-  await chom.inventory.transaction(async (trx) => {
-    await sites.reserve(trx, sitePlan(site, domain), `provision-${site}`);
-    await sites.activate(trx, site);
-  });
+  const named = await liveSite(chom);
   plan = {
-    ...{ backup: `b${randomId(9)}`, site, tenant: 'default', server: 'web1', serverName: 'web1', domain },
+    ...{ ...named, backup: `b${randomId(9)}` },
     ...{ type: 'static', php: null, database: false, kind: 'full', tag: 'manual', retentionDays: 30 },
     ...{ storage: 'st', storageName: 'store' },
   };
 });
 
 const snapshot = (role: 'files' | 'manifest') => ({
-  ...{ role, id: randomHex(), bytes: 1000, newBytes: 10, files: role === 'files' ? 7 : 1 },
+  ...{ role, id: snapshotId(), bytes: 1000, newBytes: 10, files: role === 'files' ? 7 : 1 },
 });
-const randomHex = () => Array.from({ length: 64 }, () => Math.floor(Math.random() * 16).toString(16)).join('');
 const good = (unreadable: string[] = []): MadeBackup => ({
   ...{ snapshots: [snapshot('files'), snapshot('manifest')], manifestSha256: 'ab'.repeat(32), apartSeconds: null },
   unreadable: { count: unreadable.length, items: unreadable },

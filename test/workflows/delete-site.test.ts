@@ -15,37 +15,25 @@ import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
 import * as retentions from '../../src/inventory/retentions.js';
 import * as sites from '../../src/inventory/sites.js';
-import * as storages from '../../src/inventory/storages.js';
 import * as tries from '../../src/inventory/tries.js';
 import type { BackupPlan, MadeBackup } from '../../src/workflows/backup-plan.js';
 import { type DeletionPlan, KEPT_CERTIFICATE, SITE_REMOVAL } from '../../src/workflows/deletion-plan.js';
 import { failure, type FailureType } from '../../src/workflows/failures.js';
 import type { RestoreFacts } from '../../src/host/restore-manifest.js';
-import { activeServer, sitePlan } from '../inventory/records.js';
-import { restStorage } from '../inventory/storage-records.js';
-import { startEnvironment, type WorkflowEnvironment } from './environment.js';
+import type { WorkflowEnvironment } from './environment.js';
+import { liveSite, snapshotId, startWithStorage } from './site-records.js';
 
 let chom: WorkflowEnvironment;
 let plan: DeletionPlan;
 
 beforeAll(async () => {
-  chom = await startEnvironment(inject('workflowBundle'));
-  await chom.inventory.transaction(async (trx) => {
-    await activeServer(trx, 'web1');
-    await storages.add(trx, chom.keyring, restStorage('st', 'store'));
-  });
+  chom = await startWithStorage(inject('workflowBundle'));
 });
 afterAll(async () => await chom?.close());
 
 beforeEach(async () => {
-  const site = `s${randomId(9)}`;
-  const domain = `${site}.test`;
-  await chom.inventory.transaction(async (trx) => {
-    await sites.reserve(trx, sitePlan(site, domain), `provision-${site}`);
-    await sites.activate(trx, site);
-  });
   const named = {
-    ...{ site, tenant: 'default', server: 'web1', serverName: 'web1', domain },
+    ...(await liveSite(chom)),
     ...({ type: 'static', php: null, database: false } as const),
   };
   const final: BackupPlan = {
@@ -55,8 +43,7 @@ beforeEach(async () => {
   plan = { ...named, aliases: [], tls: false, final };
 });
 
-const hex = () => Array.from({ length: 64 }, () => Math.floor(Math.random() * 16).toString(16)).join('');
-const snapshot = (role: 'files' | 'manifest') => ({ role, id: hex(), bytes: 1000, newBytes: 10, files: 1 });
+const snapshot = (role: 'files' | 'manifest') => ({ role, id: snapshotId(), bytes: 1000, newBytes: 10, files: 1 });
 
 /** What can be known from the inventory is the product's own; the host is played. `ends`: how each try of a step ends. */
 function played(ends: Partial<Record<string, (FailureType | null)[]>> = {}, unreadable = 0) {
@@ -87,7 +74,11 @@ function played(ends: Partial<Record<string, (FailureType | null)[]>> = {}, unre
         await backups.begin(trx, row);
       });
       await act('back up')();
-      const came = { snapshots: [snapshot('files'), snapshot('manifest')], manifestSha256: hex(), apartSeconds: null };
+      const came = {
+        snapshots: [snapshot('files'), snapshot('manifest')],
+        manifestSha256: snapshotId(),
+        apartSeconds: null,
+      };
       return { ...came, unreadable: { count: unreadable, items: [] } } satisfies MadeBackup;
     },
     discardBackup: act('discard'),

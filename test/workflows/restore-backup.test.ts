@@ -14,13 +14,12 @@ import * as repositories from '../../src/inventory/repositories.js';
 import * as restores from '../../src/inventory/restores.js';
 import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
-import * as storages from '../../src/inventory/storages.js';
 import { failure, type FailureType } from '../../src/workflows/failures.js';
 import type { ManifestFacts, RestorePlan } from '../../src/workflows/restore-plan.js';
 import type { OperationKind } from '../../src/workflows/step.js';
-import { activeServer, sitePlan } from '../inventory/records.js';
-import { restStorage } from '../inventory/storage-records.js';
-import { startEnvironment, type WorkflowEnvironment } from './environment.js';
+import { activeServer } from '../inventory/records.js';
+import type { WorkflowEnvironment } from './environment.js';
+import { liveSite, snapshotId, startWithStorage } from './site-records.js';
 import { timersOf } from './timers.js';
 
 type Restoring = ReturnType<typeof restoreActivities>;
@@ -37,35 +36,27 @@ let backup: string;
 const tenant = 'default';
 
 beforeAll(async () => {
-  chom = await startEnvironment(inject('workflowBundle'));
-  await chom.inventory.transaction(async (trx) => {
-    await activeServer(trx, 'web1');
-    await storages.add(trx, chom.keyring, restStorage('st', 'store'));
-  });
+  chom = await startWithStorage(inject('workflowBundle'));
 });
 afterAll(async () => await chom?.close());
 
 beforeEach(async () => {
-  site = `s${randomId(9)}`;
+  ({ site } = await liveSite(chom, { database: true }));
   backup = `b${randomId(9)}`;
   await chom.inventory.transaction(async (trx) => {
-    const plan = { ...sitePlan(site, `${site}.test`), database: true };
-    await sites.reserve(trx, plan, `provision-${site}`);
-    await sites.activate(trx, site);
     const url = `rest:https://store.example/${site}`;
     const password = Buffer.from('password');
     const { id: repository } = await repositories.add(trx, chom.keyring, { storage: 'st', site, url, password });
     const kept = { id: backup, operation: `made-${backup}`, site, repository, retentionDays: null };
     await backups.begin(trx, { ...kept, kind: 'full', tag: 'manual' });
     for (const role of ['files', 'database', 'manifest'] as const) {
-      await backups.addSnapshot(trx, { id: hex(), backup, role, bytes: 10, newBytes: 10, files: 1 });
+      await backups.addSnapshot(trx, { id: snapshotId(), backup, role, bytes: 10, newBytes: 10, files: 1 });
     }
-    const came = { bytes: 30, newBytes: 30, files: 3, manifestSha256: hex(), apartSeconds: 1 };
+    const came = { bytes: 30, newBytes: 30, files: 3, manifestSha256: snapshotId(), apartSeconds: 1 };
     await backups.finish(trx, backup, { state: 'completed', ...came });
   });
 });
 
-const hex = () => Array.from({ length: 64 }, () => Math.floor(Math.random() * 16).toString(16)).join('');
 const FACTS: ManifestFacts = {
   ...{ format: 1, operation: 'made', site: 's', files: { files: 1, directories: 1, links: 0, bytes: 10 } },
   database: { bytes: 10, sha256: 'a', rows: 1, tables: 1, charset: 'utf8mb4', collation: 'utf8mb4_bin' },
@@ -112,8 +103,8 @@ function played(fails: Partial<Record<string, FailureType[]>> = {}) {
         await backups.begin(trx, { id, operation: step.operation, site, repository, kind, tag, retentionDays });
       });
       await act('backUpSite')();
-      const snapshots = [{ id: hex(), role: 'manifest' as const, bytes: 1, newBytes: 1, files: 1 }];
-      return { snapshots, manifestSha256: hex(), apartSeconds: null, unreadable: { count: 0, items: [] } };
+      const snapshots = [{ id: snapshotId(), role: 'manifest' as const, bytes: 1, newBytes: 1, files: 1 }];
+      return { snapshots, manifestSha256: snapshotId(), apartSeconds: null, unreadable: { count: 0, items: [] } };
     },
     discardBackup: act('discardBackup'),
   };

@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import { aliasActivities } from '../../src/activities/aliases.js';
 import { suspensionActivities } from '../../src/activities/suspension.js';
-import { randomId, submit } from '../../src/client/submit.js';
+import { submit } from '../../src/client/submit.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as sites from '../../src/inventory/sites.js';
 import { failure } from '../../src/workflows/failures.js';
 import type { RepairPlan } from '../../src/workflows/plans.js';
-import { activeServer, sitePlan } from '../inventory/records.js';
+import { activeServer } from '../inventory/records.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
+import { liveSite } from './site-records.js';
 
 let chom: WorkflowEnvironment;
 let plan: RepairPlan;
@@ -20,14 +21,9 @@ beforeAll(async () => {
 afterAll(async () => await chom?.close());
 
 beforeEach(async () => {
-  const site = `s${randomId(9)}`;
-  const domain = `${site}.test`;
-  await chom.inventory.transaction(async (trx) => {
-    await sites.reserve(trx, sitePlan(site, domain), `provision-${site}`);
-    await sites.activate(trx, site);
-  });
   plan = {
-    ...{ site, tenant: 'default', server: 'web1', serverName: 'web1', domain, aliases: [], tls: false },
+    ...(await liveSite(chom)),
+    ...{ aliases: [], tls: false },
     ...{ type: 'laravel', php: '8.4', database: true },
   };
 });

@@ -8,12 +8,11 @@ import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
 import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
-import * as storages from '../../src/inventory/storages.js';
 import { failure, type FailureType } from '../../src/workflows/failures.js';
 import type { VerificationPlan } from '../../src/workflows/verification-plan.js';
-import { activeServer, sitePlan } from '../inventory/records.js';
-import { restStorage } from '../inventory/storage-records.js';
-import { startEnvironment, type WorkflowEnvironment } from './environment.js';
+import { activeServer } from '../inventory/records.js';
+import type { WorkflowEnvironment } from './environment.js';
+import { liveSite, startWithStorage } from './site-records.js';
 import { timersOf } from './timers.js';
 
 type Activities = ReturnType<typeof verificationActivities>;
@@ -26,28 +25,22 @@ let chom: WorkflowEnvironment;
 let plan: VerificationPlan;
 
 beforeAll(async () => {
-  chom = await startEnvironment(inject('workflowBundle'));
-  await chom.inventory.transaction(async (trx) => {
-    await activeServer(trx, 'web1');
-    await storages.add(trx, chom.keyring, restStorage('st', 'store'));
-  });
+  chom = await startWithStorage(inject('workflowBundle'));
 });
 afterAll(async () => await chom?.close());
 
 beforeEach(async () => {
-  const site = `s${randomId(9)}`;
-  const domain = `${site}.test`;
+  const named = await liveSite(chom);
+  const { site } = named;
   const backup = `b${randomId(9)}`;
   await chom.inventory.transaction(async (trx) => {
-    await sites.reserve(trx, sitePlan(site, domain), `provision-${site}`);
-    await sites.activate(trx, site);
     const url = `rest:https://store.example/${site}`;
     await repositories.add(trx, chom.keyring, { storage: 'st', site, url, password: Buffer.from('password') });
     const about = { site, repository: `st/${site}`, kind: 'full', tag: 'manual', retentionDays: null } as const;
     await backups.begin(trx, { id: backup, operation: `create-${backup}`, ...about });
   });
   plan = {
-    ...{ backup, kind: 'full', site, tenant: 'default', server: 'web1', serverName: 'web1', domain },
+    ...{ ...named, backup, kind: 'full' },
     ...{ type: 'wordpress', php: '8.4', database: true },
   };
 });
@@ -214,11 +207,7 @@ describe('what cannot be verified ends early, and touches no server', () => {
 
   test('one of another site', async () => {
     await finish();
-    const other = `s${randomId(9)}`;
-    await chom.inventory.transaction(async (trx) => {
-      await sites.reserve(trx, sitePlan(other, `${other}.test`), `provision-${other}`);
-      await sites.activate(trx, other);
-    });
+    const { site: other } = await liveSite(chom);
     plan = { ...plan, site: other };
     expect(await refused()).toEqual({
       type: 'Forbidden',

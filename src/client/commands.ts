@@ -11,6 +11,7 @@ import { openOutput } from './output.js';
 import { EXIT, problemOf } from './problem.js';
 import { parseTenantName } from './names.js';
 import { restoreControlPlaneCommand } from './restore-control-plane.js';
+import { scheduleCommand } from './schedule.js';
 import { secretsCommand } from './secrets.js';
 import { serverCommand } from './server.js';
 import { siteCommand } from './site.js';
@@ -99,6 +100,7 @@ Examples:
   storageCommand(program, cli);
   backupCommand(program, cli);
   secretsCommand(program, cli);
+  scheduleCommand(program, cli);
   opCommand(program, cli);
   tenantCommand(program, cli);
   webhookCommand(program, cli);

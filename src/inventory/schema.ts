@@ -121,6 +121,10 @@ export interface SitesTable {
   deletedBy: string | null;
   /** JSON of `RetentionOverride`: where it says nothing, its tenant's counts. */
   retention: Generated<string>;
+  /** Schedules back it up, and try its backups out. */
+  scheduledBackups: Generated<Bit>;
+  /** Where these backups go; null: where its newest lies, or to the only storage there is. */
+  backupStorage: string | null;
   /** The operation that reserved it. */
   createdBy: string;
   createdAt: string;

@@ -39,6 +39,8 @@ export interface Running {
 /** A real Temporal, an inventory with the server `web1`, and a worker whose steps wait for the test. */
 export interface Following {
   chom: Chom;
+  /** The settings of `chom` and of the commands. */
+  environment: Record<string, string>;
   start(...words: string[]): Running;
   /** The same with other settings than the test's own. */
   startWith(environment: Record<string, string>, ...words: string[]): Running;
@@ -95,7 +97,7 @@ export async function startFollowing(): Promise<Following> {
   };
   const chomWords = (words: string[]) => ['dist/cli/chom.js', ...words];
   const self: Following = {
-    ...{ chom, fails },
+    ...{ chom, environment, fails },
     start: (...words) => spawned(process.execPath, chomWords(words)),
     startWith: (more, ...words) => spawned(process.execPath, chomWords(words), more),
     startOnTerminal(...words) {

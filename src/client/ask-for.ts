@@ -13,7 +13,7 @@ import { newOperationId, submit, type Request } from './submit.js';
 export async function askFor(chom: Chom, request: Request, id = newOperationId(request.kind)): Promise<string> {
   const temporal = await chom.temporal();
   try {
-    return await submit({ ...chom, temporal }, request, id);
+    return await submit({ ...chom, temporal }, { ...request, ...chom.asking }, id);
   } catch (error) {
     if (error instanceof ApplicationFailure) throw error;
     throw failure('TemporalUnavailable', `Operation ${id} is asked for, but Temporal did not start it`, {

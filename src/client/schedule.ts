@@ -2,9 +2,10 @@ import type { Command } from 'commander';
 import type { Schedule } from '../schedules.js';
 import { failure } from '../workflows/failures.js';
 import { action, type Cli, type Session } from './cli.js';
+import { parseTime } from './global-options.js';
 import { EXIT } from './problem.js';
 import type { KnownSchedule } from './schedules.js';
-import { facts, quoted, table } from './text.js';
+import { facts, table } from './text.js';
 
 /** `chom schedule …` */
 export function scheduleCommand(program: Command, cli: Cli): void {
@@ -146,11 +147,4 @@ async function backfill(session: Session, name: string, options: { from: string;
   const { backfillSchedule } = await import('./schedules.js');
   await backfillSchedule(await session.open(), name, from, to);
   session.output.data({ backfilled: name, from: from.toISOString(), to: to.toISOString() }, '');
-}
-
-/** @throws InvalidInput */
-function parseTime(text: string): Date {
-  const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$/.test(text) ? new Date(text) : null;
-  if (time !== null && !Number.isNaN(time.getTime())) return time;
-  throw failure('InvalidInput', `${quoted(text)} is no time`, { cause: 'it is written as 2026-11-26T00:00Z' });
 }

@@ -220,6 +220,10 @@ export interface OperationsTable {
   steps: string;
   priority: Priority;
   askedAt: string;
+  /** Before that no run begins it, and it has no place in line; null: at once. */
+  startsAt: string | null;
+  /** Of Temporal; null: that of whoever starts it. */
+  taskQueue: string | null;
   startedAt: string | null;
   endedAt: string | null;
   /** Since when a failed one is not listed as such any more. */

@@ -51,7 +51,10 @@ export interface Following {
   /** Until its function is called, steps for that target wait. */
   hold(target: string): () => void;
   fails: Map<string, Error>;
-  startWorker(): Promise<void>;
+  /** `atOnce`: so many activities. */
+  startWorker(options?: { taskQueue?: string; atOnce?: number }): Promise<void>;
+  /** Another server. */
+  addServer(name: string): Promise<void>;
   stopWorker(): Promise<void>;
   close(): Promise<void>;
 }
@@ -110,12 +113,17 @@ export async function startFollowing(): Promise<Following> {
       held.set(target, new Promise((resolve) => (release = resolve)));
       return release;
     },
-    async startWorker() {
+    addServer: async (name) => await addServer(chom, name),
+    async startWorker({ taskQueue = chom.config.taskQueue, atOnce } = {}) {
       const connection = await NativeConnection.connect({ address: server.address });
       const running = await Worker.create({
         connection,
-        taskQueue: chom.config.taskQueue,
+        taskQueue,
         workflowBundle,
+        ...(atOnce !== undefined && {
+          maxConcurrentActivityTaskExecutions: atOnce,
+          maxConcurrentWorkflowTaskExecutions: 2,
+        }),
         activities: activities(chom, held, fails),
         dataConverter: converter,
         maxHeartbeatThrottleInterval: '100 milliseconds',

@@ -1,5 +1,6 @@
 import type { Cli } from './cli.js';
 import { describeProblem, problemDocument, type Problem } from './problem.js';
+import { fitTables } from './text.js';
 
 /** stdout is data, stderr is talk. */
 export interface Output {
@@ -13,6 +14,7 @@ export interface Output {
 }
 
 export function openOutput(cli: Pick<Cli, 'stdout' | 'stderr'>, json: boolean): Output {
+  fitTables(cli.stdout.isTTY === true ? cli.stdout.columns : undefined);
   const output: Output = {
     json,
     data(document, text) {

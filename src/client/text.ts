@@ -12,12 +12,40 @@ export function quoted(text: string): string {
   });
 }
 
-/** Aligned columns under a heading; cells are made printable. */
+/** Narrower than this no column is cut: of an id or a name less says nothing. */
+const LEAST_WIDTH = 12;
+
+/** Columns of the terminal that tables are for; without one nothing is cut, for programs and files take all of it. */
+let terminalColumns = Infinity;
+
+/** How wide the terminal is that standard output is; undefined: it is none. */
+export function fitTables(columns: number | undefined): void {
+  terminalColumns = columns ?? Infinity;
+}
+
+/** Aligned columns under a heading; cells are made printable, and those of the widest columns cut where a terminal is narrower. */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = [heading, ...rows].map((row) => row.map((cell) => printable(cell) || '-'));
   const widths = heading.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? '').length)));
-  const lines = cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
+  const fitted = fit(widths, terminalColumns);
+  const lines = cells.map((row) => row.map((cell, column) => cut(cell, fitted[column] ?? 0)).join('  '));
   return lines.map((line) => line.trimEnd()).join('\n');
+}
+
+/** The widths, with two blanks between columns, made less from the widest down until they fit. */
+function fit(widths: readonly number[], columns: number): number[] {
+  const fitted = [...widths];
+  const sum = () => fitted.reduce((total, width) => total + width + 2, -2);
+  while (sum() > columns) {
+    const widest = fitted.indexOf(Math.max(...fitted));
+    if ((fitted[widest] ?? 0) <= LEAST_WIDTH) break;
+    fitted[widest] = (fitted[widest] ?? 0) - 1;
+  }
+  return fitted;
+}
+
+function cut(cell: string, width: number): string {
+  return cell.length > width ? `${cell.slice(0, width - 1)}…` : cell.padEnd(width);
 }
 
 /** One fact a line, names first; facts that there are not are left out. */

@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import { age, duration, facts, quoted, size, table } from '../../src/client/text.js';
+import { afterEach, describe, expect, test } from 'vitest';
+import { age, duration, facts, fitTables, quoted, size, table } from '../../src/client/text.js';
 
 test('columns are aligned, and what is empty is a hyphen', () => {
   expect(
@@ -64,4 +64,25 @@ test.each([
 test('what somebody wrote is cut, and cannot write to the terminal', () => {
   expect(quoted('a\u001b[2J\u202eb')).toBe(String.raw`"a\u001b[2J\u202eb"`);
   expect(quoted('a'.repeat(300))).toBe(`"${'a'.repeat(60)}…"`);
+});
+
+describe('a table on a terminal', () => {
+  afterEach(() => fitTables(undefined));
+  const rows = [['create-backup-abcdefghijkl', 'succeeded', 'a-very-long-name.of-a-shop.example on web1']];
+  const heading = ['OPERATION', 'STATUS', 'TARGET'];
+
+  test('is cut where the terminal is narrower, the widest columns first', () => {
+    fitTables(60);
+    const lines = table(heading, rows).split('\n');
+    expect(Math.max(...lines.map((line) => line.length))).toBe(60);
+    expect(lines[1]?.match(/…/g)).toHaveLength(2);
+    expect(lines[1]).toContain('  succeeded  ');
+  });
+
+  test('is not cut below what says something, nor without a terminal', () => {
+    fitTables(10);
+    expect(table(heading, rows).split('\n')[1]).toBe('create-back…  succeeded  a-very-long…');
+    fitTables(undefined);
+    expect(table(heading, rows)).toContain('a-very-long-name.of-a-shop.example on web1');
+  });
 });

@@ -17,6 +17,9 @@ import { repositoryActivities } from './repository.js';
 import { retirementActivities } from './retirement.js';
 import { rotationActivities } from './rotation.js';
 import { restoreActivities } from './restore.js';
+import { checkActivities } from './server-check.js';
+import { rebootActivities } from './reboot.js';
+import { optimisationActivities } from './optimisation.js';
 import { settlingActivities } from './settling.js';
 import { siteActivities } from './site.js';
 import { stepActivity } from './step.js';
@@ -33,6 +36,9 @@ export function createActivities(deps: Deps): Record<string, (...args: never[]) 
     settlingActivities(deps),
     adoptionActivities(deps),
     serverActivities(deps),
+    checkActivities(deps),
+    rebootActivities(deps),
+    optimisationActivities(deps),
     rotationActivities(deps),
     retirementActivities(deps),
     siteActivities(deps),

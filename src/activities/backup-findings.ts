@@ -4,16 +4,18 @@ import type { Site } from '../inventory/sites.js';
 import type { Finding } from '../workflows/inspection.js';
 import { fine, wrong } from './finding.js';
 
-/** A site is expected to be backed up every night; one that was missed is no alarm yet. */
+/** A site is backed up every night by schedule; one that was missed is no alarm yet. */
 const MOST_HOURS = 48;
 const GOOD = ['completed', 'verified'] as const;
 
 /**
  * Whether a site's last good backup is as recent as it should be. A good one is complete and was read back, and holds all
- * of the site: a full one, or files alone of a site without a database. `now`: milliseconds since the epoch.
+ * of the site: a full one, or files alone of a site without a database. Nothing is expected where nobody wants scheduled
+ * backups of it. `now`: milliseconds since the epoch.
  */
 export async function backupFindings(db: Db, site: Site, now: number): Promise<Finding[]> {
-  const { id, domain, createdAt, databaseName } = site;
+  const { id, domain, createdAt, databaseName, scheduledBackups } = site;
+  if (!scheduledBackups) return [fine('backup', `Backups of ${domain} by schedule are not wanted`)];
   const all = await backups.list(db, { site: id, states: GOOD });
   const whole = all.filter(({ kind }) => kind === 'full' || (kind === 'files' && databaseName === null));
   const [last] = whole

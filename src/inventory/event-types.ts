@@ -28,6 +28,7 @@ export const EVENT_TYPES = [
   'RestoreStarted',
   'RestoreUndoFailed',
   'RestoreUndone',
+  'ScheduleIncomplete',
   'ServerAdopted',
   'ServerAdoptionFailed',
   'ServerCheckFailed',

@@ -58,6 +58,14 @@ onDatabase('sqlite', 'A site', (database) => {
     });
   });
 
+  test('is expected to have none where none are wanted by schedule', async () => {
+    await made();
+    await database.inventory.transaction(async (trx) => {
+      await trx.updateTable('sites').set({ scheduledBackups: 0 }).where('id', '=', SITE).execute();
+    });
+    expect(await after(490)).toMatchObject({ name: 'backup', state: 'ok' });
+  });
+
   test('without a database is saved by its files', async () => {
     await made({ database: false });
     await backUp('b1', 'files');

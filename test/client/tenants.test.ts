@@ -100,6 +100,7 @@ const OF_NOBODY = [
   'tenant add',
   'tenant list',
   'tenant set',
+  ...['apply', 'backfill', 'diff', 'list', 'pause', 'resume', 'run', 'show'].map((verb) => `schedule ${verb}`),
   'server add',
   'webhook add',
   'backup database',

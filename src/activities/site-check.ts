@@ -65,9 +65,12 @@ ${askSiteVersions()}`,
   return { server: true, sites: looked, findings: found.filter(({ site }) => looked.includes(site ?? '')) };
 }
 
+/** What was wrong both times. */
 async function lookTwice(deps: Deps, site: SeenSite): Promise<Finding[]> {
   const wrong = async () => (await lookFromOutside(deps, site)).filter(({ state }) => state === 'wrong');
-  if ((await wrong()).length === 0) return [];
+  const before = new Set((await wrong()).map(({ name }) => name));
+  if (before.size === 0) return [];
   await sleep(AGAIN_MS, undefined, { signal: Context.current().cancellationSignal });
-  return (await wrong()).map((finding) => (finding.name === 'names' ? { ...finding, counts: ELSEWHERE } : finding));
+  const still = (await wrong()).filter(({ name }) => before.has(name));
+  return still.map((finding) => (finding.name === 'names' ? { ...finding, counts: ELSEWHERE } : finding));
 }

@@ -62,6 +62,20 @@ export const SCHEDULES: readonly Schedule[] = [
     catchUpMinutes: 10 * 60,
   },
   {
+    name: 'optimise-databases',
+    does: 'keeps the databases of sites in order',
+    at: { hour: 1, minute: 30, dayOfWeek: 'SUNDAY' },
+    windowMinutes: 90,
+    catchUpMinutes: 5 * 60,
+  },
+  {
+    name: 'check-servers',
+    does: 'looks at every server and its sites, and tells of what is wrong and of what is gone',
+    at: { everyMinutes: 30 },
+    windowMinutes: 20,
+    catchUpMinutes: 5,
+  },
+  {
     name: 'check-queues',
     does: 'tells of failed operations, of too many that wait, and of workers that are away',
     at: { everyMinutes: 5 },

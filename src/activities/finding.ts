@@ -11,6 +11,11 @@ export function wrong(name: string, message: string, next: string, cause?: strin
   return { name, state: 'wrong', message, next, ...(cause !== undefined && { cause }) };
 }
 
+/** Says which of several of that name is meant. */
+export function about(which: string, finding: Finding): Finding {
+  return { ...finding, about: which };
+}
+
 /** Puts back what a live site needs on its server, but for its files and what was in its database. */
 export function repair(domain: string): string {
   return `chom site repair ${domain}`;

@@ -17,6 +17,9 @@ import { repositoryActivities } from './repository.js';
 import { retirementActivities } from './retirement.js';
 import { rotationActivities } from './rotation.js';
 import { restoreActivities } from './restore.js';
+import { checkActivities } from './server-check.js';
+import { rebootActivities } from './reboot.js';
+import { optimisationActivities } from './optimisation.js';
 import { settlingActivities } from './settling.js';
 import { siteActivities } from './site.js';
 import { scheduleActivities, type Scheduler } from './schedule.js';
@@ -37,6 +40,9 @@ export function createActivities(
     settlingActivities(deps),
     adoptionActivities(deps),
     serverActivities(deps),
+    checkActivities(deps),
+    rebootActivities(deps),
+    optimisationActivities(deps),
     rotationActivities(deps),
     retirementActivities(deps),
     siteActivities(deps),

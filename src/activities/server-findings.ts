@@ -3,7 +3,8 @@ import type { ServerExamination } from '../host/server-examination.js';
 import { needsSwap } from '../host/swap.js';
 import type { Protection } from '../inventory/servers.js';
 import type { Finding } from '../workflows/inspection.js';
-import { fine, type Here, putBack, repair, wrong } from './finding.js';
+import { about, fine, type Here, putBack, repair, wrong } from './finding.js';
+import { strainFindings } from './strain-findings.js';
 
 /** What the inventory says of a server that was examined. */
 export interface ExpectedServer {
@@ -30,6 +31,7 @@ export function serverFindings(seen: ServerExamination, expected: ExpectedServer
   return [
     clock(seen, now, here),
     ...disks(seen, here),
+    ...strainFindings(seen.strain, here),
     ...packages(seen, name, here),
     restic(seen, name),
     ...nginx(seen, expected, here),
@@ -43,7 +45,7 @@ export function serverFindings(seen: ServerExamination, expected: ExpectedServer
     claim(seen, expected),
     ...protection(seen, expected, here),
     seen.rebootDue
-      ? wrong('restart', 'Updates want the server restarted', here('systemctl reboot'))
+      ? wrong('restart', 'Updates want the server restarted', `chom server reboot ${name}`)
       : fine('restart', 'No update waits for a restart'),
   ];
 }
@@ -59,19 +61,25 @@ function disks({ disks: all }: ServerExamination, here: Here): Finding[] {
   const full = all.flatMap(({ place, freeMiB, freePercent, freeInodesPercent }) => [
     ...(freeMiB < LEAST_FREE.mib || freePercent < LEAST_FREE.percent
       ? [
-          wrong(
-            'disk',
-            `${place} has ${freeMiB} MiB free (${freePercent} %)`,
-            here(`du -xhd 3 ${place} | sort -h | tail`),
+          about(
+            place,
+            wrong(
+              'disk',
+              `${place} has ${freeMiB} MiB free (${freePercent} %)`,
+              here(`du -xhd 3 ${place} | sort -h | tail`),
+            ),
           ),
         ]
       : []),
     ...(freeInodesPercent < LEAST_FREE.percent
       ? [
-          wrong(
-            'disk',
-            `${place} has ${freeInodesPercent} % of its inodes free`,
-            here(`du -xd 3 --inodes ${place} | sort -n | tail`),
+          about(
+            `inodes of ${place}`,
+            wrong(
+              'disk',
+              `${place} has ${freeInodesPercent} % of its inodes free`,
+              here(`du -xd 3 --inodes ${place} | sort -n | tail`),
+            ),
           ),
         ]
       : []),
@@ -100,12 +108,14 @@ function nginx({ nginx: seen }: ServerExamination, { sites }: ExpectedServer, he
     // A file of a site of ours, or its certificate, comes back by command; what others wrote, only they know.
     const ours = sites.find(({ site }) => complaint.includes(site));
     const next = ours ? repair(ours.domain) : here('nginx -t');
-    found.push(wrong('nginx', `nginx refuses its configuration: ${complaint}`, next));
+    found.push(about('configuration', wrong('nginx', `nginx refuses its configuration: ${complaint}`, next)));
   }
   found.push(
     // What it refuses it does not start with: the one thing before the other.
     ...(active || complaint !== null ? [] : [wrong('nginx', 'nginx does not run', here('systemctl start nginx'))]),
-    ...(enabled ? [] : [wrong('nginx', 'nginx does not start with the server', here('systemctl enable nginx'))]),
+    ...(enabled
+      ? []
+      : [about('boot', wrong('nginx', 'nginx does not start with the server', here('systemctl enable nginx')))]),
   );
   return found.length > 0 ? found : [fine('nginx', 'nginx runs, and its configuration is valid')];
 }
@@ -116,7 +126,7 @@ function php({ php: units_, phpUnit }: ServerExamination, { name, sites }: Expec
   const running = new Set(units_.filter(({ active }) => active).map(({ site }) => site));
   const down = wanted.filter(({ site }) => !running.has(site));
   if (down.length === 0) return [fine('php', wanted.length === 0 ? 'No site runs PHP' : 'PHP runs for all its sites')];
-  return down.map(({ domain }) => wrong('php', `PHP of ${domain} does not run`, repair(domain)));
+  return down.map(({ site, domain }) => about(site, wrong('php', `PHP of ${domain} does not run`, repair(domain))));
 }
 
 function units({ failedUnits }: ServerExamination, here: Here): Finding[] {
@@ -126,15 +136,22 @@ function units({ failedUnits }: ServerExamination, here: Here): Finding[] {
     const job = /^chom-[0-9a-f]{20}/.test(unit);
     // Of a site's own code only who wrote it can say why; its timer starts it again.
     if (/^chom-(?:cron|scheduler)@/.test(unit))
-      return wrong('units', `${unit} has failed`, here(`journalctl -n 20 -u ${unit}`), 'The code of the site failed');
-    return wrong('units', `${unit} has failed`, here(`systemctl ${job ? 'reset-failed' : 'restart'} ${unit}`));
+      return about(
+        unit,
+        wrong('units', `${unit} has failed`, here(`journalctl -n 20 -u ${unit}`), 'The code of the site failed'),
+      );
+    const mend = here(`systemctl ${job ? 'reset-failed' : 'restart'} ${unit}`);
+    return about(unit, wrong('units', `${unit} has failed`, mend));
   });
 }
 
 function changes({ changed }: ServerExamination, { name }: ExpectedServer, here: Here): Finding[] {
   if (changed.length === 0) return [fine('files', "CHOM's files are as it published them")];
   return changed.map(({ path, copy, gone }) =>
-    wrong('files', `${path} ${gone ? 'is gone' : 'was changed by somebody else'}`, putBack(path, copy, name, here)),
+    about(
+      path,
+      wrong('files', `${path} ${gone ? 'is gone' : 'was changed by somebody else'}`, putBack(path, copy, name, here)),
+    ),
   );
 }
 
@@ -150,14 +167,11 @@ function leftovers({ pending, lostJobs }: ServerExamination, expected: ExpectedS
       const domain = sites.find((one) => one.site === site)?.domain;
       const ofNobody = here(`rm -r /var/lib/chom/previous/${service}/pending`);
       const ofSite = domain === undefined ? ofNobody : repair(domain);
-      return wrong(
-        'leftovers',
-        `A change to ${service} was left half-way`,
-        site === undefined ? `chom server add ${name}` : ofSite,
-      );
+      const mend = site === undefined ? `chom server add ${name}` : ofSite;
+      return about(service, wrong('leftovers', `A change to ${service} was left half-way`, mend));
     }),
     ...lostJobs.map((job) =>
-      wrong('leftovers', `Job ${job} began and never ended`, here(`rm -r /var/lib/chom/jobs/${job}`)),
+      about(job, wrong('leftovers', `Job ${job} began and never ended`, here(`rm -r /var/lib/chom/jobs/${job}`))),
     ),
   ];
 }
@@ -198,7 +212,7 @@ function protection(seen: ServerExamination, { protection: wanted, name }: Expec
   else if (updates.idle.length > 0) {
     found.push(
       ...updates.idle.map((timer) =>
-        wrong('updates', `${timer} does not run`, here(`systemctl enable --now ${timer}`)),
+        about(timer, wrong('updates', `${timer} does not run`, here(`systemctl enable --now ${timer}`))),
       ),
     );
   } else found.push(fine('updates', 'Security updates come by themselves'));

@@ -12,7 +12,7 @@ import { isPrivate } from '../host/private-address.js';
 import { addressRecords, addressSet, serverAddresses } from './name-check.js';
 import { answers } from './probe.js';
 import { servedCertificate } from './served-certificate.js';
-import { fine, wrong } from './finding.js';
+import { about, fine, wrong } from './finding.js';
 
 /** A site as it should be seen from the outside. */
 export interface SeenSite {
@@ -49,14 +49,16 @@ async function resolves(deps: Deps, site: SeenSite, name: string, signal: AbortS
   const own = addressSet([...(await serverAddresses(site.address).catch(() => [])), ...site.addresses]);
   const records = await addressRecords(deps.config.dnsServer)(name).catch((error: NodeJS.ErrnoException) => error);
   if (!Array.isArray(records)) {
-    return [wrong('names', `DNS gives no answer about ${name} (${records.code ?? records.message})`, `dig ${name} A`)];
+    const says = `DNS gives no answer about ${name} (${records.code ?? records.message})`;
+    return [about(name, wrong('names', says, `dig ${name} A`))];
   }
   const right = `in the DNS of ${name}: an A record for ${site.address}`;
-  if (records.length === 0) return [wrong('names', `${name} has no A or AAAA record`, right)];
+  if (records.length === 0) return [about(name, wrong('names', `${name} has no A or AAAA record`, right))];
   const found: Finding[] = [];
   for (const { address, type } of records) {
     if (own.has(address) || (await leadsHere(site, name, address, signal))) continue;
-    found.push(wrong('names', `${name} has the ${type} record ${address}, which is not ${site.server}`, right));
+    const says = `${name} has the ${type} record ${address}, which is not ${site.server}`;
+    found.push(about(`${name} ${address}`, wrong('names', says, right)));
   }
   return found.length > 0 ? found : [fine('names', `${name} leads to ${site.server}`)];
 }

@@ -6,6 +6,7 @@ import * as storages from '../inventory/storages.js';
 import { aliasesPlan, changesOf } from '../workflows/aliases-plan.js';
 import { type BackupPlan, backupPlan } from '../workflows/backup-plan.js';
 import { failure } from '../workflows/failures.js';
+import { optimisationPlan } from '../workflows/optimisation-plan.js';
 import { type SitePlan, sitePlan, storagePlan } from '../workflows/plans.js';
 import { restorePlan } from '../workflows/restore-plan.js';
 import { rotationPlan } from '../workflows/rotation-plan.js';
@@ -19,6 +20,7 @@ import { createBackup } from './new-backup.js';
 import { restoreBackup } from './new-restore.js';
 import { createSite, type NewSite } from './new-site.js';
 import type { Chom } from './open.js';
+import { optimiseDatabase } from './optimise-database.js';
 import { repairSite } from './repair-site.js';
 import { rotateCredentials } from './rotate-credentials.js';
 import { resumeSite, suspendSite } from './suspend-site.js';
@@ -67,6 +69,8 @@ const AGAIN: Partial<Record<OperationKind, Again>> = {
     const { name } = await storages.byId(chom.inventory.db, storage, chom);
     return await checkStorage(chom, name, { operation });
   },
+  'optimise-database': async (chom, input, operation) =>
+    await optimiseDatabase(chom, optimisationPlan.parse(input).domain, { operation }),
   'rotate-credentials': async (chom, input, operation) => {
     const { name, emergency, overlapHours } = rotationPlan.parse(input);
     return await rotateCredentials(chom, { server: name, emergency, operation, ...(!emergency && { overlapHours }) });
@@ -80,6 +84,8 @@ const COMMANDS: Partial<Record<OperationKind, string>> = {
   'enrol-server': 'chom server add NAME --host ADDRESS --key FILE',
   'remove-server': 'chom server remove NAME',
   'adopt-server': 'chom server adopt NAME',
+  'check-server': 'chom server check NAME',
+  'reboot-server': 'chom server reboot NAME',
   'clean-backups': 'chom backup clean DOMAIN',
   'purge-backups': 'chom backup purge --site ID --confirm ID',
   'undo-restore': 'chom backup undo-restore OPERATION',

@@ -44,7 +44,7 @@ export async function expectEnrolled({ inventory, tenant }: Chom, given: string)
   if (status === 'active') return server;
   throw failure('Conflict', `Server ${name} is not enrolled: it is ${status}`, {
     server: name,
-    cause: 'only the key of an enrolled server is replaced',
+    cause: 'its enrolment has not ended well',
     next: `chom server add ${name}`,
   });
 }

@@ -1,5 +1,6 @@
 import * as backups from '../inventory/backups.js';
 import * as repositories from '../inventory/repositories.js';
+import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import * as storages from '../inventory/storages.js';
 import * as tenants from '../inventory/tenants.js';
@@ -7,9 +8,11 @@ import { failure } from '../workflows/failures.js';
 import type { ScheduledWork } from '../workflows/run-schedule.js';
 import type { OperationKind } from '../workflows/step.js';
 import type { Asking } from './ask-for.js';
+import { checkServer } from './check-server.js';
 import { cleanBackups, judgeBackups } from './clean-backups.js';
 import { createBackup } from './new-backup.js';
 import type { Chom } from './open.js';
+import { optimiseDatabase } from './optimise-database.js';
 import { renewDue } from './renewals.js';
 import { dueRotations, rotateCredentials } from './rotate-credentials.js';
 import { watchQueues } from './queue-health.js';
@@ -133,6 +136,32 @@ export const SCHEDULED_WORK: Readonly<Record<ScheduledWork, Listed | Direct>> = 
       await renewDue(chom, Date.now(), failures);
       // What one sweep could not do the next one tries: here it is only told of.
       if (failures[0]) throw failures[0].error;
+    },
+  },
+  'check-servers': {
+    kind: 'check-server',
+    perServer: 1,
+    async items({ inventory }) {
+      const active = (await servers.list(inventory.db)).filter(({ status }) => status === 'active');
+      return active.map(({ id, name, tenant }) => ({
+        ...{ key: id, what: name, tenant, server: id },
+        // One that is looked at already is looked at.
+        ask: async (chom, { operation }) => (await checkServer(chom, name, { operation })).operation === operation,
+      }));
+    },
+  },
+  'optimise-databases': {
+    kind: 'optimise-database',
+    perServer: 1,
+    async items({ inventory }) {
+      const all = (await sites.list(inventory.db)).filter((site) => sites.isLive(site) && site.databaseName !== null);
+      return all.map((site) => ({
+        ...of(site),
+        async ask(chom, { operation }) {
+          await optimiseDatabase(chom, site.domain, { operation });
+          return true;
+        },
+      }));
     },
   },
   'check-queues': { act: async ({ inventory, config }) => await watchQueues(inventory, config, Date.now()) },

@@ -1,12 +1,15 @@
 import type { Command } from 'commander';
+import * as findings from '../inventory/findings.js';
 import * as obligations from '../inventory/obligations.js';
 import * as places from '../inventory/places.js';
+import * as checks from '../inventory/server-checks.js';
 import * as servers from '../inventory/servers.js';
 import type { Server } from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
 import { interactive } from './ask.js';
 import { adoptCommand } from './adopt.js';
+import { checkCommand } from './check-command.js';
 import { action, type Cli, type Session } from './cli.js';
 import { confirm } from './confirm.js';
 import { tellFindings } from './findings.js';
@@ -15,7 +18,10 @@ import { parsePort, parseServerName } from './names.js';
 import { describeOwed, obligationDocument } from './operation.js';
 import type { Chom } from './open.js';
 import { readPrivateKey } from './private-key.js';
+import { optimiseCommand } from './optimise-command.js';
+import { rebootCommand } from './reboot-server.js';
 import { makeRecoveryKey } from './recovery-key.js';
+import { findingDocument, findingsText, healthDocument, healthWords } from './server-health.js';
 import { facts, table } from './text.js';
 
 interface AddOptions {
@@ -92,6 +98,9 @@ Examples:
     )
     .addHelpText('after', '\nExample:\n  chom server doctor web1')
     .action(action(cli, doctor));
+  checkCommand(server, cli);
+  rebootCommand(server, cli);
+  optimiseCommand(server, cli);
   server
     .command('remove')
     .argument('<name>')
@@ -108,8 +117,8 @@ Examples:
 async function doctor(session: Session, name: string): Promise<number> {
   const chom = await session.open();
   const { inspectServer } = await import('./inspect.js');
-  const { findings } = await inspectServer(chom, name);
-  return tellFindings(session.output, findings, { server: name });
+  const report = await inspectServer(chom, name);
+  return tellFindings(session.output, report.findings, { server: name });
 }
 
 interface RemoveOptions {
@@ -181,16 +190,19 @@ async function refuseUnasked({ inventory, tenant }: Chom, name: string): Promise
 async function list(session: Session): Promise<void> {
   const { tenant, inventory } = await session.open();
   const found = await servers.list(inventory.db, { tenant });
+  const health = await checks.health(inventory.db, tenant);
   const rows = found.map((one) => [
     one.name,
     one.status,
     `${one.address}:${one.port}`,
     system(one),
     one.versions.php.join(' '),
+    healthWords(health.get(one.id)),
   ]);
-  const text = found.length === 0 ? '' : table(['NAME', 'STATUS', 'ADDRESS', 'SYSTEM', 'PHP'], rows);
+  const text = found.length === 0 ? '' : table(['NAME', 'STATUS', 'ADDRESS', 'SYSTEM', 'PHP', 'HEALTH'], rows);
   if (found.length === 0) session.output.say('No servers yet. Next: chom server add NAME --host ADDRESS --key FILE');
-  session.output.data({ servers: found.map(serverDocument) }, text);
+  const documents = found.map((one) => ({ ...serverDocument(one), health: healthDocument(health.get(one.id)) }));
+  session.output.data({ servers: documents }, text);
 }
 
 async function show(session: Session, name: string): Promise<void> {
@@ -208,7 +220,9 @@ async function tell({ inventory }: Chom, server: Server): Promise<Told> {
     line.filter((place) => place.state === state).map(({ root }) => root);
   const [atWork, inLine] = [inState('running'), inState('waiting')];
   const owed = await obligations.stillOpen(inventory.db, { server: server.id });
-  const text = facts([
+  const health = (await checks.health(inventory.db, server.tenant)).get(server.id);
+  const wrong = await findings.open(inventory.db, { server: server.id });
+  const known = facts([
     ['server', server.name],
     ['id', server.id],
     ['status', server.status],
@@ -224,8 +238,11 @@ async function tell({ inventory }: Chom, server: Server): Promise<Told> {
     ['at work', atWork.join(', ')],
     ['in line', inLine.join(', ')],
     ['owed', describeOwed(owed)],
+    ['health', healthWords(health)],
   ]);
-  const document = { ...serverDocument(server), sites: hosted, atWork, inLine };
+  const text = [known, findingsText(wrong)].filter(Boolean).join('\n\n');
+  const healthy = { health: healthDocument(health), findings: wrong.map(findingDocument) };
+  const document = { ...serverDocument(server), sites: hosted, atWork, inLine, ...healthy };
   return { document: { server: { ...document, obligations: owed.map(obligationDocument) } }, text };
 }
 

@@ -4,6 +4,7 @@ import { missingPackages } from './packages.js';
 import { paths } from './paths.js';
 import { unitStands } from './php-fpm.js';
 import { sh, type Script } from './shell.js';
+import { askStrain, parseStrain, type Strain } from './strain.js';
 import { askSwap, parseSwap, type SwapFacts } from './swap.js';
 import { askUpdates, parseUpdates, type UpdateFacts } from './updates.js';
 
@@ -34,6 +35,8 @@ export interface ServerExamination {
   /** Whom the server belongs to by its own claim; null: to nobody. */
   controller: string | null;
   rebootDue: boolean;
+  /** Null: it did not say. */
+  strain: Strain | null;
   firewall: FirewallFacts & { stands: boolean };
   updates: UpdateFacts;
   swap: SwapFacts;
@@ -86,6 +89,7 @@ for job in /var/lib/chom/jobs/chom-*; do
 done
 [ ! -e ${paths.claims} ] || echo "controller=$(head -n 1 ${paths.claims})"
 [ ! -e /run/reboot-required ] || echo reboot-required=yes
+${askStrain()}
 if ${unchanged()}; then echo stands=yes; fi
 echo firewall:
 ( ${askFirewall()} )
@@ -143,6 +147,7 @@ export function parseServerExamination(output: string): ServerExamination {
     lostJobs: values('lost'),
     controller: values('controller')[0] ?? null,
     rebootDue: values('reboot-required').includes('yes'),
+    strain: parseStrain(facts),
     firewall: { ...parseFirewall(firewall), stands: values('stands').includes('yes') },
     updates: parseUpdates(updates),
     swap: parseSwap(swap),

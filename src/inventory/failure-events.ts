@@ -8,6 +8,8 @@ const TYPES: Record<OperationKind, EventType> = {
   'remove-server': 'ServerRemovalFailed',
   'rotate-credentials': 'CredentialsRotationFailed',
   'retire-credentials': 'CredentialsRetirementFailed',
+  'check-server': 'ServerCheckFailed',
+  'reboot-server': 'ServerRebootFailed',
   'provision-site': 'SiteProvisioningFailed',
   'repair-site': 'SiteRepairFailed',
   'issue-certificate': 'CertificateFailed',
@@ -27,6 +29,7 @@ const TYPES: Record<OperationKind, EventType> = {
   'suspend-site': 'SiteSuspensionFailed',
   'resume-site': 'SiteResumptionFailed',
   'change-aliases': 'SiteAliasesFailed',
+  'optimise-database': 'DatabaseOptimisationFailed',
 };
 
 /** Of these a failure is a matter of security: somebody has to look. */

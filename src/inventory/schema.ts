@@ -33,6 +33,9 @@ export interface Schema {
   backupUses: BackupUsesTable;
   webhooks: WebhooksTable;
   deliveries: DeliveriesTable;
+  serverChecks: ServerChecksTable;
+  findings: FindingsTable;
+  optimisations: OptimisationsTable;
 }
 
 /** A boolean that both databases store alike. */
@@ -513,4 +516,56 @@ export interface DeliveriesTable {
   /** Why the last try failed. */
   reason: string | null;
   endedAt: string | null;
+}
+
+export interface ServerChecksTable {
+  server: string;
+  /** The last check that was asked for: it alone records what it finds. */
+  operation: string;
+  /** When what a check found was last recorded. */
+  checkedAt: string | null;
+}
+
+/** `noticed`: seen, and not for long enough to count. */
+export type FindingState = 'noticed' | 'open' | 'resolved';
+export type Severity = 'warning' | 'serious';
+
+/** One thing that is wrong with a server, or a site on it, from when it was first seen until it is gone. */
+export interface FindingsTable {
+  id: string;
+  tenant: string;
+  server: string;
+  /** Null: it is the server's own. */
+  site: string | null;
+  /** What is wrong with what: of one server never two that are not resolved. */
+  key: string;
+  /** As in a doctor's report. */
+  name: string;
+  severity: Severity;
+  message: string;
+  cause: string | null;
+  next: string | null;
+  state: FindingState;
+  /** Checks in a row that saw it, and that did not. */
+  seen: number;
+  missed: number;
+  /** So many checks in a row have to miss it before it is resolved. */
+  clearsAfter: number;
+  firstSeenAt: string;
+  lastSeenAt: string;
+  openedAt: string | null;
+  resolvedAt: string | null;
+}
+
+/** What an upkeep of a site's database did. */
+export interface OptimisationsTable {
+  operation: string;
+  site: string;
+  /** So many were analysed, and so many of them rebuilt. */
+  tables: number;
+  rebuilt: number;
+  reclaimedBytes: number;
+  /** JSON array of `Skipped`. */
+  skipped: string;
+  at: string;
 }

@@ -2,6 +2,7 @@ import type { Selectable } from 'kysely';
 import { failure } from '../workflows/failures.js';
 import { now } from './clock.js';
 import type { Db, Trx } from './database.js';
+import * as findings from './findings.js';
 import * as obligations from './obligations.js';
 import type { ServerStatus, ServersTable } from './schema.js';
 
@@ -151,10 +152,12 @@ export async function learnNextUid(trx: Trx, id: string, nextUid: number): Promi
   await trx.updateTable('servers').set({ nextUid }).where('id', '=', id).where('nextUid', '<', nextUid).execute();
 }
 
-/** On a removed server nothing is owed any more. */
+/** On a removed server nothing is owed, or wrong, any more. */
 export async function setStatus(trx: Trx, id: string, status: ServerStatus): Promise<void> {
   await update(trx, id, { status });
-  if (status === 'removed') await obligations.cancel(trx, { server: id });
+  if (status !== 'removed') return;
+  await obligations.cancel(trx, { server: id });
+  await findings.forget(trx, id);
 }
 
 /** @throws NotFound */

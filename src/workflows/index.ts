@@ -1,6 +1,7 @@
 /** The registry of workflow types: each name is exported once, under the name that its function has. */
 export { adoptServer } from './adopt-server.js';
 export { changeAliases } from './change-aliases.js';
+export { checkServer } from './check-server.js';
 export { checkStorage } from './check-storage.js';
 export { cleanBackups, purgeBackups } from './clean-backups.js';
 export { clearSite } from './clear-site.js';
@@ -11,7 +12,9 @@ export { endUndoWindow } from './end-undo-window.js';
 export { enrolServer } from './enrol-server.js';
 export { inspectServer, inspectSite } from './inspection.js';
 export { issueCertificate } from './issue-certificate.js';
+export { optimiseDatabase } from './optimise-database.js';
 export { provisionSite } from './provision-site.js';
+export { rebootServer } from './reboot-server.js';
 export { removeServer } from './remove-server.js';
 export { repairSite } from './repair-site.js';
 export { retireCredentials } from './retire-credentials.js';

@@ -13,6 +13,10 @@ export interface Finding {
   cause?: string | undefined;
   /** The command that mends it. */
   next?: string | undefined;
+  /** Which of several of that name: a unit, a file system, a path. Stable, too. */
+  about?: string | undefined;
+  /** What one look does not tell: it counts once it was so in so many checks in a row, or for so many hours. */
+  counts?: { checks: number } | { hours: number } | undefined;
 }
 
 /** What a doctor saw, in the order in which it looked. */

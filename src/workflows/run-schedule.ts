@@ -11,7 +11,9 @@ export type ScheduledWork =
   | 'rotate-credentials'
   | 'verify-backups'
   | 'renew-certificates'
-  | 'check-queues';
+  | 'check-queues'
+  | 'check-servers'
+  | 'optimise-databases';
 
 /** As the schedule hands it over, and as a run hands it to its own next part. */
 export interface ScheduledRun {

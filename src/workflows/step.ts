@@ -5,6 +5,8 @@ export const OPERATION_KINDS = [
   'remove-server',
   'rotate-credentials',
   'retire-credentials',
+  'check-server',
+  'reboot-server',
   'provision-site',
   'repair-site',
   'issue-certificate',
@@ -23,6 +25,7 @@ export const OPERATION_KINDS = [
   'suspend-site',
   'resume-site',
   'change-aliases',
+  'optimise-database',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 

@@ -7,30 +7,9 @@ import { examineServer, parseServerExamination } from '../../src/host/server-exa
 import { examineSite, parseSiteExamination } from '../../src/host/site-examination.js';
 import { makeSwap, removeSwap } from '../../src/host/swap.js';
 import { configureUpdates, forgetUpdates } from '../../src/host/updates.js';
+import { wellServer } from './well-server.js';
 
-const well = `clock=1000
-disk=/ 9000 45 /dev/vda1
-inodes=/ 80
-disk=/var 9000 45 /dev/vda1
-inodes=/var 80
-restic=0.18.0
-nginx=active
-nginx=enabled
-mariadb=active
-php=sabcdefghi active
-phpunit=stands
-controller=me
-stands=yes
-firewall:
-ssh=22
-up=yes
-updates:
-every=1
-swap:
-memory=4096
-container=none
-free=9000
-`;
+const well = wellServer();
 const expected: ExpectedServer = {
   name: 'web1',
   controller: 'me',
@@ -79,6 +58,21 @@ describe('a server', () => {
     ['restic=0.18.0\n', '', 'restic', 'chom server add web1'],
   ])('%j instead of %j is about %s', (is, becomes, check, next) => {
     expect(wrong(well.replace(is, becomes))).toMatchObject([{ name: check, next }]);
+  });
+
+  it('is told that it wants a restart, by the command that sees to it', () => {
+    const found = wrong(well.replace('controller=me', 'controller=me\nreboot-required=yes'));
+    expect(found).toMatchObject([{ name: 'restart', next: 'chom server reboot web1' }]);
+  });
+
+  it('is told of a load or a memory that one look tells nothing of, and nothing where it does not say', () => {
+    const all = (said: string) => serverFindings(parseServerExamination(said), expected, 1_000_000);
+    const strained = all(well.replace('load=0.50', 'load=8.10').replace('Available:2000', 'Available:100'));
+    expect(strained.filter(({ state }) => state === 'unknown')).toMatchObject([
+      { name: 'load', message: 'The load is 8.1 on 2 processors', counts: { checks: 3 } },
+      { name: 'memory', message: '100 of 4000 MiB of memory are available, 1000 of 1000 MiB of swap' },
+    ]);
+    expect(all(well.replace('load=0.50\n', '')).filter(({ name }) => name === 'load')).toEqual([]);
   });
 
   it('has swap that lasts', () => {

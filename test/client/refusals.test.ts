@@ -56,6 +56,16 @@ test('what is to be renewed is said, and has a certificate', async () => {
   );
 });
 
+test('which server is to be looked at or kept in order is said, once, and a restart is confirmed', async () => {
+  await refused(['server', 'check'], 2);
+  await refused(['server', 'check', 'web1', '--all'], 2);
+  await refused(['server', 'optimise'], 2);
+  await refused(['server', 'optimise', 'web1', '--site', 'taken.example'], 2);
+  expect((await refused(['server', 'optimise', '--site', 'taken.example'], 1))['message']).toContain('no database');
+  expect((await refused(['server', 'reboot', 'web1'], 2))['next']).toBe('add --confirm web1');
+  await refused(['server', 'reboot', 'web1', '--confirm', 'web2'], 2);
+});
+
 describe('invalid configuration of a site is refused before any host is touched [PS-06]', () => {
   test.each([
     ['an unknown type', [...good, '--type', 'drupal'], 'type of site'],

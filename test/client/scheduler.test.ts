@@ -174,6 +174,27 @@ test('keys are replaced one after the other, and no more of them after one that 
   expect(started).toEqual([rotation]);
 });
 
+test('every enrolled server is checked, and one that is being checked is not checked twice', async () => {
+  const scheduler = createScheduler(chom);
+  const check = async (run: string) => (await scheduler.ask(round(run, { work: 'check-servers' }))).asked;
+  expect(await check('l')).toBe(2);
+  expect(started).toEqual(['web1', 'web2'].map((server) => scheduledId('check-server', 'l', server)));
+  const row = await operations.byId(stores.inventory.db, scheduledId('check-server', 'l', 'web1'));
+  expect(row).toMatchObject({ priority: 'low', tenant: 'default', server: null });
+  expect(await check('m')).toBe(0);
+  await stores.inventory.transaction(async (trx) => void (await operations.cancelAsked(trx, row.id)));
+  expect(await check('n')).toBe(1);
+});
+
+test('databases are kept in order, one of a server at a time', async () => {
+  const { inventory } = stores;
+  await inventory.transaction(async (trx) => {
+    await trx.updateTable('sites').set({ databaseName: 'x' }).where('id', 'in', ['soneaaaaaa', 'stwoaaaaaa']).execute();
+  });
+  const ended = await createScheduler(chom).ask(round('o', { work: 'optimise-databases' }));
+  expect(ended).toMatchObject({ asked: 1, waiting: [expect.any(String)], refused: [] });
+});
+
 test('moments are spread evenly, and stay the same', () => {
   const tenths = Array.from({ length: 10 }, () => 0);
   for (let n = 0; n < 10_000; n += 1) tenths[Math.floor(momentOf(`s${n}`) * 10)]! += 1;

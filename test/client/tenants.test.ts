@@ -41,6 +41,10 @@ const SEEING: string[][] = [
 /** They name something of another tenant's: refused, with this exit status. */
 const REFUSED: [number, ...string[]][] = [
   [5, 'server', 'show', 'web1'],
+  [5, 'server', 'check', 'web1'],
+  [5, 'server', 'reboot', 'web1', '--confirm', 'web1'],
+  [5, 'server', 'optimise', 'web1'],
+  [5, 'server', 'optimise', '--site', 'theirs.example'],
   [5, 'site', 'list', '--server', 'web1'],
   [5, 'site', 'show', 'theirs.example'],
   [5, 'site', 'show', 'www.theirs.example'],

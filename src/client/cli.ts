@@ -31,8 +31,12 @@ export function action<Args extends unknown[]>(
 ): (...args: [...Args, Command]) => Promise<void> {
   return async (...all) => {
     const command = all.at(-1) as Command;
-    const { json, tenant } = command.optsWithGlobals<{ json?: boolean; tenant?: string }>();
-    const environment = tenant === undefined ? cli.environment : { ...cli.environment, CHOM_TENANT: tenant };
+    const { json, tenant, profile } = command.optsWithGlobals<{ json?: boolean; tenant?: string; profile?: string }>();
+    const environment = {
+      ...cli.environment,
+      ...(tenant !== undefined && { CHOM_TENANT: tenant }),
+      ...(profile !== undefined && { TEMPORAL_PROFILE: profile }),
+    };
     let opened: Promise<Chom> | undefined;
     const session: Session = {
       cli,

@@ -72,6 +72,10 @@ export function chomCommand(cli: Cli): Command {
     .version(version(), '--version')
     .option('--json', 'one JSON document on stdout')
     .option('--tenant <name>', 'whom the command works for, instead of CHOM_TENANT', parseTenantName)
+    .option(
+      '--profile <name>',
+      'the Temporal that is reached, by its profile in temporal.toml, instead of TEMPORAL_PROFILE',
+    )
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       writeOut: (text) => cli.stdout.write(text),

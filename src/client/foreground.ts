@@ -14,7 +14,7 @@ export function foregroundCommands(program: Command, cli: Cli): void {
     .description('run a worker against the configured Temporal, until Ctrl-C')
     .addHelpText('after', '\nExample:\n  TEMPORAL_ADDRESS=temporal.internal:7233 chom worker')
     .action(async () => {
-      cli.exitStatus = await (await run()).runWorker();
+      cli.exitStatus = await (await run()).runWorker(environmentOf(program));
     });
   program
     .command('codec-server')
@@ -30,5 +30,11 @@ export function foregroundCommands(program: Command, cli: Cli): void {
     .option('--ui-port <port>', 'port of the Temporal UI', parsePort, 8233)
     .option('--codec-port <port>', 'port of the codec server, which opens payloads for the UI', parsePort, 8234)
     .addHelpText('after', '\nExample:\n  chom dev            then, in another terminal: chom server add web1 --host …')
-    .action(async (options: DevOptions) => await (await run()).runDev(options));
+    .action(async (options: DevOptions) => await (await run()).runDev(options, environmentOf(program)));
+}
+
+/** The process's own settings, as far as the command line does not say which Temporal is meant. */
+function environmentOf(program: Command): NodeJS.ProcessEnv {
+  const { profile } = program.opts<{ profile?: string }>();
+  return { ...process.env, ...(profile !== undefined && { TEMPORAL_PROFILE: profile }) };
 }

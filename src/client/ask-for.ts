@@ -5,14 +5,16 @@ import type { Chom } from './open.js';
 import { newOperationId, submit, type Request } from './submit.js';
 
 /**
- * Submits a request and returns the operation's id.
+ * Submits a request and returns the operation's id; in a rehearsal it would be that one.
  * @throws Busy; InventoryUnavailable; TemporalUnavailable, also when Temporal goes away between row and workflow: the
  *   operation is asked for by then
  */
 export async function askFor(chom: Chom, request: Request, id = newOperationId(request.kind)): Promise<string> {
+  if (chom.rehearsal) return id;
+  const { priority } = chom;
   const temporal = await chom.temporal();
   try {
-    return await submit({ ...chom, temporal }, request, id);
+    return await submit({ ...chom, temporal }, { ...(priority && { priority }), ...request }, id);
   } catch (error) {
     if (error instanceof ApplicationFailure) throw error;
     throw failure('TemporalUnavailable', `Operation ${id} is asked for, but Temporal did not start it`, {

@@ -6,6 +6,7 @@ import { openInventory, type Inventory, type InventoryLocation } from '../invent
 import { openKeyring } from '../inventory/keyring-file.js';
 import type { Keyring } from '../inventory/keyring.js';
 import { refuseMissingKeys } from '../inventory/keys.js';
+import type { Priority } from '../inventory/schema.js';
 import * as tenants from '../inventory/tenants.js';
 import { failure } from '../workflows/failures.js';
 import { messageOf } from '../workflows/thrown.js';
@@ -24,6 +25,10 @@ export interface Stores {
 export interface Chom extends Stores {
   /** Id of the tenant that is worked for. */
   tenant: string;
+  /** Of operations whose verb asks for none by itself; `default` unless said. */
+  priority?: Priority;
+  /** Verbs check what they are given, and ask for nothing. Only those that batches know heed it. */
+  rehearsal?: true;
   /** Connects at the first call. @throws TemporalUnavailable */
   temporal(): Promise<Client & TemporalAddress>;
   close(): Promise<void>;

@@ -38,6 +38,8 @@ export interface Request {
   exclusive?: boolean;
   /** False: refused where it would have to wait in line. */
   wait?: boolean;
+  /** Temporal's task queue; the configured one unless said. */
+  taskQueue?: string;
 }
 
 /**
@@ -78,6 +80,7 @@ export async function submit(chom: Submitter, request: Request, id = newOperatio
       cluster: address,
       namespace,
       priority: request.priority ?? 'default',
+      taskQueue: request.taskQueue ?? chom.config.taskQueue,
     });
     if (outcome !== null || run !== null) return;
     if (request.server === null && (request.site ?? null) === null) return;
@@ -111,7 +114,7 @@ export async function startOperation(chom: Submitter, operation: Request & { id:
   const start = async () =>
     await temporal.workflow.start(workflowType(kind), {
       workflowId: id,
-      taskQueue: chom.config.taskQueue,
+      taskQueue: operation.taskQueue ?? chom.config.taskQueue,
       workflowIdReusePolicy: 'REJECT_DUPLICATE',
       args: [{ operation: id, input: operation.input }],
       staticSummary: operation.summary,

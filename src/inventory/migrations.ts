@@ -18,6 +18,7 @@ import { renewals } from './migrations/0013-renewals.js';
 import { maintenance } from './migrations/0014-maintenance.js';
 import { delivery } from './migrations/0015-delivery.js';
 import { forgotten } from './migrations/0016-forgotten.js';
+import { batches } from './migrations/0020-batches.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {
@@ -38,6 +39,7 @@ export interface Migration {
 const MIGRATIONS: readonly Migration[] = [
   ...[first, siteTypes, line, protection, tries, machine, backups, restores, verification, retention],
   ...[rotation, siteLife, renewals, maintenance, delivery, forgotten],
+  ...[batches],
 ];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };

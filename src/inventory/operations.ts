@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely';
 import { failure, type FailureDetails } from '../workflows/failures.js';
 import type { OperationKind } from '../workflows/step.js';
+import * as batchItems from './batch-items.js';
 import { now } from './clock.js';
 import type { Db, Trx } from './database.js';
 import type { Keyring } from './keyring.js';
@@ -44,6 +45,8 @@ export interface NewOperation {
   /** The operation it is a step of; it then shares that one's place. */
   parent?: string;
   priority?: Priority;
+  /** Temporal's task queue on which it is started; a child shares its root's. */
+  taskQueue?: string;
 }
 
 /**
@@ -83,6 +86,7 @@ export async function ask(trx: Trx, keyring: Keyring, operation: NewOperation): 
       warnings: '[]',
       steps: '[]',
       priority: operation.priority ?? 'default',
+      taskQueue: operation.taskQueue ?? null,
       askedAt: now(),
       startedAt: null,
       endedAt: null,
@@ -94,7 +98,8 @@ export async function ask(trx: Trx, keyring: Keyring, operation: NewOperation): 
 
 /**
  * Cancels one that no run has begun: its outcome is written here, and a workflow that starts later refuses the row.
- * Null when it has begun (cancel the workflow) or has ended; else who has a place now and does not know.
+ * Null when it has begun (cancel the workflow) or has ended; else who has a place now and does not know, and the batch that
+ * waits for its end.
  */
 export async function cancelAsked(trx: Trx, id: string): Promise<string[] | null> {
   const { server } = await byId(trx, id);
@@ -111,7 +116,8 @@ export async function cancelAsked(trx: Trx, id: string): Promise<string[] | null
   await uploads.remove(trx, id);
   await secrets.remove(trx, id);
   // It has had a place, or stood in line, since it was asked for; a child has none.
-  return await places.release(trx, { root: id, server });
+  const granted = await places.release(trx, { root: id, server });
+  return [...granted, ...(await batchItems.waitingFor(trx, id))];
 }
 
 /** @throws NotFound also when it is another tenant's than the one that asks */

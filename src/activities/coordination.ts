@@ -20,7 +20,7 @@ export interface Members {
 }
 
 /** So many operations are asked for at the same time. */
-const ASKED_AT_ONCE = 8;
+const ASKED_AT_ONCE = 20;
 
 /** Of these nothing was learnt about the operation: it is asked for again, by Temporal's own retries. */
 const AWAY: readonly string[] = ['InventoryUnavailable', 'TemporalUnavailable', 'NoWorker'];

@@ -72,6 +72,11 @@ async function apply(trx: Trx, batch: Batch, { drop, approve, waitUntil, pause, 
     const pauses = batch.pauses + 1;
     await batches.change(trx, id, { state: 'paused', pausedBy: pause.by, reason: pause.reason, pauses });
     await tell(trx, batch, `pause-${pauses}`, 'BatchPaused', { by: pause.by, reason: pause.reason });
+    // Nobody may be watching; what waits for approval is as it was wanted.
+    if (pause.by !== 'approval') {
+      const about = { severity: 'error', about: 'BatchPaused', reason: `${batch.name}: ${pause.reason}` };
+      await tell(trx, batch, `pause-${pauses}`, 'Alert', about);
+    }
   }
   if (end !== null) {
     await batches.change(trx, id, { state: 'ended', outcome: end, pausedBy: null, reason: null, endedAt: clock() });
@@ -86,7 +91,7 @@ async function tell(
   trx: Trx,
   { id, tenant, name, kind }: Batch,
   what: string,
-  type: 'BatchPaused' | 'BatchEnded',
+  type: 'BatchPaused' | 'BatchEnded' | 'Alert',
   data: Record<string, unknown>,
 ): Promise<void> {
   const of = { operation: `${id}/${what}`, tenant, server: null, site: null };

@@ -1,8 +1,9 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseBatchFile } from '../../src/client/batch-file.js';
 import type { NewBatch } from '../../src/client/batch-schema.js';
+import { batchVerb } from '../../src/client/batch-verbs.js';
 import type { Chom } from '../../src/client/open.js';
 import { planBatch } from '../../src/client/plan-batch.js';
 import { addTenant } from '../../src/client/tenant.js';
@@ -92,6 +93,20 @@ finally:
     const text = 'name: x\ncanary: 2\noperations:\n  - { verb: site.repair, site: a.example }';
     expect(() => parseBatchFile('chain', text)).toThrow('canary');
   });
+});
+
+test.each(['docs/batches.md', 'src/client/batch.ts'])('what %s shows as a file is one', async (path) => {
+  const text = await readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
+  const shown = [...text.matchAll(/(?:```yaml\n|A file:\n)([^]*?\n)(?:```|\n)/g)].map(([, yaml = '']) => {
+    return yaml.replaceAll(/^ {2}/gm, path.endsWith('.ts') ? '' : '  ');
+  });
+  expect(shown.length).toBeGreaterThan(0);
+  for (const yaml of shown) {
+    const kind = yaml.includes('concurrency') ? 'batch' : 'chain';
+    const { wanted } = parseBatchFile(kind, yaml);
+    const verbs = [...wanted.operations, ...(wanted.catch ?? []), ...(wanted.finally ?? [])].map(({ verb }) => verb);
+    expect(verbs.filter((verb) => batchVerb(verb) === null)).toEqual([]);
+  }
 });
 
 describe('what is selected', () => {

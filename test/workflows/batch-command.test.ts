@@ -59,6 +59,7 @@ test('a batch that succeeded in part ends with 3, names what failed, and retries
   expect(JSON.parse(again.stdout)).toMatchObject({ status: 'succeeded', round: 2, succeeded: 3, notDone: [] });
   const { db } = following.chom.inventory;
   expect(await operations.find(db, `${id}/1-2`)).toBeNull();
+  expect(await operations.byId(db, `${id}/1`)).toMatchObject({ priority: 'low' });
   expect(await sites.byDomain(db, 'b.part.example')).toMatchObject({ status: 'active', createdBy: `${id}/2-2` });
 });
 
@@ -156,8 +157,8 @@ test('[JC-12] a batch runs through a named connection', async () => {
   const address = temporal.address;
   await writeFile(settings, `[profile.staging]\naddress = "${address}"\nnamespace = "${namespace}"\n`);
   const path = await file('profile', `name: through\noperations:\n${create('a.profile.example')}`);
-  const words = ['--profile', 'staging', 'batch', 'run', path, '--json'];
-  const running = following.startWith({ TEMPORAL_CONFIG_FILE: settings, TEMPORAL_ADDRESS: undefined }, ...words);
+  const elsewhere = { TEMPORAL_CONFIG_FILE: settings, TEMPORAL_ADDRESS: undefined };
+  const running = following.startWith(elsewhere, '--profile', 'staging', 'batch', 'run', path, '--json');
   expect(await running.ended).toBe(0);
   const { id, namespace: at } = await batchOf('through');
   expect(at).toBe(namespace);
@@ -165,4 +166,9 @@ test('[JC-12] a batch runs through a named connection', async () => {
     namespace,
     outcome: 'succeeded',
   });
+  // The file may say it, too, and one that says another than the command is refused.
+  const own = await file('own', `name: own\nprofile: staging\noperations:\n${create('b.profile.example')}`);
+  expect(await following.startWith(elsewhere, 'batch', 'run', own).ended).toBe(0);
+  expect(await batchOf('own')).toMatchObject({ namespace, outcome: 'succeeded' });
+  expect(await following.startWith(elsewhere, '--profile', 'other', 'batch', 'run', own).ended).toBe(2);
 });

@@ -191,6 +191,8 @@ test('failures up to the threshold pause it; resumed they count no more, and wha
   await chom.withWorker(world, async () => {
     await until('it is paused', async () => (await byId(id)).pausedBy === 'failures');
     expect(world.begun).toEqual(['a-1', 'a-2']);
+    const told = await eventsOf(`${id}/pause-1`);
+    expect(told.map(({ type }) => type)).toEqual(['BatchPaused', 'Alert']);
     await resumeBatch(client, id);
     expect(await ended(id)).toMatchObject({ outcome: 'partly' });
     expect(world.done).toEqual(['a-3', 'a-5', 'x-finally']);

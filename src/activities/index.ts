@@ -20,6 +20,7 @@ import { rotationActivities } from './rotation.js';
 import { restoreActivities } from './restore.js';
 import { settlingActivities } from './settling.js';
 import { siteActivities } from './site.js';
+import { scheduleActivities, type Scheduler } from './schedule.js';
 import { stepActivity } from './step.js';
 import { storageActivities } from './storage.js';
 import { storageQuestions } from './storage-questions.js';
@@ -28,7 +29,10 @@ import { suspensionActivities } from './suspension.js';
 import { verificationActivities } from './verification.js';
 
 /** Every activity that a worker offers, each behind what all steps go through (step.ts). `members`: of batches. */
-export function createActivities(deps: Deps, members: Members): Record<string, (...args: never[]) => Promise<unknown>> {
+export function createActivities(
+  deps: Deps,
+  { scheduler, members }: { scheduler: Scheduler; members: Members },
+): Record<string, (...args: never[]) => Promise<unknown>> {
   const groups = [
     operationActivities(deps),
     settlingActivities(deps),
@@ -59,9 +63,9 @@ export function createActivities(deps: Deps, members: Members): Record<string, (
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw new TypeError(`two activities are called ${twice}`);
   const steps = Object.fromEntries(entries.map(([name, activity]) => [name, stepActivity(deps, activity)]));
-  // No steps of anything: whoever asks them waits for the answer, or coordinates operations.
+  // No steps of anything: whoever asks them waits for the answer, or asks for operations.
   return {
     ...{ ...steps, ...inspectionActivities(deps), ...storageQuestions(deps) },
-    ...coordinationActivities(deps, members),
+    ...{ ...scheduleActivities(deps, scheduler), ...coordinationActivities(deps, members) },
   };
 }

@@ -83,7 +83,15 @@ export function describeItem(item: Item, batch: Batch | undefined): string {
 }
 
 /** What holds it up, and the command that lets it go on; null where nothing does. */
-export function describeState({ name, state, pausedBy, reason, canaryUntil, approved }: Batch): string | null {
+export function describeState({
+  name,
+  state,
+  pausedBy,
+  reason,
+  startsAt,
+  canaryUntil,
+  approved,
+}: Batch): string | null {
   if (state === 'paused') {
     const verb = pausedBy === 'approval' ? 'approve' : 'resume';
     const retry =
@@ -91,6 +99,8 @@ export function describeState({ name, state, pausedBy, reason, canaryUntil, appr
     return `… Paused: ${printable(reason ?? '')}. Go on with: chom batch ${verb} ${name}${retry}`;
   }
   if (state === 'cancelling') return '… It is cancelled: what is at work takes back what it did';
+  if (state === 'running' && startsAt !== null && Date.parse(startsAt) > Date.now())
+    return `… It begins at ${startsAt}`;
   if (state === 'running' && canaryUntil !== null && !approved)
     return `… The canaries went well; the others begin at ${canaryUntil}`;
   return null;

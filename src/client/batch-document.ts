@@ -8,11 +8,11 @@ import { total } from './watch-batch.js';
 
 /** A batch as programs read it. */
 export function batchDocument(batch: Batch, phases: Record<BatchPhase, ItemCounts>): object {
-  const { id, kind, name, priority, taskQueue, round, reason, askedAt, endedAt, rules } = batch;
+  const { id, kind, name, priority, taskQueue, round, reason, askedAt, startsAt, endedAt, rules } = batch;
   const { concurrency, perServer } = rules;
   return {
     ...{ batch: id, kind, name, status: statusOf(batch), reason, round, priority, taskQueue, concurrency, perServer },
-    ...{ total: total(phases.item), ...phases.item, askedAt, endedAt },
+    ...{ total: total(phases.item), ...phases.item, askedAt, startsAt, endedAt },
   };
 }
 

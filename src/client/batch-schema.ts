@@ -59,7 +59,7 @@ export const newBatch = z.strictObject({
   /** After the canaries: `10m`, or `approve` (unless said). */
   wait: z
     .string()
-    .regex(/^(approve|\d{1,5}[smh])$/, { error: 'neither approve nor a time such as 30s, 10m or 2h' })
+    .regex(/^(approve|(\d{1,6}[smhd])+)$/, { error: 'neither approve nor a time such as 30s, 10m or 2h' })
     .exactOptional(),
   /** Failures, or `10%`, with which it pauses; without it goes on. */
   failureThreshold: z

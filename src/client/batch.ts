@@ -9,7 +9,7 @@ import { action, type Cli, type Session } from './cli.js';
 import { FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
 import { followBatch } from './follow-batch.js';
 import { parseOperationId } from './names.js';
-import { openChom, type Chom } from './open.js';
+import type { Chom } from './open.js';
 import { facts, quoted, table } from './text.js';
 
 type Follow = Pick<FollowOptions, 'detach' | 'timeout'>;
@@ -158,15 +158,10 @@ async function followed(
     });
   }
   const more = Object.entries(said).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  const chom =
-    more.length === 0 ? await session.open() : await openChom({ ...environment, ...Object.fromEntries(more) });
-  try {
-    const batch = await start(chom);
-    session.output.say(`${batch.kind} ${batch.name} (${batch.id})`);
-    return await followBatch(session, chom, batch, { ...options, needsWorker: true });
-  } finally {
-    if (more.length > 0) await chom.close();
-  }
+  const chom = await session.open(Object.fromEntries(more));
+  const batch = await start(chom);
+  session.output.say(`${batch.kind} ${batch.name} (${batch.id})`);
+  return await followBatch(session, chom, batch, { ...options, needsWorker: true });
 }
 
 interface ListOptions {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { askingOf, settingsOf, type GlobalOptions } from './global-options.js';
 import { openChom, type Chom } from './open.js';
 import { openOutput, type Output } from './output.js';
 
@@ -20,8 +21,8 @@ export interface Session {
   /** The settings, as far as the command line does not say otherwise. */
   environment: Cli['environment'];
   output: Output;
-  /** Opens CHOM at the first call; what was given is checked before. It is closed when the command ends. */
-  open(): Promise<Chom>;
+  /** Opens CHOM at the first call, with more settings; what was given is checked before. It is closed when the command ends. */
+  open(more?: Readonly<Record<string, string>>): Promise<Chom>;
 }
 
 /** A commander action from a function that returns the exit status; nothing is 0. */
@@ -31,18 +32,16 @@ export function action<Args extends unknown[]>(
 ): (...args: [...Args, Command]) => Promise<void> {
   return async (...all) => {
     const command = all.at(-1) as Command;
-    const { json, tenant, profile } = command.optsWithGlobals<{ json?: boolean; tenant?: string; profile?: string }>();
-    const environment = {
-      ...cli.environment,
-      ...(tenant !== undefined && { CHOM_TENANT: tenant }),
-      ...(profile !== undefined && { TEMPORAL_PROFILE: profile }),
-    };
+    const globals = command.optsWithGlobals<GlobalOptions>();
+    const environment = { ...cli.environment, ...settingsOf(globals) };
+    const asking = askingOf(globals);
     let opened: Promise<Chom> | undefined;
     const session: Session = {
       cli,
       environment,
-      output: openOutput(cli, json === true),
-      open: async () => await (opened ??= openChom(environment)),
+      output: openOutput(cli, globals.json === true),
+      open: async (more = {}) =>
+        await (opened ??= openChom({ ...environment, ...more }).then((chom) => ({ ...chom, asking }))),
     };
     try {
       cli.exitStatus = (await run(session, ...(all.slice(0, -1) as Args))) ?? 0;

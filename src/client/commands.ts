@@ -4,14 +4,17 @@ import { backupCommand } from './backup.js';
 import { batchCommands } from './batch.js';
 import { certificateCommand } from './certificate.js';
 import type { Cli } from './cli.js';
+import { completionCommands } from './completion.js';
+import { configCommand } from './config.js';
 import { controlPlaneKitCommand } from './control-plane-kit.js';
 import { doctorCommand } from './doctor.js';
 import { foregroundCommands } from './foreground.js';
 import { opCommand } from './op.js';
+import { globalOptions } from './global-options.js';
 import { openOutput } from './output.js';
 import { EXIT, problemOf } from './problem.js';
-import { parseTenantName } from './names.js';
 import { restoreControlPlaneCommand } from './restore-control-plane.js';
+import { scheduleCommand } from './schedule.js';
 import { secretsCommand } from './secrets.js';
 import { serverCommand } from './server.js';
 import { siteCommand } from './site.js';
@@ -68,15 +71,9 @@ function helpOf(program: Command, words: readonly string[]): string {
 
 /** The whole `chom` command. */
 export function chomCommand(cli: Cli): Command {
-  const program = new Command('chom')
+  const program = globalOptions(new Command('chom'))
     .description('Runs web-hosting operations on plain Debian and Ubuntu servers, as durable workflows.')
     .version(version(), '--version')
-    .option('--json', 'one JSON document on stdout')
-    .option('--tenant <name>', 'whom the command works for, instead of CHOM_TENANT', parseTenantName)
-    .option(
-      '--profile <name>',
-      'the Temporal that is reached, by its profile in temporal.toml, instead of TEMPORAL_PROFILE',
-    )
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       writeOut: (text) => cli.stdout.write(text),
@@ -104,6 +101,7 @@ Examples:
   storageCommand(program, cli);
   backupCommand(program, cli);
   secretsCommand(program, cli);
+  scheduleCommand(program, cli);
   opCommand(program, cli);
   batchCommands(program, cli);
   tenantCommand(program, cli);
@@ -111,6 +109,8 @@ Examples:
   doctorCommand(program, cli);
   controlPlaneKitCommand(program, cli);
   restoreControlPlaneCommand(program, cli);
+  configCommand(program, cli);
+  completionCommands(program, cli);
   foregroundCommands(program, cli);
   return program;
 }

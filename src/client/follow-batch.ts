@@ -16,14 +16,16 @@ const LISTED = 50;
 export async function followBatch(
   session: Session,
   chom: Chom,
-  { id, name }: Batch,
+  { id, name, startsAt }: Batch,
   options: Pick<FollowOptions, 'detach' | 'timeout' | 'needsWorker'> = {},
 ): Promise<number> {
   const { cli, output } = session;
   const limit = parseTimeout(options.timeout);
   const running = { batch: id, name, status: 'running' };
-  if (options.detach) {
-    output.say(`Asked for. Follow it with: chom batch watch ${name}`);
+  const later = startsAt !== null && Date.parse(startsAt) > Date.now();
+  if (options.detach || later) {
+    const begins = later ? `It begins at ${startsAt}` : 'Asked for';
+    output.say(`${begins}. Follow it with: chom batch watch ${name}`);
     output.data(running, id);
     return EXIT.ok;
   }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Cli } from './cli.js';
 import type { DevOptions } from './dev.js';
+import { settingsOf, type GlobalOptions } from './global-options.js';
 import { parsePort } from './names.js';
 
 /**
@@ -33,8 +34,7 @@ export function foregroundCommands(program: Command, cli: Cli): void {
     .action(async (options: DevOptions) => await (await run()).runDev(options, environmentOf(program)));
 }
 
-/** The process's own settings, as far as the command line does not say which Temporal is meant. */
+/** The process's own settings, as far as the command line does not say otherwise. */
 function environmentOf(program: Command): NodeJS.ProcessEnv {
-  const { profile } = program.opts<{ profile?: string }>();
-  return { ...process.env, ...(profile !== undefined && { TEMPORAL_PROFILE: profile }) };
+  return { ...process.env, ...settingsOf(program.opts<GlobalOptions>()) };
 }

@@ -27,6 +27,15 @@ export { runBatch, runChain } from './run-batch.js';
 export type { NewBatch, NewChain, Selector, Wanted } from './batch-schema.js';
 export { approveBatch, cancelBatch, pauseBatch, resumeBatch, retryBatch } from './batch-control.js';
 export { watchBatch, type SeenBatch } from './watch-batch.js';
+export {
+  applySchedules,
+  backfillSchedule,
+  listSchedules,
+  pauseSchedule,
+  resumeSchedule,
+  runScheduleNow,
+  type KnownSchedule,
+} from './schedules.js';
 export { addWebhook, type NewWebhook } from './webhook-verbs.js';
 export { addTenant } from './tenant.js';
 export { adoptServer } from './adopt.js';

@@ -38,7 +38,7 @@ export function members(submitter: Submitter): Members {
 
 function chomOf({ temporal, ...stores }: Submitter, { tenant, priority, taskQueue }: Batch): Chom {
   return {
-    ...{ ...stores, tenant, priority, config: { ...stores.config, taskQueue } },
+    ...{ ...stores, tenant, asking: { priority }, config: { ...stores.config, taskQueue } },
     temporal: async () => temporal,
     async close() {},
   };

@@ -25,8 +25,8 @@ export interface Stores {
 export interface Chom extends Stores {
   /** Id of the tenant that is worked for. */
   tenant: string;
-  /** Of operations whose verb asks for none by itself; `default` unless said. */
-  priority?: Priority;
+  /** How operations are asked for, whatever the verb has itself. */
+  asking?: { priority?: Priority; startsAt?: string };
   /** Verbs check what they are given, and ask for nothing. Only those that batches know heed it. */
   rehearsal?: true;
   /** Connects at the first call. @throws TemporalUnavailable */

@@ -10,6 +10,7 @@ import { newBatch, newChain, type NewBatch, type NewChain, type Wanted } from '.
 import { selected } from './batch-selection.js';
 import { batchVerb, type BatchVerb, VERB_NAMES } from './batch-verbs.js';
 import { parseDomain } from './domain.js';
+import { parseDuration } from './global-options.js';
 import { parseServerName } from './names.js';
 import type { Chom } from './open.js';
 import { quoted } from './text.js';
@@ -218,8 +219,7 @@ function rulesOf(wanted: NewBatch | NewChain): BatchRules {
 /** Milliseconds; null: until somebody approves. */
 function waitOf(text: string): number | null {
   if (text === 'approve') return null;
-  const unit = { s: 1000, m: 60_000, h: 3_600_000 }[text.slice(-1)] ?? 0;
-  return Number.parseInt(text, 10) * unit;
+  return parseDuration(text);
 }
 
 interface Problem {

@@ -32,9 +32,21 @@ async function run(
   const { address: cluster, namespace } = await chom.temporal();
   const id = `${kind}-${randomId(12)}`;
   // What is done to many lets what somebody waits for pass.
-  const { name, priority = kind === 'batch' ? 'low' : 'default', taskQueue = config.taskQueue } = wanted;
+  const { name, taskQueue = config.taskQueue } = wanted;
+  const { startsAt, priority = wanted.priority ?? (kind === 'batch' ? 'low' : 'default') } = chom.asking ?? {};
   const batch = await inventory.transaction(async (trx) => {
-    await batches.add(trx, { id, kind, name, tenant, rules, priority, taskQueue, cluster, namespace });
+    await batches.add(trx, {
+      id,
+      kind,
+      name,
+      tenant,
+      rules,
+      priority,
+      taskQueue,
+      cluster,
+      namespace,
+      ...(startsAt !== undefined && { startsAt }),
+    });
     await batchItems.add(trx, keyring, id, items);
     return await batches.byId(trx, id);
   });

@@ -166,6 +166,7 @@ async function requestOf(chom: Submitter, row: Operation) {
     serverName: server?.name ?? '',
     priority: row.priority,
     ...(row.taskQueue !== null && { taskQueue: row.taskQueue }),
+    ...(row.startsAt !== null && { startsAt: row.startsAt }),
     ...(domain !== undefined && { domain }),
   };
 }

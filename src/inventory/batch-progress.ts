@@ -21,9 +21,12 @@ export interface Proceeded {
 
 /** How a batch stands. */
 export async function standingOf(db: Db, batch: Batch): Promise<Standing> {
-  const { kind, state, rules, approved, forgiven, canaryUntil, id } = batch;
-  const until = canaryUntil === null ? null : Date.parse(canaryUntil);
-  return { kind, state, rules, approved, forgiven, canaryUntil: until, phases: await batchItems.counts(db, id) };
+  const { kind, state, rules, approved, forgiven, id } = batch;
+  const [startsAt, canaryUntil] = [batch.startsAt, batch.canaryUntil].map((at) =>
+    at === null ? null : Date.parse(at),
+  );
+  const times = { startsAt: startsAt ?? null, canaryUntil: canaryUntil ?? null };
+  return { kind, state, rules, approved, forgiven, ...times, phases: await batchItems.counts(db, id) };
 }
 
 /**
@@ -50,7 +53,7 @@ export async function proceed(trx: Trx, id: string, now: number): Promise<Procee
       continue;
     }
     const cancel = batch.state === 'cancelling' ? await batchItems.atWork(trx, id) : [];
-    return { batch, standing: await standingOf(trx, batch), ask, cancel, lookAt: decision.waitUntil };
+    return { batch, standing: await standingOf(trx, batch), ask, cancel, lookAt: decision.lookAt };
   }
 }
 

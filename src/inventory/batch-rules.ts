@@ -6,6 +6,8 @@ export interface Standing {
   kind: BatchKind;
   state: BatchState;
   rules: BatchRules;
+  /** Milliseconds; null: at once. */
+  startsAt: number | null;
   approved: boolean;
   /** Milliseconds. */
   canaryUntil: number | null;
@@ -26,6 +28,8 @@ export interface Decision {
   approve: boolean;
   /** The canaries went well, and are waited for until then (milliseconds). */
   waitUntil: number | null;
+  /** It goes on by itself then (milliseconds). */
+  lookAt: number | null;
   end: BatchOutcome | null;
 }
 
@@ -40,7 +44,7 @@ const bad = ({ failed, cancelled }: ItemCounts): number => failed + cancelled;
  */
 export function decide(standing: Standing, now: number): Decision {
   const decision: Decision = {
-    ...{ start: 0, handlers: [], drop: [], pause: null, approve: false, waitUntil: null, end: null },
+    ...{ start: 0, handlers: [], drop: [], pause: null, approve: false, waitUntil: null, lookAt: null, end: null },
   };
   const { kind, state, phases } = standing;
   const { item } = phases;
@@ -58,9 +62,14 @@ export function decide(standing: Standing, now: number): Decision {
 }
 
 /** Its operations are not all begun: how many more may, or what holds it up. */
-function goOn({ rules, approved, canaryUntil, forgiven, phases }: Standing, decision: Decision, now: number): Decision {
+function goOn(
+  { rules, startsAt, approved, canaryUntil, forgiven, phases }: Standing,
+  decision: Decision,
+  now: number,
+): Decision {
   const { item } = phases;
   if (item.pending === 0) return decision;
+  if (startsAt !== null && now < startsAt) return { ...decision, lookAt: startsAt };
   const total = Object.values(item).reduce((sum, count) => sum + count, 0);
   const failures = bad(item) - forgiven;
   const { most, percent } = rules.failures ?? { most: Infinity, percent: false };
@@ -85,7 +94,7 @@ function goOn({ rules, approved, canaryUntil, forgiven, phases }: Standing, deci
     };
   }
   const until = canaryUntil ?? now + waitMs;
-  return now < until ? { ...decision, waitUntil: until } : { ...decision, approve: true };
+  return now < until ? { ...decision, waitUntil: until, lookAt: until } : { ...decision, approve: true };
 }
 
 /** All its operations have ended: what follows from it, one after the other, and its end. */

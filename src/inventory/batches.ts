@@ -21,18 +21,28 @@ export interface NewBatch {
   taskQueue: string;
   cluster: string;
   namespace: string;
+  /** ISO-8601 UTC: not before that. */
+  startsAt?: string;
 }
 
 /** The Temporal of batches whose own one is lost, until somebody has them go on. */
 export const LOST_CLUSTER = 'lost';
 
 /** Writes it down; its items follow in the same transaction. @throws Conflict one of that name is at work */
-export async function add(trx: Trx, { rules, ...batch }: NewBatch): Promise<void> {
+export async function add(trx: Trx, { rules, startsAt, ...batch }: NewBatch): Promise<void> {
   const { numInsertedOrUpdatedRows } = await trx
     .insertInto('batches')
     .values({
       ...{ ...batch, rules: JSON.stringify(rules), state: 'running', round: 1, approved: 0, forgiven: 0, pauses: 0 },
-      ...{ outcome: null, canaryUntil: null, pausedBy: null, reason: null, askedAt: now(), endedAt: null },
+      ...{
+        outcome: null,
+        startsAt: startsAt ?? null,
+        canaryUntil: null,
+        pausedBy: null,
+        reason: null,
+        askedAt: now(),
+        endedAt: null,
+      },
     })
     .onConflict((conflict) => conflict.doNothing())
     .executeTakeFirst();

@@ -29,6 +29,7 @@ export const EVENT_TYPES = [
   'RestoreStarted',
   'RestoreUndoFailed',
   'RestoreUndone',
+  'ScheduleIncomplete',
   'ServerAdopted',
   'ServerAdoptionFailed',
   'ServerEnrolled',

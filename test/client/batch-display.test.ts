@@ -25,7 +25,16 @@ const batch = (more: Partial<Batch> = {}): Batch => ({
     priority: 'low',
   },
   ...{ rules: { concurrency: 2, perServer: null, canary: null, failures: null }, taskQueue: 'chom', cluster: 'c' },
-  ...{ namespace: 'n', round: 1, approved: false, canaryUntil: null, forgiven: 0, pausedBy: null, reason: null },
+  ...{
+    namespace: 'n',
+    round: 1,
+    approved: false,
+    canaryUntil: null,
+    forgiven: 0,
+    startsAt: null,
+    pausedBy: null,
+    reason: null,
+  },
   ...{ pauses: 0, askedAt: AT, endedAt: null, ...more },
 });
 

@@ -22,16 +22,8 @@ function seen(steps: StepProgress[], more: Partial<Seen> = {}, row: Partial<Oper
     ...{ id: 'provision-site-a', kind: 'provision-site', input: '', tenant: 'default', server: 'v', site: 's' },
     ...{ cluster: '', namespace: '', state: 'running', run: 'r', epoch: 1, root: 'provision-site-a', parent: null },
     ...{ committed: false, committing: null, undoing: false, outcome: null, failureType: null, reason: null },
-    ...{
-      details: null,
-      warnings: [],
-      steps: [],
-      priority: 'default',
-      endedAt: null,
-      forgottenAt: null,
-      taskQueue: null,
-    },
-    ...{ askedAt: new Date(T0).toISOString(), startedAt: new Date(T0).toISOString() },
+    ...{ details: null, warnings: [], steps: [], priority: 'default', endedAt: null, forgottenAt: null },
+    ...{ startsAt: null, taskQueue: null, askedAt: new Date(T0).toISOString(), startedAt: new Date(T0).toISOString() },
     ...row,
   };
   return { operation, steps, warnings: [], question: null, silence: null, children: [], ...more };

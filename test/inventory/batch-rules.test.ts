@@ -67,7 +67,7 @@ function play(standing: Standing, ends: Iterator<boolean>, cancelAfter: number |
 
 const standing = (kind: 'batch' | 'chain', pending: number, given: BatchRules): Standing => ({
   ...{ kind, state: 'running', rules: kind === 'chain' ? { ...given, concurrency: 1, canary: null } : given },
-  ...{ approved: false, canaryUntil: null, forgiven: 0 },
+  ...{ approved: false, startsAt: null, canaryUntil: null, forgiven: 0 },
   phases: {
     item: { ...none(), pending },
     ...{ then: { ...none(), pending: 1 }, catch: { ...none(), pending: 1 }, finally: { ...none(), pending: 1 } },

@@ -63,6 +63,19 @@ test('a batch that succeeded in part ends with 3, names what failed, and retries
   expect(await sites.byDomain(db, 'b.part.example')).toMatchObject({ status: 'active', createdBy: `${id}/2-2` });
 });
 
+test('a batch may begin later', async () => {
+  await following.startWorker();
+  const path = await file('later', `name: later\noperations:\n${create('a.later.example')}`);
+  const asked = await following.run('batch', 'run', path, '--in', '3s', '--priority', 'high', '--json');
+  expect(asked.status).toBe(0);
+  const { id, startsAt } = await batchOf('later');
+  expect(asked.stderr).toContain(`It begins at ${startsAt}`);
+  expect(await following.run('batch', 'watch', 'later')).toMatchObject({ status: 0 });
+  const { priority, askedAt } = await operations.byId(following.chom.inventory.db, `${id}/1`);
+  expect(priority).toBe('high');
+  expect(askedAt >= (startsAt ?? '9')).toBe(true);
+});
+
 test('a batch of which nothing succeeded ends with 1', async () => {
   await following.startWorker();
   following.fails.set('a.bad.example', failure('ConfigurationRejected', 'nginx refuses the site'));

@@ -41,6 +41,8 @@ export interface Running {
 /** A real Temporal, an inventory with the server `web1`, and a worker whose steps wait for the test. */
 export interface Following {
   chom: Chom;
+  /** The settings of `chom` and of the commands. */
+  environment: Record<string, string>;
   start(...words: string[]): Running;
   /** The same with other settings than the test's own; undefined takes one away. */
   startWith(environment: Record<string, string | undefined>, ...words: string[]): Running;
@@ -51,8 +53,10 @@ export interface Following {
   /** Until its function is called, steps for that target wait. */
   hold(target: string): () => void;
   fails: Map<string, Error>;
-  /** `more`: of another task queue or namespace than the commands are set to. */
-  startWorker(more?: { taskQueue?: string; namespace?: string }): Promise<void>;
+  /** `atOnce`: so many activities; `taskQueue`, `namespace`: others than the commands are set to. */
+  startWorker(options?: { taskQueue?: string; namespace?: string; atOnce?: number }): Promise<void>;
+  /** Another server. */
+  addServer(name: string): Promise<void>;
   stopWorker(): Promise<void>;
   close(): Promise<void>;
 }
@@ -98,7 +102,7 @@ export async function startFollowing(): Promise<Following> {
   };
   const chomWords = (words: string[]) => ['dist/cli/chom.js', ...words];
   const self: Following = {
-    ...{ chom, fails },
+    ...{ chom, environment, fails },
     start: (...words) => spawned(process.execPath, chomWords(words)),
     startWith: (more, ...words) => spawned(process.execPath, chomWords(words), more),
     startOnTerminal(...words) {
@@ -111,13 +115,18 @@ export async function startFollowing(): Promise<Following> {
       held.set(target, new Promise((resolve) => (release = resolve)));
       return release;
     },
-    async startWorker({ taskQueue = chom.config.taskQueue, namespace = 'default' } = {}) {
+    addServer: async (name) => await addServer(chom, name),
+    async startWorker({ taskQueue = chom.config.taskQueue, namespace = 'default', atOnce } = {}) {
       const connection = await NativeConnection.connect({ address: server.address });
       const temporal = await connectTemporal(chom.keyring, { ...environment, TEMPORAL_NAMESPACE: namespace });
       const running = await Worker.create({
         connection,
         ...{ taskQueue, namespace },
         workflowBundle,
+        ...(atOnce !== undefined && {
+          maxConcurrentActivityTaskExecutions: atOnce,
+          maxConcurrentWorkflowTaskExecutions: 2,
+        }),
         activities: activities(
           { ...chom, temporal: async () => temporal },
           held,

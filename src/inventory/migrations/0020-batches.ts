@@ -18,6 +18,7 @@ export const batches: Migration = {
       namespace text not null,
       round integer not null,
       approved integer not null,
+      starts_at text,
       canary_until text,
       forgiven integer not null,
       paused_by text,
@@ -46,8 +47,5 @@ export const batches: Migration = {
       primary key (batch, phase, ordinal))`,
     `create index batch_items_by_state on batch_items (batch, phase, state, ordinal)`,
     `create unique index batch_items_operation on batch_items (operation) where operation is not null`,
-
-    // Where it was started, so that whoever starts it again does so there; null: it was asked for before that was noted.
-    `alter table operations add column task_queue text`,
   ],
 };

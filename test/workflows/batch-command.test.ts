@@ -70,7 +70,7 @@ test('a batch may begin later', async () => {
   expect(asked.status).toBe(0);
   const { id, startsAt } = await batchOf('later');
   expect(asked.stderr).toContain(`It begins at ${startsAt}`);
-  expect(await following.run('batch', 'watch', 'later')).toMatchObject({ status: 0 });
+  await until('it has ended', async () => (await batchOf('later')).outcome === 'succeeded');
   const { priority, askedAt } = await operations.byId(following.chom.inventory.db, `${id}/1`);
   expect(priority).toBe('high');
   expect(askedAt >= (startsAt ?? '9')).toBe(true);

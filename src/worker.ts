@@ -6,6 +6,7 @@ import { authorities } from './activities/authorities.js';
 import { createActivities } from './activities/index.js';
 import { askRenewalInfo } from './activities/renewal-info.js';
 import { connectTemporal, temporalSettings, sealedDataConverter } from './client/connection.js';
+import { members } from './client/members.js';
 import { openStores } from './client/open.js';
 import { describeProblem, problemOf } from './client/problem.js';
 import { findProgram } from './client/program.js';
@@ -45,7 +46,10 @@ async function main(): Promise<void> {
     taskQueue: config.taskQueue,
     identity: workerIdentity(controller, keyring),
     workflowBundle: { codePath: fileURLToPath(new URL('../dist/workflow-bundle.js', import.meta.url)) },
-    activities: createActivities({ inventory, keyring, config, hosts, controller, log, wake, restic }, scheduler),
+    activities: createActivities(
+      { inventory, keyring, config, hosts, controller, log, wake, restic },
+      { scheduler, members: members({ ...stores, temporal }) },
+    ),
     dataConverter: sealedDataConverter(keyring),
     // Memory: each cached workflow costs about 1 MB; activities mostly wait for hosts.
     maxCachedWorkflows: 50,

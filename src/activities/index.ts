@@ -6,6 +6,7 @@ import { cleaningActivities } from './cleaning.js';
 import { clearingActivities } from './clearing.js';
 import { deletionActivities } from './deletion.js';
 import { certificateActivities } from './certificate.js';
+import { coordinationActivities, type Members } from './coordination.js';
 import type { Deps } from './deps.js';
 import { exchangeActivities } from './exchange.js';
 import { inspectionActivities } from './inspection.js';
@@ -30,10 +31,10 @@ import { storageLoginActivities } from './storage-login.js';
 import { suspensionActivities } from './suspension.js';
 import { verificationActivities } from './verification.js';
 
-/** Every activity that a worker offers, each behind what all steps go through (step.ts). */
+/** Every activity that a worker offers, each behind what all steps go through (step.ts). `members`: of batches. */
 export function createActivities(
   deps: Deps,
-  scheduler: Scheduler,
+  { scheduler, members }: { scheduler: Scheduler; members: Members },
 ): Record<string, (...args: never[]) => Promise<unknown>> {
   const groups = [
     operationActivities(deps),
@@ -68,6 +69,9 @@ export function createActivities(
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw new TypeError(`two activities are called ${twice}`);
   const steps = Object.fromEntries(entries.map(([name, activity]) => [name, stepActivity(deps, activity)]));
-  // No steps of anything: whoever asks them waits for the answer.
-  return { ...steps, ...inspectionActivities(deps), ...storageQuestions(deps), ...scheduleActivities(deps, scheduler) };
+  // No steps of anything: whoever asks them waits for the answer, or asks for operations.
+  return {
+    ...{ ...steps, ...inspectionActivities(deps), ...storageQuestions(deps) },
+    ...{ ...scheduleActivities(deps, scheduler), ...coordinationActivities(deps, members) },
+  };
 }

@@ -22,8 +22,8 @@ export interface Session {
   /** The settings, as far as the command line does not say otherwise. */
   environment: Cli['environment'];
   output: Output;
-  /** Opens CHOM at the first call; what was given is checked before. It is closed when the command ends. */
-  open(): Promise<Chom>;
+  /** Opens CHOM at the first call, with more settings; what was given is checked before. It is closed when the command ends. */
+  open(more?: Readonly<Record<string, string>>): Promise<Chom>;
 }
 
 /** A commander action from a function that returns the exit status; nothing is 0. */
@@ -41,7 +41,8 @@ export function action<Args extends unknown[]>(
       cli,
       environment,
       output: openOutput(cli, globals.json === true),
-      open: async () => await (opened ??= openChom(environment).then((chom) => ({ ...chom, asking }))),
+      open: async (more = {}) =>
+        await (opened ??= openChom({ ...environment, ...more }).then((chom) => ({ ...chom, asking }))),
     };
     try {
       cli.exitStatus = (await run(session, ...(all.slice(0, -1) as Args))) ?? 0;

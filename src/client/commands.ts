@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { backupCommand } from './backup.js';
+import { batchCommands } from './batch.js';
 import { certificateCommand } from './certificate.js';
 import type { Cli } from './cli.js';
 import { completionCommands } from './completion.js';
@@ -102,6 +103,7 @@ Examples:
   secretsCommand(program, cli);
   scheduleCommand(program, cli);
   opCommand(program, cli);
+  batchCommands(program, cli);
   tenantCommand(program, cli);
   webhookCommand(program, cli);
   doctorCommand(program, cli);

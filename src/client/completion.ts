@@ -104,6 +104,7 @@ const OF_NOUN: Readonly<Record<string, Nameable>> = {
   webhook: 'webhooks',
   schedule: 'schedules',
   op: 'operations',
+  batch: 'batches',
   backup: 'backups',
 };
 

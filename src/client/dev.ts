@@ -21,9 +21,9 @@ export interface DevOptions {
 }
 
 /** `chom worker`: returns what it ends with. A worker that cannot start has said why itself. */
-export async function runWorker(): Promise<number> {
+export async function runWorker(environment: NodeJS.ProcessEnv): Promise<number> {
   const interrupted = interruption();
-  const worker = startWorker(process.env);
+  const worker = startWorker(environment);
   const died = ended(worker).then((status) => ({ status }));
   const first = await Promise.race([died, interrupted.promise]);
   if (first) {
@@ -50,10 +50,10 @@ export async function runCodecServer({ port, ui }: { port: number; ui: string[] 
 }
 
 /** `chom dev` */
-export async function runDev(options: DevOptions): Promise<void> {
+export async function runDev(options: DevOptions, given: NodeJS.ProcessEnv): Promise<void> {
   const say = (text: string) => process.stderr.write(`${text}\n`);
-  const settings = temporalSettings();
-  const stores = await openStores(process.env);
+  const settings = temporalSettings(given);
+  const stores = await openStores(given);
   const { config, keyring, inventory } = stores;
   await inventory.close();
   await makeRecoveryKey(stores, say);
@@ -69,7 +69,7 @@ export async function runDev(options: DevOptions): Promise<void> {
     if (own) undo.push(own.stop);
     const { namespace, connectionOptions } = settings;
     const address = own?.address ?? connectionOptions.address;
-    const environment = { ...process.env, ...(own && { TEMPORAL_ADDRESS: own.address }) };
+    const environment = { ...given, ...(own && { TEMPORAL_ADDRESS: own.address }) };
     await prepare(own ? { address } : connectionOptions, namespace, own !== null);
     const worker = keepWorker(environment, say, interrupted);
     undo.push(worker);

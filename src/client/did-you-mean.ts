@@ -10,6 +10,7 @@ const NOUNS: Readonly<Record<string, Nameable>> = {
   storage: 'storages',
   tenant: 'tenants',
   webhook: 'webhooks',
+  batch: 'batches',
 };
 
 /** So many letters may be wrong: of a short name fewer, else everything is alike. */

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Cli } from './cli.js';
 import type { DevOptions } from './dev.js';
+import { settingsOf, type GlobalOptions } from './global-options.js';
 import { parsePort } from './names.js';
 
 /**
@@ -14,7 +15,7 @@ export function foregroundCommands(program: Command, cli: Cli): void {
     .description('run a worker against the configured Temporal, until Ctrl-C')
     .addHelpText('after', '\nExample:\n  TEMPORAL_ADDRESS=temporal.internal:7233 chom worker')
     .action(async () => {
-      cli.exitStatus = await (await run()).runWorker();
+      cli.exitStatus = await (await run()).runWorker(environmentOf(program));
     });
   program
     .command('codec-server')
@@ -30,5 +31,10 @@ export function foregroundCommands(program: Command, cli: Cli): void {
     .option('--ui-port <port>', 'port of the Temporal UI', parsePort, 8233)
     .option('--codec-port <port>', 'port of the codec server, which opens payloads for the UI', parsePort, 8234)
     .addHelpText('after', '\nExample:\n  chom dev            then, in another terminal: chom server add web1 --host …')
-    .action(async (options: DevOptions) => await (await run()).runDev(options));
+    .action(async (options: DevOptions) => await (await run()).runDev(options, environmentOf(program)));
+}
+
+/** The process's own settings, as far as the command line does not say otherwise. */
+function environmentOf(program: Command): NodeJS.ProcessEnv {
+  return { ...process.env, ...settingsOf(program.opts<GlobalOptions>()) };
 }

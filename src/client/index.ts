@@ -26,6 +26,10 @@ export { optimiseDatabase } from './optimise-database.js';
 export { checkStorage, lookThroughStorage } from './check-storage.js';
 export { dueRotations, rotateCredentials, type Rotation } from './rotate-credentials.js';
 export type { KeyAge } from '../inventory/rotations.js';
+export { runBatch, runChain } from './run-batch.js';
+export type { NewBatch, NewChain, Selector, Wanted } from './batch-schema.js';
+export { approveBatch, cancelBatch, pauseBatch, resumeBatch, retryBatch } from './batch-control.js';
+export { watchBatch, type SeenBatch } from './watch-batch.js';
 export {
   applySchedules,
   backfillSchedule,

@@ -1,4 +1,5 @@
 import * as backups from '../inventory/backups.js';
+import * as batches from '../inventory/batches.js';
 import type { Db } from '../inventory/database.js';
 import * as operations from '../inventory/operations.js';
 import * as servers from '../inventory/servers.js';
@@ -21,6 +22,7 @@ export type Nameable =
   | 'webhooks'
   | 'schedules'
   | 'operations'
+  | 'batches'
   | 'backups';
 
 /** More than a shell shows without asking. */
@@ -37,6 +39,11 @@ const LISTS: Readonly<Record<Nameable, (db: Db, tenant: string) => Promise<Sugge
   schedules: async () => SCHEDULES.map(({ name, does }) => ({ name, about: does })),
   operations: async (db, tenant) =>
     (await operations.list(db, { tenant, limit: MOST })).map((one) => ({ name: one.id, about: statusOf(one) })),
+  async batches(db, tenant) {
+    const all = await batches.list(db, { tenant, limit: MOST });
+    const newest = all.filter(({ name }, index) => all.findIndex((one) => one.name === name) === index);
+    return newest.map(({ name, state, outcome }) => ({ name, about: outcome ?? state }));
+  },
   async backups(db, tenant) {
     const newest = await backups.list(db, { tenant, states: ['completed', 'verified'] });
     return newest.slice(0, MOST).map(({ id, domain, startedAt }) => ({ name: id, about: `${domain}, ${startedAt}` }));

@@ -8,13 +8,13 @@ import { parseDomain } from './domain.js';
 import type { Chom } from './open.js';
 
 /**
- * Asks for a certificate for a live site, over its domain and aliases.
+ * Asks for a certificate for a live site, over its domain and aliases. `force`: also where the one that it has is not due.
  * @throws InvalidInput; NotFound no such site; Conflict the site is not live, or its server is gone; Busy; TemporalUnavailable
  */
 export async function issueCertificate(
   chom: Chom,
   domain: string,
-  { wait = true, operation: id }: Asking = {},
+  { wait = true, operation: id, force = false }: Asking & { force?: boolean } = {},
 ): Promise<{ operation: string; site: Site }> {
   const { tenant, inventory } = chom;
   const site = await sites.byDomain(inventory.db, parseDomain(domain), { tenant });
@@ -33,7 +33,7 @@ export async function issueCertificate(
     });
   }
   const names = [site.domain, ...site.aliases];
-  const plan = certificatePlan.parse({ site: site.id, tenant, server, serverName, names });
+  const plan = certificatePlan.parse({ site: site.id, tenant, server, serverName, names, ...(force && { force }) });
   const operation = await askFor(
     chom,
     {

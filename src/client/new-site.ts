@@ -66,7 +66,8 @@ export async function createSite(chom: Chom, wanted: NewSite): Promise<{ operati
   const operation = wanted.operation ?? newOperationId('provision-site');
   const common = { ...checked, php, site, tenant, server: server.id };
   // Proved to be a plan before the first byte is kept.
-  sitePlan.parse({ ...common, source: { kind: 'placeholder' } });
+  const rehearsed = sitePlan.parse({ ...common, source: { kind: 'placeholder' } });
+  if (chom.rehearsal) return { operation, plan: rehearsed };
   const plan = sitePlan.parse({ ...common, source: await keep(chom, source, operation) });
   await inventory.transaction(async (trx) => {
     const password = Buffer.from(newPassword());

@@ -27,6 +27,8 @@ export interface Chom extends Stores {
   tenant: string;
   /** How operations are asked for, whatever the verb has itself. */
   asking?: { priority?: Priority; startsAt?: string };
+  /** Verbs check what they are given, and ask for nothing. Only those that batches know heed it. */
+  rehearsal?: true;
   /** Connects at the first call. @throws TemporalUnavailable */
   temporal(): Promise<Client & TemporalAddress>;
   close(): Promise<void>;

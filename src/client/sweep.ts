@@ -6,6 +6,7 @@ import * as secrets from '../inventory/secrets.js';
 import * as places from '../inventory/places.js';
 import * as servers from '../inventory/servers.js';
 import * as uploads from '../inventory/uploads.js';
+import { reviveBatches } from './coordinator.js';
 import { deathOf, isOn, settle } from './settle.js';
 import { type AskAuthority, askWindows, renewDue, warnOfExpiry } from './renewals.js';
 import { startOperation, type Submitter } from './submit.js';
@@ -26,6 +27,8 @@ const AWAY = new Set([1, 4, 14]);
 export interface Swept {
   /** Asked for, and never started. */
   started: string[];
+  /** Batches whose coordinator was not there. */
+  coordinated: string[];
   /** In line, though they could have begun, or not told of their place. */
   woken: string[];
   /** Their workflow is gone and left no outcome. */
@@ -61,6 +64,7 @@ export async function sweep(chom: Submitter, now = Date.now(), ask?: AskAuthorit
   await part('Take in what a lost Temporal had', async () => await takeIn(chom.inventory, chom.temporal));
   const started = await part('Start what was asked for', async () => await startLost(chom, now, failures));
   const settling = await part('Settle what died', async () => await settleDead(chom, failures));
+  const coordinated = await part('Take up batches', async () => await reviveBatches(chom, failures));
   const woken = await part('Wake who has a place', async () => await wakeForgotten(chom, failures));
   const tried = await part('Try what is owed', async () => await tryOwed(chom, now, failures));
   if (ask) await part('Ask when to renew', async () => await askWindows(chom, now, ask, failures));
@@ -74,7 +78,7 @@ export async function sweep(chom: Submitter, now = Date.now(), ask?: AskAuthorit
     });
     return [];
   });
-  return { started, woken, settling, tried, renewing, warned, failures };
+  return { started, coordinated, woken, settling, tried, renewing, warned, failures };
 }
 
 /**
@@ -88,13 +92,18 @@ export async function startLost(chom: Submitter, now = Date.now(), failures: Fai
   for (const row of await operations.lost(chom.inventory.db, before)) {
     if (!isOn(chom.temporal, row) || row.parent !== null) continue;
     try {
-      if (await startOperation(chom, await requestOf(chom, row))) started.push(row.id);
+      if (await startAsked(chom, row)) started.push(row.id);
     } catch (error) {
       failures.push({ what: `Start ${row.id}`, error });
       if (isAway(error)) break;
     }
   }
   return started;
+}
+
+/** Starts the workflow of one that was asked for; false where it was started already. */
+export async function startAsked(chom: Submitter, row: Operation): Promise<boolean> {
+  return await startOperation(chom, await requestOf(chom, row));
 }
 
 /** Gives free places to those whose turn it is, and tells everybody who has one and may not know. */

@@ -1,5 +1,6 @@
 import { failure, type FailureDetails, type FailureType } from '../workflows/failures.js';
 import * as backups from './backups.js';
+import * as batchItems from './batch-items.js';
 import { now } from './clock.js';
 import { type Fence, superseded, type Trx } from './database.js';
 import type { EventType } from './event-types.js';
@@ -41,7 +42,7 @@ export interface Conclusion {
 /**
  * Ends an operation: outcome, events, statuses, obligations and the end of its place, all or nothing, exactly once.
  * Concluded again by the same run nothing is written and the outcome that is stored is returned. `granted` are those who
- * have a place on the server and do not know: whoever concludes sends them word.
+ * have a place on the server and do not know, and the batch that waits for this end: whoever concludes sends them word.
  * @throws Superseded another run, or a stale epoch
  * @throws Bug a committed operation is to end otherwise than `succeeded`
  */
@@ -55,7 +56,7 @@ export async function conclude(
   if (!row || row.run !== fence.run || row.epoch !== fence.epoch) throw superseded(fence, row);
   if (row.outcome !== null) {
     const granted = row.server === null ? [] : await places.unacknowledged(trx, row.server);
-    return { outcome: row.outcome, recorded: false, granted };
+    return { outcome: row.outcome, recorded: false, granted: [...granted, ...(await batchItems.waitingFor(trx, id))] };
   }
   const { outcome } = conclusion;
   if (row.committed && outcome !== 'succeeded') {
@@ -97,7 +98,7 @@ export async function conclude(
     await places.returnEpoch(trx, id);
   // A child works in its root's place, which is not its to give back.
   const granted = row.root === id ? await places.release(trx, { root: id, server }) : [];
-  return { outcome, recorded: true, granted };
+  return { outcome, recorded: true, granted: [...granted, ...(await batchItems.waitingFor(trx, id))] };
 }
 
 async function settleSite(trx: Trx, operation: string, id: string, status: SiteStatus): Promise<void> {

@@ -1,6 +1,7 @@
 import type { FailureDetails } from '../workflows/failures.js';
 import { UNDO } from '../workflows/plans.js';
 import type { OperationKind } from '../workflows/step.js';
+import * as batches from './batches.js';
 import { now } from './clock.js';
 import { conclude } from './conclusion.js';
 import type { Db, Inventory, Trx } from './database.js';
@@ -32,6 +33,7 @@ const REASON = 'The controller was lost, and what became of this afterwards is n
 export async function endLost(trx: Trx): Promise<Aftermath> {
   // All at once, so that no end gives a place, and with it an epoch, to one that ends next.
   await trx.deleteFrom('places').execute();
+  await batches.endLost(trx);
   const open = await trx
     .selectFrom('operations')
     .selectAll()

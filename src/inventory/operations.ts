@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely';
 import { failure, type FailureDetails } from '../workflows/failures.js';
 import type { OperationKind } from '../workflows/step.js';
+import * as batchItems from './batch-items.js';
 import { now } from './clock.js';
 import type { Db, Trx } from './database.js';
 import type { Keyring } from './keyring.js';
@@ -99,7 +100,8 @@ export async function ask(trx: Trx, keyring: Keyring, operation: NewOperation): 
 
 /**
  * Cancels one that no run has begun: its outcome is written here, and a workflow that starts later refuses the row.
- * Null when it has begun (cancel the workflow) or has ended; else who has a place now and does not know.
+ * Null when it has begun (cancel the workflow) or has ended; else who has a place now and does not know, and the batch that
+ * waits for its end.
  */
 export async function cancelAsked(trx: Trx, id: string): Promise<string[] | null> {
   const { server } = await byId(trx, id);
@@ -116,7 +118,8 @@ export async function cancelAsked(trx: Trx, id: string): Promise<string[] | null
   await uploads.remove(trx, id);
   await secrets.remove(trx, id);
   // It has had a place, or stood in line, since it was asked for; a child has none.
-  return await places.release(trx, { root: id, server });
+  const granted = await places.release(trx, { root: id, server });
+  return [...granted, ...(await batchItems.waitingFor(trx, id))];
 }
 
 /** @throws NotFound also when it is another tenant's than the one that asks */

@@ -36,6 +36,8 @@ export interface Schema {
   serverChecks: ServerChecksTable;
   findings: FindingsTable;
   optimisations: OptimisationsTable;
+  batches: BatchesTable;
+  batchItems: BatchItemsTable;
 }
 
 /** A boolean that both databases store alike. */
@@ -568,4 +570,76 @@ export interface OptimisationsTable {
   /** JSON array of `Skipped`. */
   skipped: string;
   at: string;
+}
+
+export type BatchKind = 'batch' | 'chain';
+export type BatchState = 'running' | 'paused' | 'cancelling' | 'ended';
+/** `partly`: some of its operations succeeded, and some did not. */
+export type BatchOutcome = 'succeeded' | 'partly' | 'failed' | 'cancelled';
+/** Who holds it up: an operator, its failures, its canaries, the approval that it waits for, or what became of its workflow. */
+export type PausedBy = 'operator' | 'failures' | 'canaries' | 'approval' | 'terminated' | 'restored';
+
+/** Many operations that were asked for as one. */
+export interface BatchesTable {
+  /** Also the id of the workflow that coordinates it. */
+  id: string;
+  kind: BatchKind;
+  /** Of one name one is at work. */
+  name: string;
+  tenant: string;
+  state: BatchState;
+  outcome: BatchOutcome | null;
+  /** JSON of `BatchRules`. */
+  rules: string;
+  /** Of its operations. */
+  priority: Priority;
+  /** Temporal's, for the coordinator and the operations. */
+  taskQueue: string;
+  cluster: string;
+  namespace: string;
+  /** From 1; each retry of what failed is a new one. */
+  round: number;
+  /** Before that nothing of it begins; null: at once. */
+  startsAt: string | null;
+  /** Its canaries are no reason to wait any more. */
+  approved: Bit;
+  /** Until then nothing follows the canaries, which went well. */
+  canaryUntil: string | null;
+  /** Of its failures so many were looked at by whoever let it go on. */
+  forgiven: number;
+  pausedBy: PausedBy | null;
+  /** Why it is paused. */
+  reason: string | null;
+  /** How often it was paused otherwise than by an operator. */
+  pauses: number;
+  askedAt: string;
+  endedAt: string | null;
+}
+
+/** What an operation is for: one of the many, or what follows from how those went. */
+export type BatchPhase = 'item' | 'then' | 'catch' | 'finally';
+/** `skipped`: it is not run any more, for what was before it failed, or its case did not come. */
+export type BatchItemState = 'pending' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'skipped';
+
+/** One operation of a batch. */
+export interface BatchItemsTable {
+  batch: string;
+  phase: BatchPhase;
+  /** From 1, in each phase. */
+  ordinal: number;
+  /** As in a file: `backup.create`. */
+  verb: string;
+  /** Sealed JSON, as the verb takes it. */
+  input: string;
+  /** What it is about, for people: a domain, or a server's name. */
+  target: string;
+  /** Where it works, as far as that was known when it was asked for. */
+  server: string | null;
+  /** The one of this round; its row may not be written yet. */
+  operation: string | null;
+  state: BatchItemState;
+  failureType: string | null;
+  reason: string | null;
+  startedAt: string | null;
+  endedAt: string | null;
 }

@@ -12,7 +12,10 @@ export const SEARCH_ATTRIBUTES = {
 /** Temporal's priority keys: 1 is first, 5 last, 3 the default. */
 export const PRIORITY_KEYS = { high: 1, default: 3, low: 5 } as const;
 
-/** The Temporal workflow type of an operation: the name under which the barrel exports it. */
-export function workflowType(kind: OperationKind): string {
+/** Coordinators of operations, which are none themselves. */
+export type Coordinator = 'run-batch' | 'run-chain';
+
+/** The Temporal workflow type of an operation, or of a coordinator: the name under which the barrel exports it. */
+export function workflowType(kind: OperationKind | Coordinator): string {
   return kind.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }

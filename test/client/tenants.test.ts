@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chomCommand } from '../../src/client/commands.js';
 import * as backups from '../../src/inventory/backups.js';
+import * as batches from '../../src/inventory/batches.js';
 import * as certificates from '../../src/inventory/certificates.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
@@ -22,6 +23,7 @@ const SECRETS = [
   'serial-of-theirs',
   'srv-web1',
   'their-store',
+  'their-batch',
 ];
 /** They show what there is. */
 const SEEING: string[][] = [
@@ -32,6 +34,7 @@ const SEEING: string[][] = [
   ['backup', 'list'],
   ['op', 'list'],
   ['op', 'list', '--running'],
+  ['batch', 'list'],
   ['storage', 'list'],
   ['webhook', 'list'],
   ['storage', 'recovery-kit'],
@@ -67,6 +70,15 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'op', 'cancel', OPERATION],
   [5, 'op', 'retry', OPERATION],
   [5, 'op', 'forget', OPERATION],
+  [5, 'batch', 'show', 'their-batch'],
+  [5, 'batch', 'watch', 'their-batch'],
+  [5, 'batch', 'pause', 'their-batch'],
+  [5, 'batch', 'resume', 'their-batch'],
+  [5, 'batch', 'approve', 'their-batch'],
+  [5, 'batch', 'cancel', 'their-batch'],
+  [5, 'batch', 'retry', 'their-batch', '--only-failed'],
+  [2, 'batch', 'run', 'test/client/theirs.example.yaml'],
+  [2, 'chain', 'run', 'test/client/theirs.example.yaml'],
   [5, 'secrets', 'rotate', '--server', 'web1'],
   [5, 'server', 'adopt', 'web1', '--confirm', 'web1'],
   [5, 'server', 'doctor', 'web1'],
@@ -144,6 +156,9 @@ beforeAll(async () => {
     const until = { databaseCharset: null, databaseCollation: null, safety: null, undoUntil: times.notAfter };
     await restores.finish(trx, OPERATION, until);
     await restores.settle(trx, OPERATION);
+    const rules = { concurrency: 1, perServer: null, canary: null, failures: null };
+    const batch = { id: 'batch-theirsaaaaaa', kind: 'batch' as const, name: 'their-batch', tenant: 'default', rules };
+    await batches.add(trx, { ...batch, ...where, priority: 'low', taskQueue: 'chom' });
     const hook = { id: 'hook', tenant: 'default', name: 'their-hook', url: 'https://hooks.example/', events: [] };
     await webhooks.add(trx, keyring, { ...hook, allowPrivate: false, secret: Buffer.alloc(32) });
   });

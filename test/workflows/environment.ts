@@ -8,11 +8,13 @@ import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, type NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { pino } from 'pino';
 import { timeSkippingServer } from '../../lab/programs.js';
+import { coordinationActivities, type Members } from '../../src/activities/coordination.js';
 import type { Deps } from '../../src/activities/deps.js';
 import { operationActivities } from '../../src/activities/operation.js';
 import { settlingActivities } from '../../src/activities/settling.js';
 import { stepActivity } from '../../src/activities/step.js';
 import { sealedDataConverter } from '../../src/client/connection.js';
+import { members } from '../../src/client/members.js';
 import type { Stores } from '../../src/client/open.js';
 import type { Submitter } from '../../src/client/submit.js';
 import { wakeOperations } from '../../src/client/wake.js';
@@ -35,6 +37,8 @@ export interface WorkflowEnvironment extends Submitter {
   address: string;
   /** The claims under which servers were silenced; there are no servers. */
   silenced: Claim[];
+  /** How operations of batches are asked for: the product's own, unless a test says otherwise. */
+  members: Members;
   /** How every server fails to be silenced, if it does. */
   servers: { away: FailureType | null };
   /** Runs `fn` while a worker serves the task queue with the product's lifecycle and these steps; `bundle`: of another build. */
@@ -78,16 +82,21 @@ export async function startEnvironment(
   const wake = async (ids: readonly string[]) => await wakeOperations(temporal, ids);
   const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log, wake, restic: async () => 'restic' };
   const lifecycle = [...Object.entries(operationActivities(deps)), ...Object.entries(settlingActivities(deps))];
+  const batches = members({ inventory, keyring, config, temporal });
   return {
     ...{ inventory, keyring, config, temporal, deps, silenced, servers, address: environment.address },
     connection: environment.nativeConnection,
+    members: batches,
     async withWorker(activities, fn, bundle = workflowBundle) {
       const all = [...lifecycle, ...Object.entries(activities)];
       const worker = await Worker.create({
         connection: environment.nativeConnection,
         taskQueue,
         workflowBundle: { codePath: bundle },
-        activities: Object.fromEntries(all.map(([name, activity]) => [name, stepActivity(deps, activity)])),
+        activities: {
+          ...Object.fromEntries(all.map(([name, activity]) => [name, stepActivity(deps, activity)])),
+          ...coordinationActivities(deps, batches),
+        },
         dataConverter,
         maxHeartbeatThrottleInterval: '100 milliseconds',
       });

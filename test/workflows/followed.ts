@@ -13,6 +13,7 @@ export interface FollowedActivities {
   activateServer(step: StepContext, server: string): Promise<void>;
 }
 
+export { runBatch, runChain } from '../../src/workflows/run-batch.js';
 export { settleOperation } from '../../src/workflows/settle-operation.js';
 
 const followed = steps<FollowedActivities>();

@@ -7,12 +7,14 @@ import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { pino } from 'pino';
 import { freePort } from '../../lab/ports.js';
+import { coordinationActivities, type Members } from '../../src/activities/coordination.js';
 import type { Deps } from '../../src/activities/deps.js';
 import { operationActivities } from '../../src/activities/operation.js';
 import { settlingActivities } from '../../src/activities/settling.js';
 import { stepActivity } from '../../src/activities/step.js';
 import { fence } from '../../src/activities/workplace.js';
-import { sealedDataConverter } from '../../src/client/connection.js';
+import { connectTemporal, sealedDataConverter } from '../../src/client/connection.js';
+import { members } from '../../src/client/members.js';
 import { openChom, type Chom } from '../../src/client/open.js';
 import { wakeOperations } from '../../src/client/wake.js';
 import { findProgram } from '../../src/client/program.js';
@@ -42,8 +44,8 @@ export interface Following {
   /** The settings of `chom` and of the commands. */
   environment: Record<string, string>;
   start(...words: string[]): Running;
-  /** The same with other settings than the test's own. */
-  startWith(environment: Record<string, string>, ...words: string[]): Running;
+  /** The same with other settings than the test's own; undefined takes one away. */
+  startWith(environment: Record<string, string | undefined>, ...words: string[]): Running;
   /** The same on a terminal of its own, whose input is the process's standard input. */
   startOnTerminal(...words: string[]): Running;
   /** Without a process, which would cost most of the time. */
@@ -51,8 +53,8 @@ export interface Following {
   /** Until its function is called, steps for that target wait. */
   hold(target: string): () => void;
   fails: Map<string, Error>;
-  /** `atOnce`: so many activities. */
-  startWorker(options?: { taskQueue?: string; atOnce?: number }): Promise<void>;
+  /** `atOnce`: so many activities; `taskQueue`, `namespace`: others than the commands are set to. */
+  startWorker(options?: { taskQueue?: string; namespace?: string; atOnce?: number }): Promise<void>;
   /** Another server. */
   addServer(name: string): Promise<void>;
   stopWorker(): Promise<void>;
@@ -83,7 +85,7 @@ export async function startFollowing(): Promise<Following> {
   });
   let worker: { stop(): Promise<void> } | undefined;
   const started = new Set<Running>();
-  const spawned = (command: string, words: string[], more: Record<string, string> = {}): Running => {
+  const spawned = (command: string, words: string[], more: Record<string, string | undefined> = {}): Running => {
     const child = spawn(command, words, {
       cwd: path('../..'),
       env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...environment, ...more },
@@ -114,17 +116,23 @@ export async function startFollowing(): Promise<Following> {
       return release;
     },
     addServer: async (name) => await addServer(chom, name),
-    async startWorker({ taskQueue = chom.config.taskQueue, atOnce } = {}) {
+    async startWorker({ taskQueue = chom.config.taskQueue, namespace = 'default', atOnce } = {}) {
       const connection = await NativeConnection.connect({ address: server.address });
+      const temporal = await connectTemporal(chom.keyring, { ...environment, TEMPORAL_NAMESPACE: namespace });
       const running = await Worker.create({
         connection,
-        taskQueue,
+        ...{ taskQueue, namespace },
         workflowBundle,
         ...(atOnce !== undefined && {
           maxConcurrentActivityTaskExecutions: atOnce,
           maxConcurrentWorkflowTaskExecutions: 2,
         }),
-        activities: activities(chom, held, fails),
+        activities: activities(
+          { ...chom, temporal: async () => temporal },
+          held,
+          fails,
+          members({ ...chom, temporal }),
+        ),
         dataConverter: converter,
         maxHeartbeatThrottleInterval: '100 milliseconds',
         shutdownGraceTime: '1 second',
@@ -136,6 +144,7 @@ export async function startFollowing(): Promise<Following> {
           running.shutdown();
           await ended;
           await connection.close();
+          await temporal.connection.close();
         },
       };
     },
@@ -154,7 +163,12 @@ export async function startFollowing(): Promise<Following> {
   return self;
 }
 
-function activities(chom: Chom, held: Map<string, Promise<void>>, fails: Map<string, Error>) {
+function activities(
+  chom: Chom,
+  held: Map<string, Promise<void>>,
+  fails: Map<string, Error>,
+  ofBatches: Members,
+): Record<string, (...args: never[]) => Promise<unknown>> {
   const { inventory, keyring, config } = chom;
   const host = { silence: async () => {} } as unknown as Host;
   const leave = async () => {};
@@ -187,7 +201,10 @@ function activities(chom: Chom, held: Map<string, Promise<void>>, fails: Map<str
   };
   const all = [operationActivities(deps), settlingActivities(deps), steps].flatMap((group) => Object.entries(group));
   type Activity = (step: StepContext, ...args: never[]) => Promise<unknown>;
-  return Object.fromEntries(all.map(([name, activity]) => [name, stepActivity(deps, activity as Activity)]));
+  return {
+    ...Object.fromEntries(all.map(([name, activity]) => [name, stepActivity(deps, activity as Activity)])),
+    ...coordinationActivities(deps, ofBatches),
+  };
 }
 
 async function addServer(chom: Chom, name: string): Promise<void> {

@@ -11,6 +11,7 @@ export interface ScriptedActivities {
   commit(step: StepContext, name: string): Promise<void>;
 }
 
+export { runBatch, runChain } from '../../src/workflows/run-batch.js';
 export { settleOperation } from '../../src/workflows/settle-operation.js';
 export { undoOperation } from '../../src/workflows/undo-operation.js';
 

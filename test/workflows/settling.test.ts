@@ -355,7 +355,16 @@ test('one that is terminated between its outcome and its end stays as it ended',
       expect(row).toMatchObject({ outcome: 'succeeded', epoch: 1, warnings: [] });
       expect((await handle(id).describe()).status.name).toBe('RUNNING');
       await handle(id).terminate();
-      const nothing = { started: [], woken: [], settling: [], tried: [], renewing: [], warned: [], failures: [] };
+      const nothing = {
+        started: [],
+        coordinated: [],
+        woken: [],
+        settling: [],
+        tried: [],
+        renewing: [],
+        warned: [],
+        failures: [],
+      };
       expect(await sweep(chom)).toEqual(nothing);
       await expect(handle(settlingId(id)).describe()).rejects.toThrow();
       const { run } = row;

@@ -5,6 +5,7 @@ import { certificateCommand } from './certificate.js';
 import type { Cli } from './cli.js';
 import { controlPlaneKitCommand } from './control-plane-kit.js';
 import { doctorCommand } from './doctor.js';
+import { eventCommand } from './event.js';
 import { foregroundCommands } from './foreground.js';
 import { opCommand } from './op.js';
 import { openOutput } from './output.js';
@@ -99,6 +100,7 @@ Examples:
   storageCommand(program, cli);
   backupCommand(program, cli);
   secretsCommand(program, cli);
+  eventCommand(program, cli);
   opCommand(program, cli);
   tenantCommand(program, cli);
   webhookCommand(program, cli);

@@ -234,6 +234,38 @@ test('over SFTP it is done where the files lie, by their owner', async () => {
   expect((await rig.lab.store.host.exec(odd)).stdout).toBe('');
 });
 
+test('with the last backup of a deleted site its login to the storage goes, and to that storage alone', async () => {
+  const loginsOf = async () =>
+    (
+      await rig.lab.store.host.exec(
+        `grep -c '^${shop}:' ${rig.lab.store.restPath}/.htpasswd; ls /etc/chom/backup-keys | grep -c ${shop}`,
+      )
+    ).stdout;
+  expect(await loginsOf()).toBe('1\n1\n');
+  const { id: repository } = await held('box');
+  const longAgo = (days: number) => new Date(Date.now() - days * DAY).toISOString();
+  const site = async (values: { status: 'removed' | 'active'; deletedBy: string | null }, updatedAt: string) =>
+    await rig.inventory.transaction(async (trx) => {
+      await trx
+        .updateTable('sites')
+        .set({ ...values, updatedAt })
+        .where('id', '=', shop)
+        .execute();
+    });
+  await rig.inventory.transaction(async (trx) => {
+    const own = trx.updateTable('backups').set({ startedAt: longAgo(50) });
+    await own.where('repository', '=', repository).where('state', '<>', 'deleted').execute();
+  });
+  await site({ status: 'removed', deletedBy: 'delete-site-of-shop' }, longAgo(31));
+  const { json } = await rig.chom.must('backup', 'clean', '--storage', 'box', '--force', '--json');
+  const cleaned = firstOf({ json } as Ran)?.operation ?? '';
+  expect(json?.['cleaned']).toMatchObject([{ status: 'succeeded', warnings: [] }]);
+  expect(await lying('box')).toEqual([]);
+  expect(await loginsOf()).toBe('1\n0\n');
+  await rig.replayed(cleaned);
+  await site({ status: 'active', deletedBy: null }, longAgo(31));
+});
+
 test('all backups of a deleted site are erased from each storage, and only of a deleted one', async () => {
   const purge = async () => await rig.chom('backup', 'purge', '--site', shop, '--confirm', shop, '--json');
   const refused = await purge();

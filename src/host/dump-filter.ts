@@ -91,6 +91,8 @@ while (my $line = <STDIN>) {
       ($mode, $text) = ('data', '');
     } elsif ($ended) {
       $versioned = defined $last && $text =~ /\bWITH SYSTEM VERSIONING\b/ if $text =~ /^CREATE TABLE /;
+      # Where columns are named, the first row follows on the same line.
+      $text =~ s/$end/'$last'/g if $versioned && $text =~ /^INSERT /;
       print STDOUT rewrite($text);
       $text = '';
     }

@@ -311,10 +311,11 @@ describe('a dump on its way into a database', () => {
     const dump = (end: string) => `CREATE TABLE \`kept\` (
   \`id\` int(11) NOT NULL
 ) ENGINE=InnoDB WITH SYSTEM VERSIONING;
-INSERT INTO \`kept\` (\`id\`, \`text\`, row_start, row_end) VALUES
-(1,'one','2026-01-01 00:00:00.000000','2026-01-02 00:00:00.000000'),
+INSERT INTO \`kept\` (\`id\`, \`text\`, row_start, row_end) VALUES (1,'one','2026-01-01 00:00:00.000000','2026-01-02 00:00:00.000000'),
 (1,'(\\'${old}\\',\\'${now}\\')','2026-01-02 00:00:00.000000','${end}'),
 (2,NULL,'2026-01-02 00:00:00.000000','${end}');
+INSERT INTO \`kept\` VALUES
+(3,'three','2026-01-02 00:00:00.000000','${end}');
 CREATE TABLE \`plain\` (
   \`at\` datetime(6) NOT NULL
 );

@@ -15,8 +15,11 @@ export interface Setting {
 
 export const SERVER = 'web1';
 
+/** What the largest site takes several times over: live, restored, kept for an undo, and in two repositories. */
+const DISK_MEGABYTES = 40 * 1024;
+
 export async function startSetting(): Promise<Setting> {
-  const rig = await startRig({ hosts: [{ name: SERVER }], acme: true });
+  const rig = await startRig({ hosts: [{ name: SERVER, diskMegabytes: DISK_MEGABYTES }], acme: true });
   try {
     const host = rig.lab.host(SERVER);
     await rig.startWorker();

@@ -1,4 +1,6 @@
 import type { Command } from 'commander';
+import { withSuggestion } from './did-you-mean.js';
+import { askingOf, settingsOf, type GlobalOptions } from './global-options.js';
 import { openChom, type Chom } from './open.js';
 import { openOutput, type Output } from './output.js';
 
@@ -31,17 +33,20 @@ export function action<Args extends unknown[]>(
 ): (...args: [...Args, Command]) => Promise<void> {
   return async (...all) => {
     const command = all.at(-1) as Command;
-    const { json, tenant } = command.optsWithGlobals<{ json?: boolean; tenant?: string }>();
-    const environment = tenant === undefined ? cli.environment : { ...cli.environment, CHOM_TENANT: tenant };
+    const globals = command.optsWithGlobals<GlobalOptions>();
+    const environment = { ...cli.environment, ...settingsOf(globals) };
+    const asking = askingOf(globals);
     let opened: Promise<Chom> | undefined;
     const session: Session = {
       cli,
       environment,
-      output: openOutput(cli, json === true),
-      open: async () => await (opened ??= openChom(environment)),
+      output: openOutput(cli, globals.json === true),
+      open: async () => await (opened ??= openChom(environment).then((chom) => ({ ...chom, asking }))),
     };
     try {
       cli.exitStatus = (await run(session, ...(all.slice(0, -1) as Args))) ?? 0;
+    } catch (error) {
+      throw await withSuggestion(session, error);
     } finally {
       await opened?.then((chom) => chom.close()).catch(() => undefined);
     }

@@ -3,15 +3,18 @@ import { Command, CommanderError } from 'commander';
 import { backupCommand } from './backup.js';
 import { certificateCommand } from './certificate.js';
 import type { Cli } from './cli.js';
+import { completionCommands } from './completion.js';
+import { configCommand } from './config.js';
 import { controlPlaneKitCommand } from './control-plane-kit.js';
 import { doctorCommand } from './doctor.js';
 import { eventCommand } from './event.js';
 import { foregroundCommands } from './foreground.js';
 import { opCommand } from './op.js';
+import { globalOptions } from './global-options.js';
 import { openOutput } from './output.js';
 import { EXIT, problemOf } from './problem.js';
-import { parseTenantName } from './names.js';
 import { restoreControlPlaneCommand } from './restore-control-plane.js';
+import { scheduleCommand } from './schedule.js';
 import { secretsCommand } from './secrets.js';
 import { serverCommand } from './server.js';
 import { siteCommand } from './site.js';
@@ -68,11 +71,9 @@ function helpOf(program: Command, words: readonly string[]): string {
 
 /** The whole `chom` command. */
 export function chomCommand(cli: Cli): Command {
-  const program = new Command('chom')
+  const program = globalOptions(new Command('chom'))
     .description('Runs web-hosting operations on plain Debian and Ubuntu servers, as durable workflows.')
     .version(version(), '--version')
-    .option('--json', 'one JSON document on stdout')
-    .option('--tenant <name>', 'whom the command works for, instead of CHOM_TENANT', parseTenantName)
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       writeOut: (text) => cli.stdout.write(text),
@@ -101,12 +102,15 @@ Examples:
   backupCommand(program, cli);
   secretsCommand(program, cli);
   eventCommand(program, cli);
+  scheduleCommand(program, cli);
   opCommand(program, cli);
   tenantCommand(program, cli);
   webhookCommand(program, cli);
   doctorCommand(program, cli);
   controlPlaneKitCommand(program, cli);
   restoreControlPlaneCommand(program, cli);
+  configCommand(program, cli);
+  completionCommands(program, cli);
   foregroundCommands(program, cli);
   return program;
 }

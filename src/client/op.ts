@@ -94,6 +94,7 @@ async function list(session: Session, options: ListOptions): Promise<void> {
 async function standing(db: Db, operation: Operation, line: Whereabouts | null): Promise<string> {
   if (line) return `waiting, ${line.position} of ${line.waiting}`;
   const status = statusOf(operation);
+  if (status === 'delayed') return `delayed until ${operation.startsAt}`;
   const open = status === 'deferred' ? await obligations.stillOpen(db, { operation: operation.id }) : [];
   const owed = open.find(({ name }) => name !== UNDO);
   return owed ? `${status} until ${owed.due}` : status;

@@ -26,7 +26,8 @@ main=$(systemctl show -P MainPID ${php})
 if [ "\${main:-0}" -gt 0 ]; then
   # As php-fpm(8) says: QUIT waits for running requests, TERM, which systemd sends, does not.
   kill -QUIT "$main"
-  timeout ${PHP_SECONDS} tail -f --pid="$main" /dev/null
+  # Left to itself tail looks once a second, and visitors wait.
+  timeout ${PHP_SECONDS} tail -s 0.02 -f --pid="$main" /dev/null
 fi
 systemctl stop ${php} || exit 1
 systemctl reset-failed ${units} 2>/dev/null

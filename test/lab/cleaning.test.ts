@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { poll } from '../../lab/poll.js';
 import { randomId } from '../../src/client/submit.js';
 import * as backups from '../../src/inventory/backups.js';
-import * as operations from '../../src/inventory/operations.js';
+import { ask } from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
 import * as sites from '../../src/inventory/sites.js';
 import * as storages from '../../src/inventory/storages.js';
@@ -259,7 +259,7 @@ test('with the last backup of a deleted site its login to the storage goes, and 
     await own.where('repository', '=', repository).where('state', '<>', 'deleted').execute();
   });
   const deletion = provision('delete-site-of-shop', { kind: 'delete-site', server: null, site: null });
-  await rig.inventory.transaction(async (trx) => await operations.ask(trx, rig.keyring, deletion));
+  await rig.inventory.transaction(async (trx) => await ask(trx, rig.keyring, deletion));
   await site({ status: 'removed', deletedBy: deletion.id }, longAgo(31));
   const { json } = await rig.chom.must('backup', 'clean', '--storage', 'box', '--force', '--json');
   const cleaned = firstOf({ json } as Ran)?.operation ?? '';

@@ -130,8 +130,11 @@ export function cleaningActivities(deps: Deps) {
       return { bytes, findings: findings.map(({ message }) => message) };
     },
 
-    /** Decides what goes and marks it, has restic forget it, and records that it is gone. */
-    async removeBackups(step: StepContext, plan: CleaningPlan): Promise<void> {
+    /**
+     * Decides what goes and marks it, has restic forget it, and records that it is gone. Returns whether that was the last of
+     * a deleted site's.
+     */
+    async removeBackups(step: StepContext, plan: CleaningPlan): Promise<boolean> {
       const { site, repository, confirmed, domain } = plan;
       const at = await opened(step, plan);
       const { snapshots } = await at.list();
@@ -142,6 +145,7 @@ export function cleaningActivities(deps: Deps) {
       const deleted = records.filter(({ state }) => state === 'deleted');
       const ids = [...going, ...deleted].flatMap((one) => ownSnapshots(one, records, snapshots));
       await remove(step, at, going, ids, 'removed by the policy', domain);
+      return await cleaning.isSpent(inventory.db, { site, repository });
     },
 
     async pruneRepository(step: StepContext, plan: CleaningPlan): Promise<void> {

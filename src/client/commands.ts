@@ -8,6 +8,7 @@ import { completionCommands } from './completion.js';
 import { configCommand } from './config.js';
 import { controlPlaneKitCommand } from './control-plane-kit.js';
 import { doctorCommand } from './doctor.js';
+import { eventCommand } from './event.js';
 import { foregroundCommands } from './foreground.js';
 import { opCommand } from './op.js';
 import { globalOptions } from './global-options.js';
@@ -101,6 +102,7 @@ Examples:
   storageCommand(program, cli);
   backupCommand(program, cli);
   secretsCommand(program, cli);
+  eventCommand(program, cli);
   scheduleCommand(program, cli);
   opCommand(program, cli);
   batchCommands(program, cli);

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionOptions } from '@temporalio/client';
 import { startCodecServer } from './codec-server.js';
 import { connectTo, temporalSettings } from './connection.js';
+import { developAlone } from '../inventory/development.js';
 import { failure } from '../workflows/failures.js';
 import { openStores } from './open.js';
 import { EXIT } from './problem.js';
@@ -62,6 +63,8 @@ export async function runDev(options: DevOptions, given: NodeJS.ProcessEnv): Pro
   const interrupted = interruption();
   const undo: (() => Promise<unknown>)[] = [];
   try {
+    const alone = program === null || config.databaseUrl === undefined ? null : await developAlone(config.databaseUrl);
+    if (alone) undo.push(alone.release);
     const uiOrigins = ['localhost', '127.0.0.1'].map((host) => `http://${host}:${options.uiPort}`);
     const codec = await startCodecServer(keyring, { port: options.codecPort, option: '--codec-port' }, uiOrigins);
     undo.push(async () => codec.close());
@@ -78,7 +81,11 @@ export async function runDev(options: DevOptions, given: NodeJS.ProcessEnv): Pro
     say(`Data        ${config.home}`);
     if (own && own.address !== '127.0.0.1:7233') say(`Set         TEMPORAL_ADDRESS=${own.address}`);
     say('Next        chom server add NAME --host ADDRESS --key FILE');
-    await Promise.race([interrupted.promise, ...(own ? [serverDied(own, interrupted)] : [])]);
+    await Promise.race([
+      interrupted.promise,
+      ...(own ? [serverDied(own, interrupted)] : []),
+      ...(alone ? [alone.lost] : []),
+    ]);
   } finally {
     await endAll(undo.toReversed());
   }

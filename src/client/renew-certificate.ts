@@ -6,7 +6,7 @@ import type { Site } from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
 import { parseDomain } from './domain.js';
 import type { Chom } from './open.js';
-import { renewDue, renewOne } from './renewals.js';
+import { renewOne, renewOnRecord } from './renewals.js';
 import type { Failed } from './sweep.js';
 
 /**
@@ -57,7 +57,7 @@ export async function renewCertificates(chom: Chom, { all = false }: { all?: boo
     });
   }
   const failures: Failed[] = [];
-  const operations = await renewDue({ ...chom, temporal }, now, failures, tenant);
+  const operations = await renewOnRecord({ ...chom, temporal }, now, failures, tenant);
   const due = await renewals.list(inventory.db, { tenant, due: at });
   return { operations, left: Math.max(0, due.length - operations.length), failures };
 }

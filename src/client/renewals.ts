@@ -33,8 +33,18 @@ export async function renewDue(
   failures: Failed[] = [],
   tenant?: string,
 ): Promise<string[]> {
+  await renewals.complete(chom.inventory);
+  return await renewOnRecord(chom, now, failures, tenant);
+}
+
+/** The same for those whose row is there. */
+export async function renewOnRecord(
+  chom: Submitter,
+  now: number,
+  failures: Failed[] = [],
+  tenant?: string,
+): Promise<string[]> {
   const { inventory, config } = chom;
-  await renewals.complete(inventory);
   const hasFallback = config.acmeFallbackDirectory !== undefined;
   const of = tenant === undefined ? {} : { tenant };
   const due = await renewals.list(inventory.db, { ...of, due: new Date(now).toISOString() });

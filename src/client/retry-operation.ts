@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import * as backups from '../inventory/backups.js';
 import * as operations from '../inventory/operations.js';
 import type { Operation } from '../inventory/operations.js';
+import { renewalId, renewedBy } from '../inventory/renewal-tries.js';
+import * as sites from '../inventory/sites.js';
 import * as storages from '../inventory/storages.js';
 import { aliasesPlan, changesOf } from '../workflows/aliases-plan.js';
 import { type BackupPlan, backupPlan } from '../workflows/backup-plan.js';
@@ -21,6 +23,7 @@ import { restoreBackup } from './new-restore.js';
 import { createSite, type NewSite } from './new-site.js';
 import type { Chom } from './open.js';
 import { optimiseDatabase } from './optimise-database.js';
+import { renewCertificate } from './renew-certificate.js';
 import { repairSite } from './repair-site.js';
 import { rotateCredentials } from './rotate-credentials.js';
 import { resumeSite, suspendSite } from './suspend-site.js';
@@ -49,8 +52,10 @@ const AGAIN: Partial<Record<OperationKind, Again>> = {
   },
   'verify-backup': async (chom, input, operation) =>
     await verifyBackup(chom, { backup: verificationPlan.parse(input).backup }, { operation }),
-  'issue-certificate': async (chom, input, operation) =>
-    await issueCertificate(chom, (input as { names: string[] }).names[0] ?? '', { operation }),
+  'issue-certificate': async (chom, input, operation, { id, site }) => {
+    if (renewedBy(id) !== null && site !== null) return await renewAgain(chom, site, operation);
+    return await issueCertificate(chom, (input as { names: string[] }).names[0] ?? '', { operation });
+  },
   'suspend-site': async (chom, input, operation) => {
     const { domain, reason } = suspensionPlan.parse(input);
     return await suspendSite(chom, { domain, reason, operation });
@@ -92,8 +97,13 @@ const COMMANDS: Partial<Record<OperationKind, string>> = {
   'delete-site': 'chom site delete DOMAIN',
 };
 
-/** The id of the operation that retries another: always the same, so that it is asked for once, whoever asks. */
+/**
+ * The id of the operation that retries another: always the same, so that it is asked for once, whoever asks. Of a renewal it
+ * is the next try, which the schedule would have made.
+ */
 export function retryId({ id, kind }: Pick<Operation, 'id' | 'kind'>): string {
+  const renewal = renewedBy(id);
+  if (renewal !== null) return renewalId(renewal.site, renewal.n + 1);
   const hash = createHash('sha256').update(`retry ${id}`).digest();
   return `${kind}-${Array.from(hash.subarray(0, 12), (byte) => 'abcdefghijklmnopqrstuvwxyz234567'[byte % 32]).join('')}`;
 }
@@ -140,6 +150,16 @@ function refuseUnfailed({ id, outcome, failureType, parent }: Operation): void {
   if (outcome === 'failed') return;
   throw failure('Conflict', outcome === null ? `${id} has not ended` : `${id} did not fail: it is ${outcome}`, {
     next: `chom op show ${id}`,
+  });
+}
+
+/** @throws Conflict another try than this one was asked for meanwhile */
+async function renewAgain(chom: Chom, site: string, wanted: string): Promise<void> {
+  const { domain } = await sites.byId(chom.inventory.db, site);
+  const { operation } = await renewCertificate(chom, domain);
+  if (operation === wanted) return;
+  throw failure('Conflict', `The certificate of ${domain} is renewed by another try already: ${operation}`, {
+    next: `chom op watch ${operation}`,
   });
 }
 

@@ -106,7 +106,10 @@ Examples:
     .argument('<name>')
     .description('take CHOM off a server that has no sites; its packages, and what others keep there, stay')
     .option('--confirm <name>', 'the name once more; without it you are asked')
-    .option('--gone', 'it no longer exists: forget it, its sites, and what is at work on it, without touching it')
+    .option(
+      '--gone',
+      'it no longer exists: forget it, its sites, and what is at work on it, without touching it; backups stay',
+    )
     .option(...FOLLOW_OPTIONS.noWait)
     .option(...FOLLOW_OPTIONS.detach)
     .option(...FOLLOW_OPTIONS.timeout)

@@ -114,17 +114,21 @@ case "$packages" in
   *mariadb-server*) [ -e /usr/sbin/mariadbd ] || : >${`${paths.installed}/mariadb`} ;;
 esac
 apt update || refuse 'the lists of packages cannot be fetched'
+# What died while it was unpacked counts for apt as there already.
+half=$(for package in $packages; do [ "$(state "$package")" != half-installed ] || echo "$package"; done)
+[ -z "$half" ] || apt --reinstall install $half || refuse 'packages cannot be installed anew'
 apt install $packages || refuse 'packages cannot be installed'
 [ -z "$(missing)" ] || refuse "packages are still missing: $(missing | tr '\n' ' ')"
 echo "$packages"`,
   };
 }
 
-/** The shell function `missing`: prints those of them that are not installed. */
+/** The shell functions `state`, of one package as dpkg knows it, and `missing`: prints those of them that are not installed. */
 export function missingPackages(packages: readonly string[]): Script {
-  return sh`missing() {
+  return sh`state() { dpkg-query -W -f '\${db:Status-Status}' "$1" 2>/dev/null; }
+missing() {
   for package in ${packages}; do
-    [ "$(dpkg-query -W -f '\${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
+    [ "$(state "$package")" = installed ] || echo "$package"
   done
   # Any nginx will do.
   [ -x /usr/sbin/nginx ] || echo nginx-light

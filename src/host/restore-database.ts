@@ -1,5 +1,5 @@
 import { CONTENTS_COMPARER } from './contents-comparer.js';
-import { DUMP_FILTER } from './dump-filter.js';
+import { askLastTimestamp, DUMP_FILTER } from './dump-filter.js';
 import { EXIT } from './exit-codes.js';
 import { paths } from './paths.js';
 import { resticCredentials, type RepositoryAccess } from './restic.js';
@@ -13,7 +13,7 @@ import {
   type RestoreOrder,
 } from './restore-manifest.js';
 import { restorePlaces } from './restore-places.js';
-import { marker, objectsDump, rootSql } from './restore-sql.js';
+import { marker, NO_SANDBOX, objectsDump, rootSql } from './restore-sql.js';
 import { sh } from './shell.js';
 
 /** Numbers of users that are nobody: systemd leaves 1879048192 to 2147483647 unused (its UIDS-GIDS.md). */
@@ -26,7 +26,7 @@ const PACKET = 1024 * 1024 * 1024;
  * Imports the dump of a backup into a database beside the site's, and compares that with the manifest: names of all
  * that it holds, and rows. What is imported runs as a database user of this import alone, who may do nothing outside
  * that database, by a client in sandbox mode of an operating system's user that is nobody.
- * Exit codes: dumpRejected, notRestored, diskFull, restic's own.
+ * Exit codes: dumpRejected, notRestored, diskFull, unsupported (MariaDB's client knows no sandbox mode), restic's own.
  */
 export function importDatabase(
   order: RestoreOrder & { database: string },
@@ -75,18 +75,21 @@ trap ended EXIT
 trap 'exit 130' INT TERM
 # Until MariaDB starts anew: a bound, which binds nobody but who sends such rows. Put back, it would bind the next import.
 mariadb -e ${`SET GLOBAL max_allowed_packet = ${PACKET}`} || exit 1
+last=$(${askLastTimestamp()}) && [ -n "$last" ] || exit 1
 {
   ${guardedRestic(access, { cache: paths.resticCache(site) })} --no-lock dump ${snapshot} /database.sql 2>"$t/restic.said" || echo $? >"$t/restic.failed"
 } | setpriv --reuid=${nobody} --regid=${nobody} ${unprivileged} --reset-env sh -c ${
-      sh`{ perl /tmp/chom/filter.pl import /tmp/chom/out/events || : >/tmp/chom/out/failed; } | mariadb ${client}`
+      sh`{ perl /tmp/chom/filter.pl import /tmp/chom/out/events "$1" || : >/tmp/chom/out/failed; } | mariadb ${client}`
         .script
-    } >/dev/null 2>"$t/said"
+    } sh "$last" >/dev/null 2>"$t/said"
 code=$?
-said=$(tail -n 1 "$t/said" | cut -c 1-600)
+# The last word may be the filter's, whom the client left.
+said=$(grep -v '^the dump cannot be passed on: ' "$t/said" | tail -n 1 | cut -c 1-600)
 if [ "$code" -ne 0 ]; then
   cat "$t/said" >&2
   case "$said" in
     'ERROR 1021 '* | 'ERROR 1114 '* | *'No space left on device'*) fail "no space is left for the database: $said" ${EXIT.diskFull} ;;
+    *${NO_SANDBOX.said}*) fail ${NO_SANDBOX.told} ${EXIT.unsupported} ;;
     'ERROR 20'*) fail "MariaDB went away: $said" 1 ;;
   esac
   [ ! -e "$t/restic.failed" ] || cat "$t/restic.said" >&2

@@ -6,6 +6,12 @@ import { asSite } from './user.js';
 /** So long is somebody's lock on a table waited for. Visitors are shut out meanwhile. */
 const LOCK_SECONDS = 30;
 
+/** What a client ends with that is older than sandbox mode (MariaDB before 10.5.25, 10.6.18, 10.11.8, 11.4.2), and what is told then. */
+export const NO_SANDBOX = {
+  said: "unknown option '--sandbox'",
+  told: 'its MariaDB client knows no --sandbox, without which nothing is imported; apt-get install --only-upgrade mariadb-client brings one',
+} as const;
+
 /** Runs SQL of CHOM's own as root, as one statement, and prints what it says. */
 export function rootSql(text: string): Script {
   // Without a delimiter that occurs, the client would take a block apart at its first semicolon.

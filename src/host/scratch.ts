@@ -1,6 +1,6 @@
 import type { SitePlan } from '../workflows/plans.js';
 import { CONTENTS_COMPARER } from './contents-comparer.js';
-import { DUMP_FILTER } from './dump-filter.js';
+import { askLastTimestamp, DUMP_FILTER } from './dump-filter.js';
 import { EXIT } from './exit-codes.js';
 import { FASTCGI } from './fastcgi.js';
 import { paths, webRoot } from './paths.js';
@@ -15,6 +15,7 @@ import {
   type RestoreOrder,
 } from './restore-manifest.js';
 import { RESTORED, restorePlaces } from './restore-places.js';
+import { NO_SANDBOX } from './restore-sql.js';
 import { sh } from './shell.js';
 import { asSite } from './user.js';
 
@@ -60,7 +61,7 @@ mv -fT ${`${file}.new`} ${file}`,
  * in one unit, at the places where the site looks for them, the dump imported and compared with the manifest, and the
  * first page asked for. Mail goes to nowhere, and none of its jobs runs; what it writes goes with what was staged.
  * Prints the page's status and size; nothing where none is asked for. Exit codes: dumpRejected, notRestored, diskFull,
- * notServed (no page, or an error).
+ * notServed (no page, or an error), unsupported (MariaDB's client knows no sandbox mode).
  */
 export function tryScratch(scratch: ScratchSite, database: RestoreFacts['database']): RestoreChange {
   const { site, operation } = scratch;
@@ -120,9 +121,13 @@ until mariadb ${client} -e 'SELECT 1' >/dev/null 2>&1; do
   sleep 0.1
 done
 mariadb ${client} -e ${make} || fail 'no scratch database can be made' 1 "$s/log/mariadbd"
-perl -e ${DUMP_FILTER} import "$s/log/events" <${`${SCRATCH}.sql`} >"$s/dump.sql" || fail 'the dump cannot be read' 1 none
+last=$(${askLastTimestamp(client)}) && [ -n "$last" ] || fail 'the scratch database cannot be asked' 1 "$s/log/mariadbd"
+perl -e ${DUMP_FILTER} import "$s/log/events" "$last" <${`${SCRATCH}.sql`} >"$s/dump.sql" || fail 'the dump cannot be read' 1 none
 ${asSite(site, importing)} <"$s/dump.sql" >/dev/null 2>"$s/log/import" || {
   cat "$s/log/import" >&2
+  case "$(tail -n 1 "$s/log/import")" in
+    *${NO_SANDBOX.said}*) fail ${NO_SANDBOX.told} ${EXIT.unsupported} none ;;
+  esac
   fail "the dump cannot be imported: $(tail -n 1 "$s/log/import")" ${EXIT.dumpRejected} "$s/log/mariadbd"
 }
 rm -f "$s/dump.sql"

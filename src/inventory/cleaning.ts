@@ -112,6 +112,14 @@ export async function condemnAll(trx: Trx, { operation, site, repository }: Remo
   return held;
 }
 
+/** Whether a deleted site has no backup in a repository any more: nobody has a use for its login then. */
+export async function isSpent(db: Db, { site, repository }: Pick<Removal, 'site' | 'repository'>): Promise<boolean> {
+  const { status } = await db.selectFrom('sites').select('status').where('id', '=', site).executeTakeFirstOrThrow();
+  if (status !== 'removed') return false;
+  const held = db.selectFrom('backups').select('id').where('repository', '=', repository);
+  return (await held.where('state', '<>', 'deleted').executeTakeFirst()) === undefined;
+}
+
 /** Their snapshots were seen to be gone. */
 export async function recordRemoved(trx: Trx, gone: readonly JudgedBackup[], why: string): Promise<void> {
   for (const { id, reason } of gone) {

@@ -44,6 +44,29 @@ export async function list(
   return rows.map(fromRow);
 }
 
+/** Which events are wanted. */
+export interface EventFilter {
+  tenant: string;
+  types?: readonly string[];
+  /** Of any of these. */
+  sites?: readonly string[];
+  server?: string;
+  /** Not before; ISO-8601 UTC. */
+  since?: string;
+  limit: number;
+}
+
+/** The newest first. */
+export async function latest(db: Db, filter: EventFilter): Promise<Event[]> {
+  let query = db.selectFrom('events').selectAll().where('tenant', '=', filter.tenant);
+  if (filter.types !== undefined) query = query.where('type', 'in', filter.types);
+  if (filter.sites !== undefined) query = query.where('site', 'in', filter.sites);
+  if (filter.server !== undefined) query = query.where('server', '=', filter.server);
+  if (filter.since !== undefined) query = query.where('at', '>=', filter.since);
+  const rows = await query.orderBy('seq', 'desc').limit(filter.limit).execute();
+  return rows.map(fromRow);
+}
+
 /** Null when there is none. */
 export async function bySeq(db: Db, seq: number): Promise<Event | null> {
   const row = await db.selectFrom('events').selectAll().where('seq', '=', seq).executeTakeFirst();

@@ -10,7 +10,7 @@ import * as tenants from './tenants.js';
 export interface Retention {
   policy: RetentionPolicy;
   timezone: string;
-  /** Null while the site exists. */
+  /** Null where nobody deleted the site: it exists, or went with its server. */
   siteDeletedAt: string | null;
 }
 
@@ -23,7 +23,8 @@ export function policyOf({ retention }: tenants.Tenant): RetentionPolicy {
 export async function ofSite(db: Db, id: string): Promise<Retention> {
   const site = await sites.byId(db, id);
   const tenant = await tenants.byId(db, site.tenant);
-  const siteDeletedAt = site.status === 'removed' ? site.updatedAt : null;
+  // Whose server is gone has nothing but its backups, and nobody asked for their end.
+  const siteDeletedAt = site.status === 'removed' && site.deletedBy !== null ? site.updatedAt : null;
   return { policy: retentionOf(site.retention, tenant.retention), timezone: tenant.timezone, siteDeletedAt };
 }
 

@@ -175,6 +175,12 @@ export async function list(db: Db, filter: { tenant?: string; server?: string } 
   return rows.map(fromRow);
 }
 
+/** All that have or had this domain or alias, removed ones too. */
+export async function named(db: Db, { tenant, domain }: { tenant: string; domain: string }): Promise<Site[]> {
+  const rows = await db.selectFrom('sites').selectAll().where('tenant', '=', tenant).orderBy('createdAt').execute();
+  return rows.map(fromRow).filter((one) => [one.domain, ...one.aliases].includes(domain));
+}
+
 async function checkServer(trx: Trx, plan: SitePlan): Promise<void> {
   const server = await servers.byId(trx, plan.server);
   if (server.tenant !== plan.tenant || server.status === 'removed') {

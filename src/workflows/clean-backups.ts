@@ -18,8 +18,10 @@ const PATIENCE = { attempts: 4, backoff: '10 minutes', expected: '10 minutes' } 
 export const cleanBackups = operation('clean-backups', { input: cleaningPlan, ...PATIENCE }, async (op, plan) => {
   const { bytes, findings } = await op.step('Look into the repository', cleaning.lookIntoRepository, [plan]);
   for (const finding of findings) op.warn(finding);
-  await op.step('Remove what is not kept', cleaning.removeBackups, [plan]);
+  const spent = await op.step('Remove what is not kept', cleaning.removeBackups, [plan]);
   await op.step('Give the space back', cleaning.pruneRepository, [plan], { bounds: 'backup' });
+  // A worker of another build may have recorded that it is, and not known this step.
+  if (spent && patched('close-spent-login')) await op.step('Close its login', login.closeLogin, [plan]);
   await op.step('Record what was removed', cleaning.recordCleaning, [plan, bytes], { final: true });
 });
 

@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { openDisplay } from '../../src/client/display.js';
 import { describeStall, describeTree, fingerprint, shownSteps } from '../../src/client/step-tree.js';
 import type { Seen } from '../../src/client/watch.js';
@@ -112,6 +112,34 @@ describe('elsewhere than on a terminal', () => {
       '▶ Install, attempt 2',
       '',
     ]);
+  });
+});
+
+describe('left alone', () => {
+  afterEach(() => void vi.useRealTimers());
+
+  test('for a minute without any change, it says so once, and again after the next one', () => {
+    vi.useFakeTimers({ now: T0, toFake: ['Date'] });
+    const stderr = new PassThrough();
+    const display = openDisplay({ stderr, environment: {} });
+    const said = () => ((stderr.read() as Buffer | null)?.toString() ?? '').split('\n').filter(Boolean);
+    const look = (seconds: number, steps: StepProgress[]) => {
+      vi.setSystemTime(T0 + seconds * 1000);
+      display.show(seen(steps));
+      return said();
+    };
+    const first = [running(1, 'Install packages')];
+    const second = [step(1, 'Install packages', { endedAt: T0 + 70_000 }), running(2, 'Create user')];
+    expect(look(0, first)).toEqual(['▶ Install packages']);
+    expect(look(59, first)).toEqual([]);
+    expect(look(61, first)).toEqual([
+      expect.stringMatching(/^Nothing has changed since .* \(1 min 01 s\): waiting for “Install packages”$/),
+    ]);
+    expect(look(65, first)).toEqual([]);
+    expect(look(70, second)).toEqual(['✔ Install packages (1 min 10 s)', '▶ Create user']);
+    expect(look(129, second)).toEqual([]);
+    expect(look(131, second)).toEqual([expect.stringContaining('waiting for “Create user”')]);
+    display.end();
   });
 });
 

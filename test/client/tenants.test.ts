@@ -4,6 +4,7 @@ import { chomCommand } from '../../src/client/commands.js';
 import * as backups from '../../src/inventory/backups.js';
 import * as batches from '../../src/inventory/batches.js';
 import * as certificates from '../../src/inventory/certificates.js';
+import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
 import * as restores from '../../src/inventory/restores.js';
@@ -33,6 +34,8 @@ const SEEING: string[][] = [
   ['certificate', 'list', '--all'],
   ['backup', 'list'],
   ['op', 'list'],
+  ['event', 'list'],
+  ['event', 'list', '--type', 'SiteProvisioned', '--since', '1d'],
   ['op', 'list', '--running'],
   ['batch', 'list'],
   ['storage', 'list'],
@@ -64,6 +67,8 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'backup', 'clean', 'theirs.example', '--dry-run'],
   [5, 'backup', 'purge', '--site', 'stheirsexa', '--confirm', 'stheirsexa'],
   [5, 'op', 'list', '--site', 'theirs.example'],
+  [5, 'event', 'list', '--site', 'theirs.example'],
+  [5, 'event', 'list', '--server', 'web1'],
   [5, 'op', 'show', OPERATION],
   [5, 'op', 'watch', OPERATION],
   [5, 'op', 'logs', OPERATION],
@@ -160,6 +165,8 @@ beforeAll(async () => {
     const batch = { id: 'batch-theirsaaaaaa', kind: 'batch' as const, name: 'their-batch', tenant: 'default', rules };
     await batches.add(trx, { ...batch, ...where, priority: 'low', taskQueue: 'chom' });
     const hook = { id: 'hook', tenant: 'default', name: 'their-hook', url: 'https://hooks.example/', events: [] };
+    const told = { operation: OPERATION, type: 'SiteProvisioned', data: { domain: 'theirs.example' } } as const;
+    await events.emit(trx, { ...told, tenant: 'default', server, site });
     await webhooks.add(trx, keyring, { ...hook, allowPrivate: false, secret: Buffer.alloc(32) });
   });
   await line.here('tenant', 'add', 'acme');

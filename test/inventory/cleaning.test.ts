@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import * as backups from '../../src/inventory/backups.js';
 import * as cleaning from '../../src/inventory/cleaning.js';
 import type { Trx } from '../../src/inventory/database.js';
+import { abandonServer } from '../../src/inventory/gone.js';
 import { ownSnapshots } from '../../src/inventory/repository-alarm.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
@@ -144,6 +145,31 @@ onBothDatabases('Cleaning', (database) => {
     expect(await failureOf(purge())).toMatchObject({ type: 'Conflict', details: { holder: 'restore-1' } });
     await write((trx) => trx.updateTable('operations').set({ outcome: 'failed', state: 'ended' }).execute());
     expect((await purge()).map(({ id }) => id).toSorted()).toEqual(['b0', 'b1', 'b2']);
+  });
+
+  test('a site that went with its server keeps what the policy keeps; of a deleted one all goes, and its repository is spent', async () => {
+    await made([0, 10]);
+    const { db } = database.inventory;
+    const later = { ...removal('c1'), now: now + 60 * DAY };
+    const kept = async () => (await cleaning.judge(db, later)).filter((one) => one.keep).map(({ backup }) => backup.id);
+    const spent = async () => await cleaning.isSpent(db, later);
+    await write((trx) => abandonServer(trx, { server: 'web1', name: 'web1', except: '' }));
+    expect(await sites.byId(db, 'sone')).toMatchObject({ status: 'removed' });
+    expect(await kept()).toEqual(['b0']);
+    await write(async (trx) => {
+      await operations.ask(trx, database.keyring, provision('d1', { kind: 'delete-site', server: null, site: null }));
+      await trx.updateTable('sites').set({ deletedBy: 'd1' }).where('id', '=', 'sone').execute();
+    });
+    expect(await kept()).toEqual([]);
+    const going = await write((trx) => cleaning.condemn(trx, { ...later, confirmed: null }));
+    expect(await spent()).toBe(false);
+    await write((trx) => cleaning.recordRemoved(trx, going, 'removed by the policy'));
+    expect(await spent()).toBe(true);
+  });
+
+  test('of a site that exists a repository is never spent', async () => {
+    await made([]);
+    expect(await cleaning.isSpent(database.inventory.db, removal('c1'))).toBe(false);
   });
 
   test('[CB-09/caller] [CB-09/tenant] [CB-09/default] days that a backup’s caller named win over its tenant’s, and those over 7', async () => {

@@ -1,5 +1,9 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { askWindows } from '../../src/client/renewals.js';
+import type { Chom } from '../../src/client/open.js';
+import { renewCertificates } from '../../src/client/renew-certificate.js';
+import { askWindows, renewDue } from '../../src/client/renewals.js';
+import { retryOperation } from '../../src/client/retry-operation.js';
+import type { Submitter } from '../../src/client/submit.js';
 import * as events from '../../src/inventory/events.js';
 import { renewalDue } from '../../src/inventory/renewal-schedule.js';
 import * as renewals from '../../src/inventory/renewals.js';
@@ -115,6 +119,61 @@ onBothDatabases('A certificate in service', (database) => {
     await until(200);
     expect(tries.map(({ id }) => id)).toEqual(['renewal/sonesitesa/1', 'renewal/sonesitesa/2', 'renewal/sonesitesa/3']);
     expect(chom.config.acmeFallbackDirectory).toBeUndefined();
+  });
+});
+
+onBothDatabases('A person', (database) => {
+  const administrator = (chom: Submitter): Chom => {
+    return { ...chom, tenant: 'default', temporal: async () => chom.temporal, close: async () => {} };
+  };
+
+  test('who retries a renewal that failed gets the next try of it, and once', async () => {
+    const { site, sleep, tries, chom, answer, owed } = await renewing(database);
+    await site('sonesitesa', 'one.test');
+    sleep(61);
+    answer(() => AWAY);
+    expect(await renewDue(chom, Date.now())).toEqual(['renewal/sonesitesa/1']);
+    answer(() => ({ days: 90 }));
+    const retry = async () => await retryOperation(administrator(chom), 'renewal/sonesitesa/1');
+    expect([await retry(), await retry()]).toEqual(['renewal/sonesitesa/2', 'renewal/sonesitesa/2']);
+    expect(tries.map(({ id, plan }) => [id, plan.renewal?.certificate])).toEqual([
+      ['renewal/sonesitesa/1', 'c1'],
+      ['renewal/sonesitesa/2', 'c1'],
+    ]);
+    expect(await owed('sonesitesa')).toMatchObject({ certificate: 'c2', tries: 2, failures: 0 });
+  });
+
+  test('who retries one that failed again by the schedule is told which try that was', async () => {
+    const { site, sleep, until, chom, answer } = await renewing(database);
+    await site('sonesitesa', 'one.test');
+    sleep(61);
+    answer(() => AWAY);
+    await until(61.005);
+    await expect(retryOperation(administrator(chom), 'renewal/sonesitesa/1')).rejects.toMatchObject({
+      type: 'Conflict',
+      details: [{ next: 'chom op retry renewal/sonesitesa/2' }],
+    });
+  });
+
+  test('who renews what is due has the rows that lack looked for once', async () => {
+    const { site, chom } = await renewing(database);
+    await site('sonesitesa', 'one.test');
+    const asked: string[] = [];
+    const { inventory } = chom;
+    const db = new Proxy(inventory.db, {
+      get(target, name) {
+        if (name !== 'selectFrom') return Reflect.get(target, name) as unknown;
+        return (table: 'certificates') => {
+          asked.push(table);
+          return target.selectFrom(table);
+        };
+      },
+    });
+    for (const all of [false, true]) {
+      asked.length = 0;
+      await renewCertificates(administrator({ ...chom, inventory: { ...inventory, db } }), { all });
+      expect(asked.filter((table) => table === 'certificates')).toHaveLength(1);
+    }
   });
 });
 

@@ -230,6 +230,7 @@ describe('[IS-05] a site whose certificate cannot be issued', () => {
     await lab.acme.start();
     expect(operation).toMatchObject({ outcome: 'failed', failureType: 'AuthorityUnreachable' });
     expect(operation.steps.at(-1)).toMatchObject({ attempt: 3 });
+    expect(await waits(operation.id)).toEqual([120, 120]);
     await expectPlainHttp(site);
     const { outcome, warnings } = await issue(site);
     expect(outcome).toBe('succeeded');

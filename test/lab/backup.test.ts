@@ -10,9 +10,11 @@ import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
 import type { Progress } from '../../src/workflows/progress.js';
+import { waitsOf } from '../workflows/timers.js';
 import { whileLocked } from './backup-site.js';
 import type { Document, Ran } from './rig-command.js';
 import { startRig, type Rig } from './rig.js';
+import { type Told, toldOf } from './told.js';
 import { storedBackups } from './stored-backups.js';
 
 const BLOG = 'blog.lab.test';
@@ -21,6 +23,7 @@ const AWAY = 'away.lab.test';
 const FULL = 'full.lab.test';
 
 let rig: Rig;
+let told: Told;
 let wordpress: WordpressServer;
 let web1: LabHost;
 let web2: LabHost;
@@ -41,6 +44,7 @@ beforeAll(async () => {
   stored = storedBackups(rig);
   [web1, web2, web3] = [rig.lab.host('web1'), rig.lab.host('web2'), rig.lab.host('web3')];
   await rig.startWorker();
+  told = await toldOf(rig);
   const all = [web1, web2, web3, rig.lab.store.host];
   await Promise.all(all.map(async (host) => await rig.enrol(host, '--smtp-relay', '127.0.0.1')));
   const { rest, caFile, restPath } = rig.lab.store;
@@ -55,6 +59,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await rig?.down();
+  await told?.close();
   await wordpress?.close();
   await rm(files, { recursive: true, force: true });
 });
@@ -239,6 +244,7 @@ describe.concurrent('a backup that is tried again', () => {
     await web3.unfill();
     expect(ran.json?.error).toMatchObject({ type: 'DiskFull' });
     const operation = ran.json?.operation ?? '';
+    expect(waitsOf(await rig.replayed(operation), 240)).toEqual([120, 120]);
     expect(await eventsOf(operation)).toEqual(expect.arrayContaining(['BackupFailed', 'Alert']));
     expect(await stored.snapshots(FULL)).toEqual(had);
     await stored.nothingLeft(web3, FULL);
@@ -271,4 +277,8 @@ test('[CH-03/create-backup] goes on over a cut cable and a reboot in the middle'
     expect(await backups.ofOperation(rig.inventory.db, operation)).toMatchObject({ state: 'completed' });
   }
   await web2.exec(`rm /srv/chom/${site}/app/large`);
+});
+
+test('[EV-01/BackupCreated] [EV-01/BackupCompleted] [EV-01/BackupFailed] [EV-01/webhooks] a webhook was told of each once, in order', async () => {
+  expect(await told.all()).toEqual(expect.arrayContaining(['BackupCreated', 'BackupCompleted', 'BackupFailed']));
 });

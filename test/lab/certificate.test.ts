@@ -2,15 +2,22 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as certificates from '../../src/inventory/certificates.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
+import { waitsOf } from '../workflows/timers.js';
 import { type Rig, startRig } from './rig.js';
+import { type Told, toldOf } from './told.js';
 
 let rig: Rig;
+let told: Told;
 beforeAll(async () => {
   rig = await startRig({ hosts: [{ name: 'web1' }], acme: true });
   await rig.startWorker();
+  told = await toldOf(rig);
   await rig.enrol(rig.lab.host('web1'));
 });
-afterAll(async () => await rig?.down());
+afterAll(async () => {
+  await rig?.down();
+  await told?.close();
+});
 
 const address = () => rig.lab.host('web1').address;
 const point = async (...names: string[]) => {
@@ -91,7 +98,7 @@ test('[IS-05] [IS-08] [FS-09] [EV-01/CertificateFailed] asked for again it fails
   const shown = await rig.chom('site', 'show', 'away.lab.test', '--json');
   expect(shown.json).toMatchObject({ site: { status: 'active' }, certificate: null });
   expect(await rig.fetch('away.lab.test', { address: address(), https: false })).toMatchObject({ status: 200 });
-  await rig.replayed(json?.operation ?? '');
+  expect(waitsOf(await rig.replayed(json?.operation ?? ''), 240)).toEqual([]);
 });
 
 test('[IS-05] a site that had a certificate keeps it when its name leads elsewhere', async () => {
@@ -103,4 +110,8 @@ test('[IS-05] a site that had a certificate keeps it when its name leads elsewhe
   expect(after.certificate?.fingerprint256).toBe(before.certificate?.fingerprint256);
   const { id } = (await rig.chom('site', 'show', 'shop.lab.test', '--json')).json?.site ?? { id: '' };
   expect(await certificates.installed(rig.inventory.db, id)).toMatchObject({ state: 'installed' });
+});
+
+test('[EV-01/CertificateIssued] [EV-01/CertificateFailed] [EV-01/webhooks] a webhook was told of each once, in order', async () => {
+  expect(await told.all()).toEqual(expect.arrayContaining(['CertificateIssued', 'CertificateFailed']));
 });

@@ -2,9 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { poll } from '../../lab/poll.js';
 import { randomId } from '../../src/client/submit.js';
 import * as backups from '../../src/inventory/backups.js';
+import { ask } from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
 import * as sites from '../../src/inventory/sites.js';
 import * as storages from '../../src/inventory/storages.js';
+import { provision } from '../inventory/records.js';
 import type { Ran } from './rig-command.js';
 import { startRig, type Rig } from './rig.js';
 
@@ -232,6 +234,40 @@ test('over SFTP it is done where the files lie, by their owner', async () => {
   const { id } = await storages.byName(rig.inventory.db, 'default', 'box');
   const odd = `find ${BOX}/${shop} ! -user ${id}-${shop}; ls ${BOX}/${shop}/locks`;
   expect((await rig.lab.store.host.exec(odd)).stdout).toBe('');
+});
+
+test('with the last backup of a deleted site its login to the storage goes, and to that storage alone', async () => {
+  const loginsOf = async () =>
+    (
+      await rig.lab.store.host.exec(
+        `grep -c '^${shop}:' ${rig.lab.store.restPath}/.htpasswd; ls /etc/chom/backup-keys | grep -c ${shop}`,
+      )
+    ).stdout;
+  expect(await loginsOf()).toBe('1\n1\n');
+  const { id: repository } = await held('box');
+  const longAgo = (days: number) => new Date(Date.now() - days * DAY).toISOString();
+  const site = async (values: { status: 'removed' | 'active'; deletedBy: string | null }, updatedAt: string) =>
+    await rig.inventory.transaction(async (trx) => {
+      await trx
+        .updateTable('sites')
+        .set({ ...values, updatedAt })
+        .where('id', '=', shop)
+        .execute();
+    });
+  await rig.inventory.transaction(async (trx) => {
+    const own = trx.updateTable('backups').set({ startedAt: longAgo(50) });
+    await own.where('repository', '=', repository).where('state', '<>', 'deleted').execute();
+  });
+  const deletion = provision('delete-site-of-shop', { kind: 'delete-site', server: null, site: null });
+  await rig.inventory.transaction(async (trx) => await ask(trx, rig.keyring, deletion));
+  await site({ status: 'removed', deletedBy: deletion.id }, longAgo(31));
+  const { json } = await rig.chom.must('backup', 'clean', '--storage', 'box', '--force', '--json');
+  const cleaned = firstOf({ json } as Ran)?.operation ?? '';
+  expect(json?.['cleaned']).toMatchObject([{ status: 'succeeded', warnings: [] }]);
+  expect(await lying('box')).toEqual([]);
+  expect(await loginsOf()).toBe('1\n0\n');
+  await rig.replayed(cleaned);
+  await site({ status: 'active', deletedBy: null }, longAgo(31));
 });
 
 test('all backups of a deleted site are erased from each storage, and only of a deleted one', async () => {

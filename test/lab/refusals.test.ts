@@ -4,6 +4,7 @@ import { type Request, submit } from '../../src/client/submit.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as servers from '../../src/inventory/servers.js';
+import { waitsOf } from '../workflows/timers.js';
 import { holdPublishing } from './held.js';
 import { hostTree, sshConnections } from './host-tree.js';
 import { type Rig, startRig } from './rig.js';
@@ -67,7 +68,7 @@ describe('what is wrong is refused before any host is touched', () => {
     expect(await sshConnections(host)).toBe(seen);
     const emitted = await events.list(rig.inventory.db, { operation });
     expect(emitted.map(({ type }) => type)).toEqual(['SiteProvisioningFailed', 'Alert']);
-    await rig.replayed(operation);
+    expect(waitsOf(await rig.replayed(operation), 180)).toEqual([]);
   });
 });
 

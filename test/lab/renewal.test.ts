@@ -143,3 +143,33 @@ test('keeps an alias that does not resolve for as long as there is time to mend 
     priority: 'high',
   });
 });
+
+test('one that has ended, and is shown to every visitor, is told of by the doctor and renewed by the worker like any other', async () => {
+  await point(ALIAS);
+  const before = await installed();
+  const host = rig.lab.host('web1');
+  const ending = `cd /var/lib/chom/tls/${site}/current && openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out fullchain.pem \\
+  -not_before 20250101000000Z -not_after 20250401000000Z -subj / -addext subjectAltName=DNS:${SHOP},DNS:${ALIAS} && chmod 600 key.pem && systemctl reload nginx`;
+  expect(await host.exec(ending)).toMatchObject({ exit: 0 });
+  const life = { notBefore: '2025-01-01T00:00:00.000Z', notAfter: '2025-04-01T00:00:00.000Z' };
+  await rig.inventory.transaction(async (trx) => {
+    const own = trx.updateTable('certificates').set(life);
+    await own.where('id', '=', before?.id ?? '').execute();
+  });
+  const wrong = async () => {
+    const { json } = await rig.chom('site', 'doctor', SHOP, '--json');
+    const checks = (json?.['checks'] ?? []) as { name: string; state: string; message: string }[];
+    return checks.filter(({ state }) => state === 'wrong');
+  };
+  const ends = { name: 'certificate', message: expect.stringContaining('is not valid for all of') };
+  await poll('nginx has been told', 60_000, async () => (await wrong()).some(({ name }) => name === 'certificate'));
+  expect(await wrong()).toContainEqual(expect.objectContaining(ends));
+  const { tries } = await owed();
+  await set({ due: '2025-03-01T00:00:00.000Z' });
+  await sweepNow();
+  expect(await ended(renewalId(site, tries + 1))).toMatchObject({ outcome: 'succeeded', priority: 'high' });
+  const after = await installed();
+  expect(after?.id).not.toBe(before?.id);
+  expect(await served()).toBe(after?.fingerprint);
+  expect((await wrong()).filter(({ name }) => name === 'certificate')).toEqual([]);
+});

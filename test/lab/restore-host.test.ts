@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/host/exit-codes.js';
 import { poll } from '../../lab/poll.js';
@@ -7,10 +9,11 @@ import { fetchManifest, parseManifest } from '../../src/host/restore-manifest.js
 import { restorePlaces } from '../../src/host/restore-places.js';
 import { removeAllRestored, removeRestored } from '../../src/host/restore-removal.js';
 import { askSpace, parseSpace } from '../../src/host/restore-space.js';
+import { prepareScratch, tryScratch } from '../../src/host/scratch.js';
 import { switchBack, switchRestore } from '../../src/host/restore-switch.js';
 import { sh } from '../../src/host/shell.js';
 import { killedEverywhere } from './killed-everywhere.js';
-import { awkward, LONG, restoreHost, switching } from './restore-steps.js';
+import { awkward, type BackedUp, LONG, restoreHost, switching } from './restore-steps.js';
 import { killJob, type RestoredSite } from './restored-site.js';
 
 const trixie = restoreHost();
@@ -75,6 +78,111 @@ describe.each([
     await on.open(site);
     await on.done(site, removeRestored(site.site, backup.order.operation));
     expect(await on.leftovers(site.site)).toBe('');
+    expect(await site.state()).toBe(before);
+  });
+});
+
+describe('a backup of one Debian that is restored into a site on another', () => {
+  /** Takes the database's name from its settings, which a restore into another site changes. */
+  const PROGRAM = `<?php $id = trim(file_get_contents('.env')); $db = new mysqli('localhost', $id, '', $id);
+echo 'page ', trim(file_get_contents('version')), ' ', $db->query('SELECT name FROM version')->fetch_row()[0];`;
+  const named = (what: string, of: string) => `SELECT ${what} FROM information_schema.${of}`;
+  /** All rows of all tables as a query sees them, what tables were before, and what else there is, by name. */
+  const contents = async ({ site }: RestoredSite, on: typeof trixie) => {
+    const names = [
+      `${named('TABLE_NAME, TABLE_TYPE', 'TABLES')} WHERE TABLE_SCHEMA = '${site}' ORDER BY 1`,
+      `${named('TRIGGER_NAME', 'TRIGGERS')} WHERE TRIGGER_SCHEMA = '${site}' ORDER BY 1`,
+      `${named('ROUTINE_NAME', 'ROUTINES')} WHERE ROUTINE_SCHEMA = '${site}' ORDER BY 1`,
+      `${named('EVENT_NAME', 'EVENTS')} WHERE EVENT_SCHEMA = '${site}' ORDER BY 1`,
+      `SELECT id, text, row_start FROM ${site}.kept FOR SYSTEM_TIME ALL ORDER BY 1, 3`,
+    ];
+    const rows = ['--no-create-info', '--skip-triggers', '--compact', '--hex-blob', '--order-by-primary'];
+    return await on.onHost(
+      sh`mariadb-dump ${rows} --default-character-set=utf8mb4 ${site} | grep '^(' | sed 's/;$/,/'
+mariadb -N -B -e ${names.join('; ')}`,
+    );
+  };
+
+  /** A backup with its repository, as a site on the other one finds it in a storage. */
+  async function across(backup: BackedUp, from: RestoredSite, [source, target]: [typeof trixie, typeof trixie]) {
+    const site = await target.newSite();
+    const [there, here] = [source.machine().sshArguments, target.machine().sshArguments];
+    const carry = sh`ssh ${there} tar -C /backups -c ${from.site} | ssh ${here} tar -C /backups -x`;
+    await promisify(execFile)('sh', ['-c', carry.script.toString()]);
+    const order = { ...backup.order, site: site.site, uid: site.uid };
+    return { site: { ...site, access: from.access }, backup: { ...backup, order } };
+  }
+
+  it.each<[string, string, typeof trixie, typeof trixie]>([
+    ['13', '12', trixie, bookworm],
+    ['12', '13', bookworm, trixie],
+  ])('from Debian %s brings files and database to Debian %s as they were', async (_from, _to, source, target) => {
+    const from = await source.newSite();
+    await awkward(from);
+    await from.sql(
+      "CREATE TABLE newest (id INT PRIMARY KEY, name VARCHAR(20)) COLLATE utf8mb4_uca1400_ai_ci; INSERT INTO newest VALUES (1, 'ä')",
+    );
+    await source.onHost(
+      sh`cd ${`/srv/chom/${from.site}/app`} && echo ${from.site} >.env && printf %s ${PROGRAM} >index.php && chown ${`${from.site}:www-data`} .env index.php`,
+    );
+    const rows = await contents(from, source);
+    expect(rows).toMatch(/^newest\tBASE TABLE$/m);
+    expect(rows).toMatch(/^\(1,'uno'\)/m);
+    const { site, backup } = await across(await from.backUp(), from, [source, target]);
+    await target.stage(site, backup);
+    await target.close(site);
+    await target.done(site, switchRestore(switching(backup)));
+    await target.open(site);
+    expect(await contents(site, target)).toBe(rows);
+    expect(await target.visit(site)).toBe('page one one 200');
+    await target.done(site, removeRestored(site.site, backup.order.operation));
+    expect(await target.leftovers(site.site)).toBe('');
+  });
+
+  it('is refused where it holds what the older MariaDB does not know, and the site is as it was', async () => {
+    const from = await trixie.newSite();
+    await from.sql('CREATE TABLE learnt (id INT PRIMARY KEY, place VECTOR(2) NOT NULL)');
+    const { site, backup } = await across(await from.backUp(), from, [trixie, bookworm]);
+    const before = await site.state();
+    await bookworm.done(site, fetchManifest(backup.order, site.access));
+    const refused = await site.run(importDatabase(backup.order, backup.facts.database!, from.access));
+    expect(refused).toMatchObject({ exit: EXIT.dumpRejected });
+    expect(refused.stderr).toMatch(/the dump cannot be imported: ERROR 4161 .*'vector'/i);
+    await bookworm.done(site, removeRestored(site.site, backup.order.operation));
+    expect(await bookworm.leftovers(site.site)).toBe('');
+    expect(await site.state()).toBe(before);
+    expect(await bookworm.visit(site)).toBe('page one one 200');
+  });
+
+  it('is refused where the client is older than its sandbox mode, and it is said what brings a newer one', async () => {
+    const site = await bookworm.newSite();
+    const before = await site.state();
+    const { order, facts } = await site.backUp();
+    await bookworm.done(site, fetchManifest(order, site.access));
+    await bookworm.done(site, stageFiles(order, facts, site.access));
+    await bookworm.done(site, prepareScratch(order, site.access));
+    const scratch = { site: site.site, domain: site.domain, type: 'php' as const, php: bookworm.prepared().php };
+    // As MariaDB 10.11.6 answers, which Debian 12 had before its security updates.
+    const older = `#!/bin/sh
+case " $* " in *' --sandbox '*) echo "mariadb: unknown option '--sandbox'" >&2; exit 7 ;; esac
+exec /usr/bin/mariadb.newer "$@"
+`;
+    await bookworm.onHost(
+      sh`mv /usr/bin/mariadb /usr/bin/mariadb.newer && printf %s ${older} >/usr/bin/mariadb && chmod 755 /usr/bin/mariadb`,
+    );
+    const refused = await site.run(importDatabase(order, facts.database!, site.access));
+    const { operation } = order;
+    const tried = await site.run(
+      tryScratch({ ...scratch, uid: site.uid, operation, files: true, page: true }, facts.database),
+    );
+    await bookworm.onHost(sh`mv /usr/bin/mariadb.newer /usr/bin/mariadb`);
+    for (const said of [refused, tried]) {
+      // The backup is as good as it was: nothing is noted against it.
+      expect(said).toMatchObject({ exit: EXIT.unsupported });
+      expect(said.stderr).toContain('apt-get install --only-upgrade mariadb-client');
+    }
+    await bookworm.done(site, removeRestored(site.site, order.operation));
+    expect(await bookworm.leftovers(site.site)).toBe('');
     expect(await site.state()).toBe(before);
   });
 });

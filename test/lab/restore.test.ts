@@ -16,6 +16,7 @@ import * as tries from '../../src/inventory/tries.js';
 import { UNDO_WINDOW } from '../../src/workflows/restore-plan.js';
 import type { Ran } from './rig-command.js';
 import { startRig, type Rig } from './rig.js';
+import { type Told, toldOf } from './told.js';
 
 const BLOG = 'blog.lab.test';
 const SHOP = 'shop.lab.test';
@@ -23,6 +24,7 @@ const OTHER = 'other.lab.test';
 const LOST = 'lost.lab.test';
 
 let rig: Rig;
+let told: Told;
 let wordpress: WordpressServer;
 let web1: LabHost;
 let web2: LabHost;
@@ -51,6 +53,7 @@ beforeAll(async () => {
   });
   [web1, web2] = [rig.lab.host('web1'), rig.lab.host('web2')];
   await rig.startWorker();
+  told = await toldOf(rig);
   await Promise.all([web1, web2].map(async (host) => await rig.enrol(host, '--smtp-relay', '127.0.0.1')));
   const { sftp, host } = rig.lab.store;
   const added = await rig.chom.must('storage', 'add', 'box', '--repository', sftp, '--host-key', host.hostKey);
@@ -74,6 +77,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await rig?.down();
+  await told?.close();
   await wordpress?.close();
   await rm(files, { recursive: true, force: true });
 });
@@ -284,4 +288,8 @@ describe('a restore', () => {
     const row = await operations.byId(rig.inventory.db, operationOf(restored));
     expect(row).toMatchObject({ outcome: 'succeeded', warnings: [] });
   });
+});
+
+test('[EV-01/RestoreStarted] [EV-01/RestoreCompleted] [EV-01/RestoreFailed] [EV-01/webhooks] a webhook was told of each once, in order', async () => {
+  expect(await told.all()).toEqual(expect.arrayContaining(['RestoreStarted', 'RestoreCompleted', 'RestoreFailed']));
 });

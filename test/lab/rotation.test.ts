@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/index.js';
 import { poll } from '../../lab/poll.js';
 import { sh } from '../../src/host/shell.js';
@@ -7,17 +7,19 @@ import * as events from '../../src/inventory/events.js';
 import * as obligations from '../../src/inventory/obligations.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
-import { timersOf } from '../workflows/timers.js';
+import { waitsOf } from '../workflows/timers.js';
 import { rawHistories, readable, unsealed } from './histories.js';
 import { ask } from './on-host.js';
 import { type Rig, startRig } from './rig.js';
 import { serverKeys } from './server-keys.js';
-import { eventsOf, killAll, stepsDone } from './storm.js';
+import { eventsOf, killAll, killAfter, stepsDone } from './storm.js';
+import { type Told, toldOf } from './told.js';
 
 /** Of the clock that watches for twice the expected time. */
 const CLOCK = 600;
 
 let rig: Rig;
+let told: Told;
 let [web1, web2, web3]: LabHost[] = [];
 const keysOf = new Map<string, ReturnType<typeof serverKeys>>();
 const keys = (name: string) => keysOf.get(name) ?? serverKeys(rig, rig.lab.host(name));
@@ -30,6 +32,7 @@ beforeAll(async () => {
   [web1, web2, web3] = ['web1', 'web2', 'web3'].map((name) => rig.lab.host(name));
   for (const name of ['web1', 'web2', 'web3']) keysOf.set(name, serverKeys(rig, rig.lab.host(name)));
   await rig.startWorker();
+  told = await toldOf(rig);
   const enrol = async (host = web1) => void (host && (await rig.enrol(host, '--smtp-relay', '127.0.0.1')));
   await enrol(web3);
   await web3?.cut();
@@ -38,7 +41,10 @@ beforeAll(async () => {
   await web2?.cut();
   comesBack = await asked('web2');
 });
-afterAll(async () => await rig?.down());
+afterAll(async () => {
+  await rig?.down();
+  await told?.close();
+});
 
 interface Rotated {
   server: string;
@@ -73,7 +79,7 @@ async function note(server: string): Promise<void> {
 async function attemptsOf(operation: string): Promise<{ failed: number; waits: number[] }> {
   const history = await rig.replayed(operation);
   const failed = (history.events ?? []).filter((event) => event.activityTaskFailedEventAttributes);
-  return { failed: failed.length, waits: timersOf(history).filter((seconds) => seconds !== CLOCK) };
+  return { failed: failed.length, waits: waitsOf(history, CLOCK) };
 }
 
 test('[RC-01] [RC-04] [RC-05] [FS-15] [RS-05] the old key gets in until the new one is proven and the overlap is over', async () => {
@@ -206,6 +212,60 @@ test('[FS-14] [RC-07] [RS-07] [RS-08] [RS-09] all that are due are rotated; one 
   expect(json).toMatchObject({ due: [{ server: 'web3', daysLate: 1 }] });
 });
 
+describe('a rotation that is cancelled', () => {
+  /** Who is not logged in yet gets no connection. */
+  const gate = [
+    'nft add table inet gate',
+    "nft add chain inet gate early '{ type filter hook prerouting priority -300; }'",
+  ];
+  const closed = "nft add rule inet gate early tcp dport 22 'tcp flags & (syn | ack) == syn' drop";
+
+  test('before the new key is the current one is taken back, and the old one is as it was', async () => {
+    const here = keys('web2');
+    const [before, old] = [await here.file(), await here.current()];
+    // By the connection that is open then all is done but the proof.
+    await rig.chom.must('server', 'doctor', 'web2');
+    expect(await web2?.exec([...gate, closed].join(' && '))).toMatchObject({ exit: 0 });
+    const operation = await asked('web2');
+    const added = async () => (await stepsDone(rig, operation)).includes('addNextServerKey');
+    await poll('the new key has been added', 120_000, added);
+    expect(await here.file()).not.toBe(before);
+    await rig.chom.must('op', 'cancel', operation);
+    expect((await rig.chom('op', 'watch', operation, '--json')).json).toMatchObject({ status: 'cancelled' });
+    await web2?.exec('nft delete table inet gate');
+    expect(await row(operation)).toMatchObject({ outcome: 'cancelled', committed: false, warnings: [] });
+    expect(await eventsOf(rig, operation)).toEqual([]);
+    expect(await here.file()).toBe(before);
+    expect(await here.current()).toEqual(old);
+    expect((await here.all()).filter(({ state }) => state === 'next')).toEqual([]);
+    expect(await here.getsIn(old)).toBe(true);
+    await rig.replayed(operation);
+  });
+
+  test('after that goes on: the new key is the current one, and what is left of the old one is owed', async () => {
+    const here = keys('web2');
+    const old = await here.current();
+    const operation = await asked('web2', '--emergency');
+    await note('web2');
+    await killAfter(rig, operation, 'adoptNextServerKey');
+    await rig.chom.must('op', 'cancel', operation);
+    await rig.startWorker();
+    await rig.chom('op', 'watch', operation);
+    await note('web2');
+    expect(await row(operation)).toMatchObject({ outcome: 'succeeded', committed: true });
+    expect((await row(operation)).warnings.length).toBeGreaterThan(0);
+    const current = await here.current();
+    expect(current.id).not.toBe(old.id);
+    expect(await here.getsIn(current)).toBe(true);
+    await rig.replayed(operation);
+    const retired = await here.retire(operation);
+    expect(await row(retired)).toMatchObject({ outcome: 'succeeded', warnings: [] });
+    expect(await here.getsIn(old)).toBe(false);
+    const left = await here.taken();
+    expect([left.includes(current.id), left.includes(old.id)]).toEqual([true, false]);
+  });
+});
+
 test('[CH-01/rotate-credentials] ends as an uninterrupted run would, with the worker killed after every step, and at each the current key gets in', async () => {
   const { db } = rig.inventory;
   const here = keys('web1');
@@ -235,4 +295,8 @@ test('[RC-08] no history holds any part of a key', async () => {
   expect(all).toContain('overlapHours');
   expect(held.size).toBeGreaterThan(3);
   expect([...held].filter(([, parts]) => parts.some((part) => all.includes(part))).map(([id]) => id)).toEqual([]);
+});
+
+test('[EV-01/CredentialsRotated] [EV-01/CredentialsRotationFailed] [EV-01/webhooks] a webhook was told of each once, in order', async () => {
+  expect(await told.all()).toEqual(expect.arrayContaining(['CredentialsRotated', 'CredentialsRotationFailed']));
 });

@@ -13,7 +13,7 @@ import { KEPT_CERTIFICATE } from '../../src/workflows/deletion-plan.js';
 import { hostTree } from './host-tree.js';
 import { ask } from './on-host.js';
 import { startRig, type Rig } from './rig.js';
-import { eventsOf, killAll, operationOf } from './storm.js';
+import { eventsOf, killAfter, killAll, operationOf } from './storm.js';
 
 const LARAVEL = ['--type', 'laravel', '--from', fileURLToPath(new URL('../../lab/laravel', import.meta.url))];
 
@@ -156,6 +156,53 @@ test('aliases come with a certificate that has them in it, and go, and are free 
   for (const one of [added?.operation ?? '', removed?.operation ?? '']) await rig.replayed(one);
 });
 
+test('[CH-01/suspend-site] [CH-01/resume-site] [CH-01/change-aliases] each ends as an uninterrupted run would, with the worker killed after every step', async () => {
+  const { db } = rig.inventory;
+  const [pair, named] = [['paused.lab.test', 'halting.lab.test'], 'named.lab.test'] as const;
+  const alias = (n: number) => `more${n}.named.lab.test`;
+  for (let n = 0; n < 9; n += 1) await rig.lab.acme.setAddress(alias(n), { a: [web1.address] });
+  await create(pair[1], ...LARAVEL, '--no-tls');
+  const calmly = async (...words: string[]) => (await rig.chom.must('site', ...words, '--json')).json?.operation ?? '';
+  const calm = {
+    suspend: await calmly('suspend', pair[1]),
+    resume: await calmly('resume', pair[1]),
+    aliases: await calmly('alias', 'add', named, alias(0)),
+  };
+  await calmly('suspend', pair[1]);
+  /** One of the two that is so; with the worker's help, where a round before this one had only the other. */
+  const one = async (status: 'active' | 'suspended'): Promise<string> => {
+    for (const domain of pair) if ((await sites.byDomain(db, domain)).status === status) return domain;
+    await rig.startWorker();
+    await calmly(status === 'active' ? 'resume' : 'suspend', pair[0]);
+    await rig.killWorker();
+    return pair[0];
+  };
+  const made = await killAll(rig, calm, async (name, round) => {
+    const words = {
+      suspend: async () => ['suspend', await one('active')],
+      resume: async () => ['resume', await one('suspended')],
+      aliases: async () => ['alias', 'add', named, alias(round)],
+    };
+    return operationOf(await rig.chom('site', ...(await words[name]()), '--detach', '--json'));
+  });
+  const emits = { suspend: 'SiteSuspended', resume: 'SiteResumed', aliases: 'SiteAliasesChanged' };
+  for (const { name, operation } of made) {
+    expect(await operations.byId(db, operation)).toMatchObject({ outcome: 'succeeded', warnings: [], committed: true });
+    expect(await eventsOf(rig, operation)).toEqual([emits[name]]);
+    expect(await places.find(db, operation)).toBeNull();
+    await rig.replayed(operation);
+  }
+  for (const domain of pair) {
+    const { status } = await sites.byDomain(db, domain);
+    // The first one has a certificate.
+    expect((await get(domain, domain === pair[0])).status).toBe(status === 'suspended' ? 503 : 200);
+    expect(await wrongWith(domain)).toEqual([]);
+  }
+  const added = made.filter(({ name }) => name === 'aliases').map(({ round }) => alias(round));
+  expect((await sites.byDomain(db, named)).aliases).toEqual(expect.arrayContaining([alias(0), ...added]));
+  for (const name of added) expect((await get(name, true)).status).toBe(200);
+}, 900_000);
+
 describe('deleting a site', () => {
   /** One that nobody disturbed. */
   let calm = '';
@@ -210,6 +257,67 @@ describe('deleting a site', () => {
     await rig.chom.must('backup', 'restore', backup, '--to', 'shop.lab.test', '--yes');
     expect((await get('shop.lab.test')).status).toBe(200);
     await rig.chom.must('site', 'delete', 'shop.lab.test', '--no-final-backup', '--confirm', 'shop.lab.test');
+  });
+
+  test('that is cancelled before it is given up leaves it as it was; after that the site goes all the same', async () => {
+    const { db } = rig.inventory;
+    const domain = 'spared.lab.test';
+    const before = await hostTree(web1);
+    const site = await create(domain, '--type', 'php', '--no-tls');
+    // Which backup was begun last stays noted.
+    const tree = async () => (await hostTree(web1)).filter((line) => !line.includes(' /var/lib/chom/backups'));
+    const made = await tree();
+    const deleting = async () =>
+      operationOf(await rig.chom('site', 'delete', domain, '--confirm', domain, '--detach', '--json'));
+    const cancelledAfter = async (step: string) => {
+      const operation = await deleting();
+      await killAfter(rig, operation, step);
+      await rig.chom.must('op', 'cancel', operation);
+      await rig.startWorker();
+      await rig.chom('op', 'watch', operation);
+      await rig.replayed(operation);
+      return await operations.byId(db, operation);
+    };
+    const spared = await cancelledAfter('closeSite');
+    expect(spared).toMatchObject({ outcome: 'cancelled', committed: false, warnings: [] });
+    expect(await eventsOf(rig, spared.id)).toEqual([]);
+    expect(await sites.byId(db, site.id)).toMatchObject({ status: 'active', deletedBy: null });
+    expect((await get(domain)).status).toBe(200);
+    expect(await wrongWith(domain)).toEqual([]);
+    expect(await tree()).toEqual(made);
+
+    const gone = await cancelledAfter('giveUp');
+    expect(gone).toMatchObject({ outcome: 'succeeded', committed: true });
+    expect(gone.warnings).not.toEqual([]);
+    // What is owed is done with the next sweep that finds it due, or at once.
+    if ((await sites.byId(db, site.id)).status !== 'removed') {
+      await rig.chom.must('site', 'delete', domain, '--confirm', domain);
+    }
+    expect(await sites.byId(db, site.id)).toMatchObject({ status: 'removed', deletedBy: gone.id });
+    expect((await leftOf(site)).trim()).toBe('');
+    expect(await hostTree(web1)).toEqual(before);
+  });
+
+  test('goes on though somebody took away its PHP, nginx file, jobs, database and user before', async () => {
+    const before = await hostTree(web1);
+    const domain = 'parts.lab.test';
+    const site = await create(domain, ...LARAVEL, '--no-tls');
+    const { id } = site;
+    const units = [`chom-php@${id}.service`, `chom-scheduler@${id}.timer`, `chom-queue@${id}.service`];
+    await ask(
+      web1,
+      sh`systemctl disable --now --quiet ${units}
+rm -r ${`/etc/chom/php/${id}`} ${`/srv/chom/${id}/app`} ${`/etc/nginx/chom.d/${id}.conf`} ${`/var/log/nginx/chom/${id}`}
+rm -f /etc/systemd/system/chom-scheduler@${id}.* /etc/systemd/system/chom-queue@${id}.*
+systemctl daemon-reload && systemctl reload nginx
+mariadb -e ${`DROP DATABASE ${id}; DROP USER ${id}@localhost`}
+userdel -f ${id}`,
+    );
+    const words = ['--no-final-backup', '--confirm', domain, '--json'];
+    const { json } = await rig.chom.must('site', 'delete', domain, ...words);
+    expect(json).toMatchObject({ status: 'succeeded', warnings: [], site: { id, status: 'removed' } });
+    expect((await leftOf(site)).trim()).toBe('');
+    expect(await hostTree(web1)).toEqual(before);
   });
 
   test('[CH-01/delete-site] ends as an uninterrupted run would, with the worker killed after every step', async () => {

@@ -15,9 +15,11 @@ import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
 import { sitePlan } from '../../src/workflows/plans.js';
 import { httpReceiver } from '../delivery/receiver.js';
+import { waitsOf } from '../workflows/timers.js';
 import { startGitServer } from './git-server.js';
 import { hostTree } from './host-tree.js';
 import { type Rig, startRig } from './rig.js';
+import { type Told, toldOf } from './told.js';
 
 const HOSTS = ['new', 'old'] as const;
 const PHP = { new: '8.4', old: '8.2' } as const;
@@ -28,6 +30,7 @@ const LARAVEL = fileURLToPath(new URL('../../lab/laravel', import.meta.url));
 const SHARED = ['/tmp', '/var/tmp', '/dev/shm', '/dev/mqueue', '/run/lock', '/var/lib/php/sessions'];
 
 let rig: Rig;
+let told: Told;
 let files: string;
 let wordpress: WordpressServer;
 let sink: SmtpSink;
@@ -52,11 +55,13 @@ echo $one('SELECT CURRENT_USER()'), ': ', $one('SELECT schema_name FROM informat
   const environment = { CHOM_ALLOW_PRIVATE_GIT: 'true', CHOM_WORDPRESS_URL, CHOM_WORDPRESS_SHA256 };
   rig = await startRig({ hosts: [{ name: 'new' }, { name: 'old', debian: 12 }], environment });
   await rig.startWorker();
+  told = await toldOf(rig);
   sink = await startSmtpSink(rig.lab.host('new').address.replace(/\d+$/, '1'));
   await Promise.all(rig.lab.hosts.map(async (host) => await rig.enrol(host, '--smtp-relay', sink.relay)));
 });
 afterAll(async () => {
   await rig?.down();
+  await told?.close();
   await sink?.close();
   await wordpress?.close();
   await rm(files, { recursive: true, force: true });
@@ -290,12 +295,12 @@ test('[PS-01] [QC-03] [EV-01/SiteProvisioned] [EV-01/webhooks] gives the id of t
   }
   // What happened in the second before may be told as well.
   const ours = [watched.json?.operation, waited.json?.operation];
-  const told = () =>
+  const got = () =>
     receiver.received
       .map(({ body }) => JSON.parse(body) as { operation: string; site: { domain: string } })
       .filter(({ operation }) => ours.includes(operation));
-  await poll('the webhook is told of both', 60_000, async () => told().length >= 2);
-  expect(told().map(({ site }) => site.domain)).toEqual(['detached.example', 'waited.example']);
+  await poll('the webhook is told of both', 60_000, async () => got().length >= 2);
+  expect(got().map(({ site }) => site.domain)).toEqual(['detached.example', 'waited.example']);
   await rig.chom.must('webhook', 'remove', 'here', '--confirm', 'here');
 });
 
@@ -396,6 +401,7 @@ describe('what belongs to somebody else', () => {
     const { exit, json } = await rig.chom('site', 'create', 'foreign.example', '--server', 'new', '--no-tls', '--json');
     expect(exit).toBe(1);
     expect(json).toMatchObject({ error: { type: 'Conflict' }, warnings: [] });
+    expect(waitsOf(await rig.replayed(json?.operation ?? ''), 180)).toEqual([]);
     expect(await hostTree(host)).toEqual(before);
     expect((await visit('foreign.example', 'new')).body).toBe('foreign');
   });
@@ -509,3 +515,7 @@ function request(site: string, server: string): Request {
   const { tenant, serverName } = plan;
   return { kind: 'provision-site', input: plan, summary: 'A site', tenant, server, serverName, site, domain };
 }
+
+test('[EV-01/SiteProvisioned] [EV-01/SiteProvisioningFailed] [EV-01/webhooks] a webhook was told of each once, in order', async () => {
+  expect(await told.all()).toEqual(expect.arrayContaining(['SiteProvisioned', 'SiteProvisioningFailed']));
+});

@@ -20,6 +20,7 @@ import * as uploads from '../../src/inventory/uploads.js';
 import { DEPLOY_KEY, type SitePlan, type Source } from '../../src/workflows/plans.js';
 import { sitePlan } from '../inventory/records.js';
 import { startEnvironment, type WorkflowEnvironment } from '../workflows/environment.js';
+import { waitsOf } from '../workflows/timers.js';
 import { startGitServer } from './git-server.js';
 import { startSshRepository } from './git-ssh.js';
 import { ask, ready, run, snapshot } from './on-host.js';
@@ -153,6 +154,7 @@ describe('an archive', () => {
       const { operation } = await provisionPrinted(line);
       expect(operation).toMatchObject({ outcome: 'failed', failureType: 'DiskFull', warnings: [] });
       expect(JSON.stringify(operation.steps)).toContain('"attempt":3');
+      expect(waitsOf(await chom.replayed(operation.id), 180)).toEqual([60, 60]);
     } finally {
       await host.unfill();
     }

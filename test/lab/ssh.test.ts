@@ -159,6 +159,37 @@ describe('a server that is not as it was', () => {
     expect(await back()).toMatchObject({ stdout: 'in\n' });
   });
 
+  it.each(['new', 'old'])(
+    'is worked with on the %s host while and after its package manager replaces its SSH server',
+    async (name) => {
+      const { machine, host } = await server(name);
+      const back = async () =>
+        await poll('it is back', 60_000, async () => await host.read(sh`echo in`).catch(() => false as const));
+      await back();
+      const before = (await machine.exec('stat -c %i /usr/sbin/sshd; systemctl show -P MainPID ssh')).stdout.split(
+        '\n',
+      );
+      const running = host.job(
+        jobOf({ act: sh`touch /run/at-work; while [ -e /run/at-work ]; do sleep 0.1; done; echo done` }),
+      );
+      await poll('it is at work', 60_000, async () => (await machine.exec('[ -e /run/at-work ]')).exit === 0);
+      // The package's own scripts restart it, as in an upgrade; who is logged in stays so.
+      const apt = 'DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Options::=--force-confold';
+      const replaced = await machine.exec(
+        `apt-get -qq update && ${apt} --reinstall install openssh-server openssh-client`,
+      );
+      expect(replaced).toMatchObject({ exit: 0 });
+      const after = (await machine.exec('stat -c %i /usr/sbin/sshd; systemctl show -P MainPID ssh')).stdout.split('\n');
+      expect([after[0] === before[0], after[1] === before[1]]).toEqual([false, false]);
+      const anew = reach(lab().hosts);
+      expect(await (await anew.for(name)).read(sh`echo in`)).toMatchObject({ stdout: 'in\n' });
+      await machine.exec('pkill -f "sshd(-session)?: root" || :; rm /run/at-work');
+      expect(await running).toMatchObject({ exit: 0, stdout: 'done\n', already: false });
+      expect(await back()).toMatchObject({ stdout: 'in\n' });
+      await anew.close();
+    },
+  );
+
   it('penalises an address that connects without logging in, which passes', async () => {
     const { machine } = await server('new');
     const stranger = { ...loginOf(machine), privateKey: keyPair().privateKey };

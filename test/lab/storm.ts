@@ -1,10 +1,18 @@
 import { expect } from 'vitest';
+import { poll } from '../../lab/poll.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as events from '../../src/inventory/events.js';
 import type { Ran } from './rig-command.js';
 import type { Rig } from './rig.js';
 
 const ROUNDS = 8;
+
+/** SIGKILLs the worker as soon as a step of an operation is done; fails where the operation has ended by then. */
+export async function killAfter(rig: Rig, operation: string, step: string): Promise<void> {
+  await poll(`${step} is done`, 120_000, async () => (await stepsDone(rig, operation)).includes(step));
+  await rig.killWorker();
+  expect(await operations.byId(rig.inventory.db, operation)).toMatchObject({ outcome: null });
+}
 
 /** The activities that Temporal has recorded as done, in order. */
 export async function stepsDone(rig: Rig, operation: string): Promise<string[]> {

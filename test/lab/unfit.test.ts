@@ -3,12 +3,13 @@ import type { LabHost } from '../../lab/index.js';
 import { poll } from '../../lab/poll.js';
 import { EXIT } from '../../src/host/exit-codes.js';
 import { installPackages } from '../../src/host/packages.js';
+import { sh } from '../../src/host/shell.js';
 import { stateDirectories } from '../../src/host/state.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as servers from '../../src/inventory/servers.js';
 import type { Finding } from '../../src/workflows/inspection.js';
 import { hostTree } from './host-tree.js';
-import { make, run } from './on-host.js';
+import { ask, make, run } from './on-host.js';
 import { type Rig, startRig } from './rig.js';
 
 let rig: Rig;
@@ -126,6 +127,30 @@ describe('another package manager at work', () => {
     expect((await host.exec('[ -x /usr/sbin/logrotate ]')).exit).not.toBe(0);
     expect(await files(host)).toBe('');
     await rig.replayed(operation);
+  });
+});
+
+describe('an installation that was broken off before', () => {
+  /** Dies as the power goes while it unpacks. */
+  const DYING = `#!/bin/sh
+case "$1" in --fsys-tarfile) kill -KILL "$PPID" ;; esac
+exec /usr/bin/dpkg-deb "$@"
+`;
+  test.each([
+    ['unpacked', sh`dpkg --unpack msmtp_*.deb`],
+    ['half-installed', sh`PATH="/run/dying:$PATH" dpkg --unpack msmtp_*.deb || :`],
+  ])('of which a package is %s, is completed by the next one', async (state, breakOff) => {
+    const host = rig.lab.host('plain');
+    const stateOf = async () => await on(host, 'dpkg-query -W -f "\\${db:Status-Status}" msmtp');
+    await ask(
+      host,
+      sh`mkdir -p /run/dying && cd /run/dying && printf %s ${DYING} >dpkg-deb && chmod 755 dpkg-deb
+apt-get -qq update && apt-get -qq download msmtp && dpkg --remove msmtp && ${breakOff}`,
+    );
+    expect(await stateOf()).toBe(state);
+    expect(await make(host, installPackages({ php: '8.4', more: [] }))).toBe('made');
+    expect(await stateOf()).toBe('installed');
+    expect(await on(host, 'rm -r /run/dying; dpkg --audit; msmtp --version | head -n 1')).toMatch(/^msmtp version/);
   });
 });
 

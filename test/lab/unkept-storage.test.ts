@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { poll } from '../../lab/poll.js';
+import { resticProgram } from '../../lab/restic-programs.js';
 import type { LabStore } from '../../lab/index.js';
 import * as backups from '../../src/inventory/backups.js';
 import * as sites from '../../src/inventory/sites.js';
@@ -19,9 +21,21 @@ const DAY = 24 * 3_600_000;
 let rig: Rig;
 let store: LabStore;
 let shop = '';
+let programs = '';
 const file = (name: string) => join(rig.home, name);
 beforeAll(async () => {
-  rig = await startRig({ hosts: [{ name: 'web1' }, { name: 'store1', store: true, s3: true }] });
+  // restic as it is; while a file says so, it comes no further with a check.
+  programs = await mkdtemp(join(tmpdir(), 'chom-restic-'));
+  const held = `#!/bin/sh
+case " $* " in *' check '*)
+  touch '${programs}/checking'
+  while [ -e '${programs}/hold' ]; do sleep 0.1; done ;;
+esac
+exec '${await resticProgram()}' "$@"
+`;
+  await writeFile(join(programs, 'restic'), held, { mode: 0o755 });
+  const environment = { CHOM_RESTIC: join(programs, 'restic') };
+  rig = await startRig({ hosts: [{ name: 'web1' }, { name: 'store1', store: true, s3: true }], environment });
   store = rig.lab.store;
   await rig.startWorker();
   await rig.enrol(rig.lab.host('web1'));
@@ -31,7 +45,10 @@ beforeAll(async () => {
   shop = (await sites.byDomain(rig.inventory.db, SHOP)).id;
   await writeFile(file('owner'), store.s3.owner, { mode: 0o600 });
 });
-afterAll(async () => await rig?.down());
+afterAll(async () => {
+  await rig?.down();
+  await rm(programs, { recursive: true, force: true });
+});
 
 /** So many backups, of so many days ago. */
 async function aged(storage: string, ages: readonly number[]): Promise<string[]> {
@@ -110,6 +127,29 @@ describe('S3', () => {
     const bad = await check('--read-data', 'all');
     expect(bad).toMatchObject({ exit: 1, said: { state: 'wrong' } });
     await store.host.exec(`cat /root/pack >${pack}`);
+  });
+
+  test('is looked through by the next worker where one is killed meanwhile, and nothing of that is left on this machine', async () => {
+    const [hold, checking] = [join(programs, 'hold'), join(programs, 'checking')];
+    await rm(checking);
+    await writeFile(hold, '');
+    const looking = rig.chom.start('storage', 'check', 'keeping', '--from', 'web1', '--json');
+    await poll('restic looks through it', 120_000, async () => existsSync(checking));
+    await rig.killWorker();
+    await poll('nothing is left on this machine', 60_000, async () => (await left()).length === 0);
+    for (const one of [hold, checking]) await rm(one);
+    await rig.startWorker();
+    const { exit, json } = await looking.ended;
+    expect({ exit, said: checksOf(json).find(({ name }) => name === shop) }).toMatchObject({
+      exit: 0,
+      said: {
+        state: 'ok',
+        message: expect.stringMatching(/^The repository is whole, and part \d of 4 of its data was read$/),
+      },
+    });
+    // By another restic than the one that died.
+    expect(existsSync(checking)).toBe(true);
+    expect(await left()).toEqual([]);
   });
 
   test('is cleaned from there, whose worker is killed meanwhile, and nothing of that is left on this machine', async () => {

@@ -28,7 +28,10 @@ beforeEach(async () => {
 });
 
 /** Steps that note what they did; `ends` says how the tries of one end, null is well. */
-function played(ends: Partial<Record<keyof ReturnType<typeof cleaningActivities>, (FailureType | null)[]>> = {}) {
+function played(
+  ends: Partial<Record<keyof ReturnType<typeof cleaningActivities>, (FailureType | null)[]>> = {},
+  { spent = false } = {},
+) {
   const done: string[] = [];
   const act = (name: keyof typeof ends) => {
     const end = ends[name]?.shift();
@@ -47,7 +50,10 @@ function played(ends: Partial<Record<keyof ReturnType<typeof cleaningActivities>
       act('lookIntoRepository');
       return { bytes: 1000, findings: ['Snapshots that CHOM did not make: one'] };
     },
-    removeBackups: async () => act('removeBackups'),
+    async removeBackups() {
+      act('removeBackups');
+      return spent;
+    },
     pruneRepository: async () => act('pruneRepository'),
     async recordCleaning(step, _plan, before) {
       act('recordCleaning');
@@ -93,6 +99,14 @@ test('cleaning looks first, then removes, gives the space back and records it; w
   expect(row).toMatchObject({ outcome: 'succeeded', committed: true });
   expect(row.warnings).toEqual(['Snapshots that CHOM did not make: one']);
   expect(host.done).toEqual(['lookIntoRepository', 'removeBackups', 'pruneRepository', 'recordCleaning']);
+});
+
+test('cleaning that removes the last backup of a deleted site closes the login of its repository', async () => {
+  const host = played({}, { spent: true });
+  const { row } = await cleaned(host);
+  expect(row).toMatchObject({ outcome: 'succeeded', committed: true });
+  const did = ['lookIntoRepository', 'removeBackups', 'pruneRepository', 'closeLogin', 'recordCleaning'];
+  expect(host.done).toEqual(did);
 });
 
 describe('cleaning that fails', () => {

@@ -237,6 +237,21 @@ describe('with a worker', () => {
     expect(await watching.ended).toBe(0);
   });
 
+  test('a command that is left alone for a minute says since when nothing has changed, and what is waited for', async () => {
+    const release = following.hold('still.example');
+    const asked = following.start(...create('still.example', '--no-tls', '--detach'));
+    expect(await asked.ended).toBe(0);
+    // Its own clock runs a hundred times as fast.
+    const hurried = 'const now = Date.now, began = now(); Date.now = () => began + (now() - began) * 100;';
+    const options = `--import=data:text/javascript,${encodeURIComponent(hurried)}`;
+    const watching = following.startWith({ NODE_OPTIONS: options }, 'op', 'watch', asked.stdout.trim());
+    await until('it says so', () =>
+      /^Nothing has changed since [\d:]+ \(\d+ min \d\d s\): waiting for “Create the user”$/m.test(watching.stderr),
+    );
+    release();
+    expect(await watching.ended).toBe(0);
+  });
+
   test('a cancelled one takes back what it did', async () => {
     const release = following.hold('cancelled.example');
     const running = following.start(...create('cancelled.example', '--json'));

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { poll } from '../../lab/poll.js';
 import { freePort } from '../../lab/ports.js';
 import { cacheDirectory } from '../../src/client/programs/cache.js';
+import { startPostgres } from '../inventory/postgres.js';
 import { plainEnvironment } from '../lab/rig.js';
 import { chomCommand, type Chom, type Running } from '../lab/rig-command.js';
 
@@ -45,6 +46,24 @@ test('chom dev that was killed leaves no Temporal server in the way of the next 
   await killed.stop('SIGKILL');
   const next = await serving(chom.start('dev', ...words));
   expect((await next.stop('SIGINT')).exit).toBe(0);
+});
+
+test('a second chom dev on one PostgreSQL is refused, and says who is there; the next one is not', async () => {
+  const postgres = await startPostgres();
+  try {
+    const within = chom.within({ CHOM_DATABASE_URL: await postgres.createSchema() });
+    const first = await serving(within.start('dev', ...(await freePorts())[1]));
+    const second = await within('dev', ...(await freePorts())[1]);
+    expect(second.exit).toBe(1);
+    expect(second.stderr).toContain('Another chom dev works with this database');
+    expect(second.stderr).toMatch(/cause +it runs on this machine, since /);
+    await first.stop('SIGKILL');
+    const next = await serving(within.start('dev', ...(await freePorts())[1]));
+    expect((await next.stop('SIGINT')).exit).toBe(0);
+  } finally {
+    await Promise.all([...running].map(async (one) => await one.stop()));
+    await postgres.stop();
+  }
 });
 
 describe('a Temporal that a configuration file names', () => {

@@ -52,6 +52,24 @@ test('counts attempts itself, with a visible wait between them', async () => {
   expect(waits).toEqual([7200, 60, 60]);
 });
 
+test('that takes more than twice as long as expected tells so at its end, also where it succeeds', async () => {
+  const made = world(chom, () => null);
+  const act = made.act.bind(made);
+  made.act = async (step, name) => {
+    const tried = made.tries[name] ?? 0;
+    // Its own backoff would not take so long.
+    if (tried < 2) {
+      made.tries[name] = tried + 1;
+      throw failure('Unreachable', 'web1 does not answer', { retryAfterSeconds: 3600 });
+    }
+    return await act(step, name);
+  };
+  const { row, id } = await run([plain('one'), plain('commit', { final: true })], made);
+  expect(row).toMatchObject({ outcome: 'succeeded', warnings: [] });
+  const emitted = await events.list(chom.inventory.db, { operation: id });
+  expect(emitted.map(({ type, data }) => [type, data])).toEqual([['OperationOverdue', { kind: 'provision-site' }]]);
+});
+
 test('shares the budget of attempts between its steps, then undoes in reverse', async () => {
   const made = world(chom, (name, attempt) => {
     if (name === 'one') return attempt < 2 ? 'Unreachable' : null;

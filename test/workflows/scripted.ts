@@ -21,6 +21,7 @@ export const script = z.strictObject({
   steps: z.array(
     z.strictObject({
       ...{ name: z.string(), undo: z.boolean(), final: z.boolean(), when: z.boolean() },
+      bounds: z.enum(['quick', 'host']).optional(),
       /** Not a step, but a child that has these. */
       child: z.array(z.string()).optional(),
     }),
@@ -46,13 +47,14 @@ export const issueCertificate = operation(
 );
 
 async function perform(op: Operation, input: Script): Promise<void> {
-  for (const [index, { name, undo, final, when, child }] of input.steps.entries()) {
+  for (const [index, { name, undo, final, when, bounds, child }] of input.steps.entries()) {
     if (input.bugBefore === index) throw new TypeError('a defect in workflow code');
     const own = { undo: true, final: false, when: true };
     const inside = { steps: child?.map((inner) => ({ name: inner, ...own })) ?? [], bugBefore: null };
     if (child) await op.child(issueCertificate, name, inside, { failureIs: 'warning' });
     else if (final) await op.step(name, scripted.commit, [name], { final: true });
-    else if (undo) await op.step(name, scripted.act, [name], { undo: [scripted.takeBack, [name]], when });
+    else if (undo)
+      await op.step(name, scripted.act, [name], { undo: [scripted.takeBack, [name]], when, bounds: bounds ?? 'host' });
     else await op.step(name, scripted.act, [name], { when });
   }
 }

@@ -6,3 +6,8 @@ export function timersOf({ events }: ReturnType<typeof historyFromJSON>): number
     timer ? [Number(timer.startToFireTimeout?.seconds ?? 0) + (timer.startToFireTimeout?.nanos ?? 0) / 1e9] : [],
   );
 }
+
+/** The same, but for the clock that watches for twice what the operation is expected to take; so long it runs. */
+export function waitsOf(history: ReturnType<typeof historyFromJSON>, clock: number): number[] {
+  return timersOf(history).filter((seconds) => seconds !== clock);
+}

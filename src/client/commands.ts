@@ -13,9 +13,11 @@ import { parseTenantName } from './names.js';
 import { restoreControlPlaneCommand } from './restore-control-plane.js';
 import { secretsCommand } from './secrets.js';
 import { serverCommand } from './server.js';
+import { serveCommand } from './serve.js';
 import { siteCommand } from './site.js';
 import { storageCommand } from './storage.js';
 import { tenantCommand } from './tenant.js';
+import { tokenCommand } from './token.js';
 import { webhookCommand } from './webhook.js';
 
 /** Runs one command line, without the program's own name. Returns the exit status; never throws. */
@@ -102,6 +104,8 @@ Examples:
   opCommand(program, cli);
   tenantCommand(program, cli);
   webhookCommand(program, cli);
+  tokenCommand(program, cli);
+  serveCommand(program, cli);
   doctorCommand(program, cli);
   controlPlaneKitCommand(program, cli);
   restoreControlPlaneCommand(program, cli);

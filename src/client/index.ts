@@ -24,6 +24,7 @@ export { checkStorage, lookThroughStorage } from './check-storage.js';
 export { dueRotations, rotateCredentials, type Rotation } from './rotate-credentials.js';
 export type { KeyAge } from '../inventory/rotations.js';
 export { addWebhook, type NewWebhook } from './webhook-verbs.js';
+export { createToken, type NewToken } from './token-verbs.js';
 export { addTenant } from './tenant.js';
 export { adoptServer } from './adopt.js';
 export { settleOperation } from './settle.js';

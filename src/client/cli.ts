@@ -31,7 +31,7 @@ export function action<Args extends unknown[]>(
 ): (...args: [...Args, Command]) => Promise<void> {
   return async (...all) => {
     const command = all.at(-1) as Command;
-    const { json, tenant } = command.optsWithGlobals<{ json?: boolean; tenant?: string }>();
+    const { json, tenant, api } = command.optsWithGlobals<{ json?: boolean; tenant?: string; api?: string }>();
     const environment = tenant === undefined ? cli.environment : { ...cli.environment, CHOM_TENANT: tenant };
     let opened: Promise<Chom> | undefined;
     const session: Session = {
@@ -40,6 +40,11 @@ export function action<Args extends unknown[]>(
       output: openOutput(cli, json === true),
       open: async () => await (opened ??= openChom(environment)),
     };
+    const address = api ?? cli.environment['CHOM_API'] ?? '';
+    if (address !== '') {
+      cli.exitStatus = await (await import('./remote.js')).runRemotely(session, command, address);
+      return;
+    }
     try {
       cli.exitStatus = (await run(session, ...(all.slice(0, -1) as Args))) ?? 0;
     } finally {

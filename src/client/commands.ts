@@ -10,6 +10,7 @@ import { opCommand } from './op.js';
 import { openOutput } from './output.js';
 import { EXIT, problemOf } from './problem.js';
 import { parseTenantName } from './names.js';
+import { refuseAdministrators } from './remote.js';
 import { restoreControlPlaneCommand } from './restore-control-plane.js';
 import { secretsCommand } from './secrets.js';
 import { serverCommand } from './server.js';
@@ -74,6 +75,7 @@ export function chomCommand(cli: Cli): Command {
     .version(version(), '--version')
     .option('--json', 'one JSON document on stdout')
     .option('--tenant <name>', 'whom the command works for, instead of CHOM_TENANT', parseTenantName)
+    .option('--api <url>', 'work over the API of another machine (chom serve) with the token CHOM_TOKEN; or CHOM_API')
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       writeOut: (text) => cli.stdout.write(text),
@@ -84,6 +86,10 @@ export function chomCommand(cli: Cli): Command {
     .showSuggestionAfterError(true)
     .allowExcessArguments(false)
     .exitOverride()
+    .hook('preAction', (_, command) => {
+      const { api = cli.environment['CHOM_API'] ?? '' } = command.optsWithGlobals<{ api?: string }>();
+      if (api !== '') refuseAdministrators(command, api);
+    })
     .addHelpText(
       'after',
       `

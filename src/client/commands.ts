@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { failure } from '../workflows/failures.js';
 import { backupCommand } from './backup.js';
 import { certificateCommand } from './certificate.js';
 import type { Cli } from './cli.js';
@@ -87,8 +88,11 @@ export function chomCommand(cli: Cli): Command {
     .allowExcessArguments(false)
     .exitOverride()
     .hook('preAction', (_, command) => {
-      const { api = cli.environment['CHOM_API'] ?? '' } = command.optsWithGlobals<{ api?: string }>();
-      if (api !== '') refuseAdministrators(command, api);
+      const { tenant, api = cli.environment['CHOM_API'] ?? '' } = command.optsWithGlobals<Record<string, string>>();
+      if (api === '') return;
+      refuseAdministrators(command, api);
+      if (tenant !== undefined)
+        throw failure('InvalidInput', 'Over the API the token says who the tenant is, not --tenant');
     })
     .addHelpText(
       'after',

@@ -149,7 +149,8 @@ function counting(chom: Chom, counted: { queries: number }): Chom {
   };
 }
 
-async function fill(line: CommandLine, tenant: string): Promise<void> {
+/** Gives a tenant one of everything. */
+export async function fill(line: Pick<CommandLine, 'stores' | 'host' | 'environment'>, tenant: string): Promise<void> {
   const has = havingOf(tenant);
   const server = await addServer(line, has.server, ['8.4'], tenant);
   const { inventory, keyring } = line.stores;
@@ -163,7 +164,10 @@ async function fill(line: CommandLine, tenant: string): Promise<void> {
     const row = { kind: 'provision-site' as const, tenant, server, site, input: plan, ...where };
     await operations.ask(trx, keyring, { ...row, id: has.operation });
     await operations.ask(trx, keyring, { ...row, kind: 'issue-certificate', id: has.child, parent: has.operation });
-    await operations.ask(trx, keyring, { ...row, kind: 'create-backup', id: has.failed });
+    const { aliases: _aliases, php: _php, tls: _tls, source: _source, ...named } = plan;
+    const made = { backup: has.backup, kind: 'files', tag: 'manual', retentionDays: null };
+    const backup = { ...named, ...made, storage: `sto${tenant}`, storageName: has.storage };
+    await operations.ask(trx, keyring, { ...row, kind: 'create-backup', id: has.failed, input: backup });
     await trx
       .updateTable('operations')
       .set({ state: 'ended', outcome: 'failed', failureType: 'DiskFull', reason: `No room on ${has.server}` })
@@ -187,8 +191,8 @@ async function fill(line: CommandLine, tenant: string): Promise<void> {
       password: Buffer.from('x'),
     };
     const { id: kept } = await repositories.add(trx, keyring, repository);
-    const made = { id: has.backup, operation: has.failed, site, repository: kept, retentionDays: null };
-    await backups.begin(trx, { ...made, kind: 'files', tag: 'manual' });
+    const begun = { id: has.backup, operation: has.failed, site, repository: kept, retentionDays: null };
+    await backups.begin(trx, { ...begun, kind: 'files', tag: 'manual' });
     const counts = { bytes: 1, newBytes: 1, files: 1 };
     await backups.addSnapshot(trx, { backup: has.backup, ...counts, role: 'files', id: tenant.slice(0, 1).repeat(64) });
     const came = { ...counts, manifestSha256: 'a'.repeat(64), apartSeconds: null };

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 /**
  * Draws a run of the demo as a terminal, for the README:
  * `npm run -s demo > demo.log; node --import tsx scripts/picture.ts demo.log > docs/demo.svg`.
- * It keeps the enrolment, the site whose worker is killed, and the table of times.
+ * It keeps a site and a restore whose workers are killed, and the table of times.
  */
 const FONT_SIZE = 13;
 const CHARACTER = 7.82;
@@ -24,15 +24,15 @@ const COLOURS: [begins: RegExp, colour: string][] = [
 function cut(printed: string): string[] {
   const [before = '', table = ''] = printed.split(/\n\n(?=a bare Debian)/);
   const sections = before.split(/\n(?=\$ chom )/).map((section) => section.split('\n'));
-  const kept = sections.filter(([command = '']) => /^\$ chom (server add|site create .*--type php)/.test(command));
+  const kept = sections.filter(([command = '']) => /^\$ chom (site create .*--type php|backup restore)/.test(command));
   const shown = kept.map((lines) => progress(lines).map((line) => shorten(line)));
   const times = table.slice(0, table.indexOf('\n\n')).split('\n');
   return [...shown.flatMap((lines) => [...lines, '']), ...times];
 }
 
-/** Without the facts at the end, without steps' beginnings that say no more than their ends, and one line for a child. */
+/** Without the facts at the end and what was skipped, without steps' beginnings that say no more than their ends, and one line for a child. */
 function progress(lines: string[]): string[] {
-  const told = lines.filter((line) => line.startsWith('$ ') || line.startsWith('  ')).filter((line) => line.trim());
+  const told = lines.filter((line) => /^(\$ |\s+[^\s–])/.test(line));
   const inside = told.filter((line) => /^ {4}✔/.test(line)).length;
   const next = (index: number) => told[index + 1]?.replace('✔', '▶') ?? '';
   return told.flatMap((line, index) => {
@@ -56,7 +56,7 @@ function draw(lines: string[]): string {
     (c, n) => `<circle cx="${20 + 18 * n}" cy="18" r="5.5" fill="${c}"/>`,
   );
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">
-<title>A run of npm run demo: a server is enrolled, and a site survives the death of the worker that makes it</title>
+<title>A run of npm run demo: a site and a restore survive the deaths of their workers</title>
 <rect width="${width}" height="${height}" rx="8" fill="#0d1117"/>
 ${lights.join('')}
 <g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="${FONT_SIZE}" xml:space="preserve">

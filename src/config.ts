@@ -27,6 +27,8 @@ const SETTINGS = {
   tenant: ['CHOM_TENANT', z.string().min(1).default('default')],
   /** Temporal task queue of the operations. */
   taskQueue: ['CHOM_TASK_QUEUE', z.string().min(1).default('chom')],
+  /** Whose hours schedules mean, for example Europe/Berlin. */
+  timezone: ['CHOM_TIMEZONE', z.string().refine(isTimezone, 'no timezone that is known').default('UTC')],
   /** ACME directory URL, or `letsencrypt`, `letsencrypt-staging`. */
   acmeDirectory: ['CHOM_ACME_DIRECTORY', z.string().min(1).default('letsencrypt')],
   /** PEM file with the CA of the ACME server's own HTTPS certificate, where it is not a public one. */
@@ -81,6 +83,11 @@ const SETTINGS = {
   logLevel: ['CHOM_LOG_LEVEL', z.enum(['debug', 'info', 'warn', 'error']).default('info')],
 } as const satisfies Record<string, readonly [string, z.ZodType]>;
 
+/** The environment variable of each setting. */
+export function variables(): { name: keyof Config; variable: string }[] {
+  return Object.entries(SETTINGS).map(([name, [variable]]) => ({ name: name as keyof Config, variable }));
+}
+
 export type Config = { readonly [Name in keyof typeof SETTINGS]: z.infer<(typeof SETTINGS)[Name][1]> };
 
 /** Reads the settings once. Throws `InvalidInput` naming each variable that is wrong. */
@@ -108,6 +115,15 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
 function isDnsServer(text: string): boolean {
   const [, v6 = '', v4 = '', port = ''] = /^(?:\[(.+)\]|([\d.]+)):(\d{1,5})$/.exec(text) ?? [];
   return isIP(text) !== 0 || ((isIPv6(v6) || isIPv4(v4)) && Number(port) >= 1 && Number(port) <= 65_535);
+}
+
+function isTimezone(text: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: text }).format();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function dataHome(): string {

@@ -9,6 +9,7 @@ import { connectTemporal, temporalSettings, sealedDataConverter } from './client
 import { openStores } from './client/open.js';
 import { describeProblem, problemOf } from './client/problem.js';
 import { findProgram } from './client/program.js';
+import { createScheduler } from './client/scheduler.js';
 import type { Submitter } from './client/submit.js';
 import { sweep } from './client/sweep.js';
 import { workerIdentity } from './client/worker-identity.js';
@@ -37,13 +38,14 @@ async function main(): Promise<void> {
   const connection = await NativeConnection.connect(connectionOptions);
   const wake = async (ids: readonly string[]) => await wakeOperations(temporal, ids);
   const restic = async () => await findProgram(resticProgram(config), { say: (line) => log.info(line) });
+  const scheduler = createScheduler({ ...stores, temporal });
   const worker = await Worker.create({
     connection,
     namespace,
     taskQueue: config.taskQueue,
     identity: workerIdentity(controller, keyring),
     workflowBundle: { codePath: fileURLToPath(new URL('../dist/workflow-bundle.js', import.meta.url)) },
-    activities: createActivities({ inventory, keyring, config, hosts, controller, log, wake, restic }),
+    activities: createActivities({ inventory, keyring, config, hosts, controller, log, wake, restic }, scheduler),
     dataConverter: sealedDataConverter(keyring),
     // Memory: each cached workflow costs about 1 MB; activities mostly wait for hosts.
     maxCachedWorkflows: 50,

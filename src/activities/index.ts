@@ -19,6 +19,7 @@ import { rotationActivities } from './rotation.js';
 import { restoreActivities } from './restore.js';
 import { settlingActivities } from './settling.js';
 import { siteActivities } from './site.js';
+import { scheduleActivities, type Scheduler } from './schedule.js';
 import { stepActivity } from './step.js';
 import { storageActivities } from './storage.js';
 import { storageQuestions } from './storage-questions.js';
@@ -27,7 +28,10 @@ import { suspensionActivities } from './suspension.js';
 import { verificationActivities } from './verification.js';
 
 /** Every activity that a worker offers, each behind what all steps go through (step.ts). */
-export function createActivities(deps: Deps): Record<string, (...args: never[]) => Promise<unknown>> {
+export function createActivities(
+  deps: Deps,
+  scheduler: Scheduler,
+): Record<string, (...args: never[]) => Promise<unknown>> {
   const groups = [
     operationActivities(deps),
     settlingActivities(deps),
@@ -59,5 +63,5 @@ export function createActivities(deps: Deps): Record<string, (...args: never[]) 
   if (twice !== undefined) throw new TypeError(`two activities are called ${twice}`);
   const steps = Object.fromEntries(entries.map(([name, activity]) => [name, stepActivity(deps, activity)]));
   // No steps of anything: whoever asks them waits for the answer.
-  return { ...steps, ...inspectionActivities(deps), ...storageQuestions(deps) };
+  return { ...steps, ...inspectionActivities(deps), ...storageQuestions(deps), ...scheduleActivities(deps, scheduler) };
 }

@@ -1,4 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
+import type { Priority } from '../inventory/schema.js';
 import { failure } from '../workflows/failures.js';
 import { messageOf } from '../workflows/thrown.js';
 import type { Chom } from './open.js';
@@ -12,7 +13,7 @@ import { newOperationId, submit, type Request } from './submit.js';
 export async function askFor(chom: Chom, request: Request, id = newOperationId(request.kind)): Promise<string> {
   const temporal = await chom.temporal();
   try {
-    return await submit({ ...chom, temporal }, request, id);
+    return await submit({ ...chom, temporal }, { ...request, ...chom.asking }, id);
   } catch (error) {
     if (error instanceof ApplicationFailure) throw error;
     throw failure('TemporalUnavailable', `Operation ${id} is asked for, but Temporal did not start it`, {
@@ -28,6 +29,8 @@ export interface Asking {
   wait?: boolean;
   /** Its id; made up unless said. Asked for under one id twice, it is done once. */
   operation?: string;
+  /** Before or behind what others ask for; unless said what the verb has. */
+  priority?: Priority;
 }
 
 /** What a site's plan says of itself. */
@@ -48,9 +51,25 @@ export async function askForSite(
     summary,
     wait,
     operation,
-  }: Required<Pick<Request, 'kind' | 'summary' | 'wait'>> & { plan: OfSite; operation?: string | undefined },
+    priority,
+  }: Required<Pick<Request, 'kind' | 'summary' | 'wait'>> & {
+    plan: OfSite;
+    operation?: string | undefined;
+    priority?: Priority | undefined;
+  },
 ): Promise<string> {
   const { tenant, server, serverName, site, domain } = plan;
-  const request = { kind, input: plan, summary, tenant, server, serverName, site, domain, wait };
+  const request = {
+    kind,
+    input: plan,
+    summary,
+    tenant,
+    server,
+    serverName,
+    site,
+    domain,
+    wait,
+    ...(priority && { priority }),
+  };
   return await askFor(chom, request, operation);
 }

@@ -11,7 +11,7 @@ import { cleaningPlan, purgePlan, type PurgePlan } from '../workflows/cleaning-p
 import { failure } from '../workflows/failures.js';
 import { siteId } from '../workflows/plans.js';
 import type { OperationKind } from '../workflows/step.js';
-import { askFor } from './ask-for.js';
+import { askFor, type Asking } from './ask-for.js';
 import { parseDomain } from './domain.js';
 import { parseStorageName } from './names.js';
 import type { Chom } from './open.js';
@@ -33,6 +33,8 @@ export interface Judged {
 export interface ToClean {
   /** Domain or alias; without one every site of the tenant, deleted ones too. */
   domain?: string;
+  /** Instead of a domain its id, a deleted one's too. */
+  site?: string;
   /** Name of a storage; without one all in which the sites have backups. */
   storage?: string;
 }
@@ -41,12 +43,15 @@ export interface ToClean {
  * What cleaning would remove, and why what stays stays: by CHOM's own records, without asking anybody.
  * @throws InvalidInput; NotFound no such site or storage
  */
-export async function judgeBackups(chom: Chom, { domain, storage: name }: ToClean = {}): Promise<Judged[]> {
+export async function judgeBackups(
+  chom: Chom,
+  { domain, site: given, storage: name }: ToClean = {},
+): Promise<Judged[]> {
   const { tenant, inventory } = chom;
   const { db } = inventory;
-  const site = domain === undefined ? null : await sites.byDomain(db, parseDomain(domain), { tenant });
+  const site = domain === undefined ? given : (await sites.byDomain(db, parseDomain(domain), { tenant })).id;
   const only = name === undefined ? null : await storages.byName(db, tenant, parseStorageName(name));
-  const filter = { ...(site && { site: site.id }), ...(only && { storage: only.id }) };
+  const filter = { ...(site !== undefined && { site }), ...(only && { storage: only.id }) };
   const now = Date.now();
   const judged: Judged[] = [];
   for (const { id, ...of } of await repositories.ofTenant(db, tenant, filter)) {
@@ -65,11 +70,11 @@ export async function judgeBackups(chom: Chom, { domain, storage: name }: ToClea
 export async function cleanBackups(
   chom: Chom,
   judged: Judged,
-  { despiteFindings = false, wait = true }: { despiteFindings?: boolean; wait?: boolean } = {},
+  { despiteFindings = false, ...asking }: Asking & { despiteFindings?: boolean } = {},
 ): Promise<string> {
   const confirmed = judged.verdicts.filter(({ keep }) => !keep).map(({ backup }) => backup.id);
   const plan = cleaningPlan.parse({ ...(await planOf(chom, judged)), confirmed, despiteFindings });
-  return await ask(chom, plan, 'clean-backups', `Clean backups of ${judged.domain}`, wait);
+  return await ask(chom, plan, 'clean-backups', `Clean backups of ${judged.domain}`, asking);
 }
 
 /** Whose backups are purged: a deleted site's, by its id, for its domain may be another's by now. */
@@ -90,7 +95,11 @@ export async function deletedSite({ inventory, tenant }: Chom, text: string): Pr
 }
 
 /** Asks for everything to be erased that a deleted site has in each storage. @throws as `cleanBackups` */
-export async function purgeBackups(chom: Chom, { id }: sites.Site, { wait = true } = {}): Promise<string[]> {
+export async function purgeBackups(
+  chom: Chom,
+  { id }: sites.Site,
+  asking: Pick<Asking, 'wait'> = {},
+): Promise<string[]> {
   const plans: PurgePlan[] = [];
   for (const of of await repositories.ofTenant(chom.inventory.db, chom.tenant, { site: id })) {
     const storage = await storages.byId(chom.inventory.db, of.storage);
@@ -98,7 +107,7 @@ export async function purgeBackups(chom: Chom, { id }: sites.Site, { wait = true
   }
   const asked: string[] = [];
   for (const plan of plans) {
-    asked.push(await ask(chom, plan, 'purge-backups', `Purge backups of ${plan.domain} (${plan.site})`, wait));
+    asked.push(await ask(chom, plan, 'purge-backups', `Purge backups of ${plan.domain} (${plan.site})`, asking));
   }
   return asked;
 }
@@ -124,7 +133,14 @@ function setKeeper({ name, kind }: Storage): string {
   return `${controller} --maintain-login FILE`;
 }
 
-async function ask(chom: Chom, input: PurgePlan, kind: OperationKind, summary: string, wait: boolean): Promise<string> {
+async function ask(
+  chom: Chom,
+  input: PurgePlan,
+  kind: OperationKind,
+  summary: string,
+  { wait = true, operation, priority }: Asking,
+): Promise<string> {
   const { tenant, server, serverName, site, domain } = input;
-  return await askFor(chom, { kind, input, summary, tenant, server, serverName, site, domain, wait });
+  const of = { tenant, server, serverName, site, domain };
+  return await askFor(chom, { kind, input, summary, ...of, wait, ...(priority && { priority }) }, operation);
 }

@@ -1,6 +1,9 @@
 import type { Command } from 'commander';
+import { withSuggestion } from './did-you-mean.js';
+import { askingOf, settingsOf, type GlobalOptions } from './global-options.js';
 import { openChom, type Chom } from './open.js';
 import { openOutput, type Output } from './output.js';
+import { apiOf, runRemotely } from './remote.js';
 
 type Terminal = { isTTY?: boolean; columns?: number; rows?: number };
 
@@ -31,22 +34,25 @@ export function action<Args extends unknown[]>(
 ): (...args: [...Args, Command]) => Promise<void> {
   return async (...all) => {
     const command = all.at(-1) as Command;
-    const { json, tenant, api } = command.optsWithGlobals<{ json?: boolean; tenant?: string; api?: string }>();
-    const environment = tenant === undefined ? cli.environment : { ...cli.environment, CHOM_TENANT: tenant };
+    const globals = command.optsWithGlobals<GlobalOptions>();
+    const environment = { ...cli.environment, ...settingsOf(globals) };
+    const asking = askingOf(globals);
     let opened: Promise<Chom> | undefined;
     const session: Session = {
       cli,
       environment,
-      output: openOutput(cli, json === true),
-      open: async () => await (opened ??= openChom(environment)),
+      output: openOutput(cli, globals.json === true),
+      open: async () => await (opened ??= openChom(environment).then((chom) => ({ ...chom, asking }))),
     };
-    const address = api ?? cli.environment['CHOM_API'] ?? '';
-    if (address !== '') {
-      cli.exitStatus = await (await import('./remote.js')).runRemotely(session, command, address);
+    const api = apiOf(command, cli.environment);
+    if (api !== null) {
+      cli.exitStatus = await runRemotely(session, command, api);
       return;
     }
     try {
       cli.exitStatus = (await run(session, ...(all.slice(0, -1) as Args))) ?? 0;
+    } catch (error) {
+      throw await withSuggestion(session, error);
     } finally {
       await opened?.then((chom) => chom.close()).catch(() => undefined);
     }

@@ -1,18 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { failure } from '../workflows/failures.js';
 import { backupCommand } from './backup.js';
 import { certificateCommand } from './certificate.js';
 import type { Cli } from './cli.js';
+import { completionCommands } from './completion.js';
+import { configCommand } from './config.js';
 import { controlPlaneKitCommand } from './control-plane-kit.js';
 import { doctorCommand } from './doctor.js';
 import { foregroundCommands } from './foreground.js';
 import { opCommand } from './op.js';
+import { globalOptions } from './global-options.js';
 import { openOutput } from './output.js';
 import { EXIT, problemOf } from './problem.js';
-import { parseTenantName } from './names.js';
-import { refuseAdministrators } from './remote.js';
+import { refuseNotOverApi } from './remote.js';
 import { restoreControlPlaneCommand } from './restore-control-plane.js';
+import { scheduleCommand } from './schedule.js';
 import { secretsCommand } from './secrets.js';
 import { serverCommand } from './server.js';
 import { serveCommand } from './serve.js';
@@ -71,12 +73,9 @@ function helpOf(program: Command, words: readonly string[]): string {
 
 /** The whole `chom` command. */
 export function chomCommand(cli: Cli): Command {
-  const program = new Command('chom')
+  const program = globalOptions(new Command('chom'))
     .description('Runs web-hosting operations on plain Debian and Ubuntu servers, as durable workflows.')
     .version(version(), '--version')
-    .option('--json', 'one JSON document on stdout')
-    .option('--tenant <name>', 'whom the command works for, instead of CHOM_TENANT', parseTenantName)
-    .option('--api <url>', 'work over the API of another machine (chom serve) with the token CHOM_TOKEN; or CHOM_API')
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       writeOut: (text) => cli.stdout.write(text),
@@ -88,11 +87,7 @@ export function chomCommand(cli: Cli): Command {
     .allowExcessArguments(false)
     .exitOverride()
     .hook('preAction', (_, command) => {
-      const { tenant, api = cli.environment['CHOM_API'] ?? '' } = command.optsWithGlobals<Record<string, string>>();
-      if (api === '') return;
-      refuseAdministrators(command, api);
-      if (tenant !== undefined)
-        throw failure('InvalidInput', 'Over the API the token says who the tenant is, not --tenant');
+      refuseNotOverApi(command, cli.environment);
     })
     .addHelpText(
       'after',
@@ -111,6 +106,7 @@ Examples:
   storageCommand(program, cli);
   backupCommand(program, cli);
   secretsCommand(program, cli);
+  scheduleCommand(program, cli);
   opCommand(program, cli);
   tenantCommand(program, cli);
   webhookCommand(program, cli);
@@ -119,6 +115,8 @@ Examples:
   doctorCommand(program, cli);
   controlPlaneKitCommand(program, cli);
   restoreControlPlaneCommand(program, cli);
+  configCommand(program, cli);
+  completionCommands(program, cli);
   foregroundCommands(program, cli);
   return program;
 }

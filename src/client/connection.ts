@@ -30,7 +30,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * @throws InvalidInput a profile that there is not, a file that cannot be read
  */
 export function temporalSettings(environment: Environment = process.env) {
-  const variables = Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  // An empty one is none, as with CHOM's own; Temporal's would take an empty address for one.
+  const variables = Object.entries(environment).filter((entry): entry is [string, string] => !!entry[1]);
   const { connectionOptions, namespace = 'default' } = loaded(Object.fromEntries(variables));
   const { address } = connectionOptions;
   return {

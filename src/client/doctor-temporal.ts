@@ -6,6 +6,7 @@ import { messageOf } from '../workflows/thrown.js';
 import type { Cli } from './cli.js';
 import { temporalSettings } from './connection.js';
 import type { Known } from './doctor-inventory.js';
+import { examineSchedules } from './doctor-schedules.js';
 import { probeQueue, type QueueProbe } from './doctor-probe.js';
 import { examineWorkers } from './doctor-workers.js';
 import { wrong, type Finding } from './findings.js';
@@ -43,7 +44,7 @@ export async function examineTemporal(
       const ofNamespace = await examineNamespace(connection, namespace, address);
       found.push(ofNamespace);
       if (ofNamespace.state === 'wrong') return found;
-      found.push(await examineAttributes(connection, namespace));
+      found.push(await examineAttributes(connection, namespace), await examineSchedules(connection, namespace));
       const probe = await probeQueue(connection, namespace).catch((error: unknown) => reasonOf(error));
       found.push(clockFinding(probe), priorityFinding(probe));
       const offset = typeof probe === 'string' ? 0 : probe.serverAheadMs;

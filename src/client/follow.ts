@@ -1,8 +1,10 @@
+import * as operations from '../inventory/operations.js';
 import type { Operation } from '../inventory/operations.js';
 import { failure } from '../workflows/failures.js';
 import type { Question } from '../workflows/progress.js';
 import { askYesNo, interactive } from './ask.js';
 import type { Session } from './cli.js';
+import { isDelayed, statusOf } from './operation.js';
 import { openDisplay, type Display } from './display.js';
 import type { Chom } from './open.js';
 import { EXIT, problemOf, problemOfOperation } from './problem.js';
@@ -47,7 +49,13 @@ export function parseTimeout(text: string | undefined): number | null {
 export async function follow(session: Session, chom: Chom, id: string, options: FollowOptions = {}): Promise<number> {
   const { cli, output } = session;
   const limit = parseTimeout(options.timeout);
-  const running = { operation: id, status: 'running' };
+  const row = await operations.byId(chom.inventory.db, id, chom);
+  const running = { operation: id, status: statusOf(row) };
+  if (isDelayed(row)) {
+    output.say(`It begins at ${row.startsAt}. Follow it then with: chom op watch ${id}`);
+    output.data({ ...running, startsAt: row.startsAt }, id);
+    return EXIT.ok;
+  }
   if (options.detach) {
     output.say(`Asked for. Follow it with: chom op watch ${id}`);
     output.data(running, id);

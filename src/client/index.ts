@@ -23,6 +23,15 @@ export { keepStorage } from './keep-storage.js';
 export { checkStorage, lookThroughStorage } from './check-storage.js';
 export { dueRotations, rotateCredentials, type Rotation } from './rotate-credentials.js';
 export type { KeyAge } from '../inventory/rotations.js';
+export {
+  applySchedules,
+  backfillSchedule,
+  listSchedules,
+  pauseSchedule,
+  resumeSchedule,
+  runScheduleNow,
+  type KnownSchedule,
+} from './schedules.js';
 export { addWebhook, type NewWebhook } from './webhook-verbs.js';
 export { createToken, type NewToken } from './token-verbs.js';
 export { addTenant } from './tenant.js';

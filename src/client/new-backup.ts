@@ -61,7 +61,7 @@ export async function createBackup(chom: Chom, wanted: NewBackup): Promise<{ ope
   });
   const summary = `Back up ${site.domain} on ${server.name}`;
   const request = { kind: 'create-backup', plan, summary, wait: wanted.wait ?? true } as const;
-  const operation = await askForSite(chom, { ...request, operation: wanted.operation });
+  const operation = await askForSite(chom, { ...request, operation: wanted.operation, priority: wanted.priority });
   return { operation, plan };
 }
 

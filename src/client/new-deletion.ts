@@ -1,8 +1,6 @@
 import type { Db } from '../inventory/database.js';
-import * as backups from '../inventory/backups.js';
 import { refuseUnready } from '../inventory/deletions.js';
 import { serverOf } from '../inventory/in-service.js';
-import * as repositories from '../inventory/repositories.js';
 import * as sites from '../inventory/sites.js';
 import type { Site } from '../inventory/sites.js';
 import * as storages from '../inventory/storages.js';
@@ -15,6 +13,7 @@ import { parseDomain } from './domain.js';
 import { storageFor } from './new-backup.js';
 import type { Chom } from './open.js';
 import { namedSite, recordedSite } from './site-plan.js';
+import { storageOfNewest } from './site-storage.js';
 import { randomId } from './submit.js';
 import { clearNow } from './tries.js';
 
@@ -70,8 +69,8 @@ async function planDeletion(
 
 async function finalStorage(db: Db, tenant: string, site: Site, name: string | undefined): Promise<Storage> {
   if (name === undefined) {
-    const [newest] = await backups.list(db, { tenant, site: site.id, states: ['completed', 'verified'] });
-    if (newest) return await storages.byId(db, (await repositories.byId(db, newest.repository)).storage);
+    const held = await storageOfNewest(db, site);
+    if (held) return held;
     if ((await storages.list(db, { tenant })).length === 0) throw nowhere(site);
   }
   return await storageFor(db, tenant, name);

@@ -6,6 +6,7 @@ import { openInventory, type Inventory, type InventoryLocation } from '../invent
 import { openKeyring } from '../inventory/keyring-file.js';
 import type { Keyring } from '../inventory/keyring.js';
 import { refuseMissingKeys } from '../inventory/keys.js';
+import type { Priority } from '../inventory/schema.js';
 import * as tenants from '../inventory/tenants.js';
 import { failure } from '../workflows/failures.js';
 import { messageOf } from '../workflows/thrown.js';
@@ -24,6 +25,8 @@ export interface Stores {
 export interface Chom extends Stores {
   /** Id of the tenant that is worked for. */
   tenant: string;
+  /** How operations are asked for, whatever the verb has itself. */
+  asking?: { priority?: Priority; startsAt?: string };
   /** Connects at the first call. @throws TemporalUnavailable */
   temporal(): Promise<Client & TemporalAddress>;
   close(): Promise<void>;

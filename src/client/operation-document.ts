@@ -87,6 +87,7 @@ export async function showOperation(chom: Chom, id: string): Promise<Told> {
 async function standing(db: Db, operation: Operation, line: Whereabouts | null): Promise<string> {
   if (line) return `waiting, ${line.position} of ${line.waiting}`;
   const status = statusOf(operation);
+  if (status === 'delayed') return `delayed until ${operation.startsAt}`;
   const open = status === 'deferred' ? await obligations.stillOpen(db, { operation: operation.id }) : [];
   const owed = open.find(({ name }) => name !== UNDO);
   return owed ? `${status} until ${owed.due}` : status;

@@ -12,7 +12,7 @@ import { duration } from './text.js';
 
 /** An operation as programs read it. */
 export function operationDocument(operation: Operation): object {
-  const { id, kind, state, parent, warnings, askedAt, startedAt, endedAt, outcome } = operation;
+  const { id, kind, state, parent, warnings, askedAt, startsAt, startedAt, endedAt, outcome } = operation;
   const { type, message, server, step, cause, next } = problemOfOperation(operation);
   const error = outcome === 'failed' ? { type, message, server, step, cause, next } : null;
   return {
@@ -23,6 +23,7 @@ export function operationDocument(operation: Operation): object {
     parent,
     warnings,
     askedAt,
+    startsAt,
     startedAt,
     endedAt,
     error,
@@ -33,9 +34,16 @@ export function operationDocument(operation: Operation): object {
  * How it ended, or that it waits or runs. `asked` counts as running: a worker will take it, or is missing. One that was
  * deferred has failed, and is tried again by itself.
  */
-export function statusOf({ outcome, failureType, state }: Operation): string {
+export function statusOf(operation: Operation): string {
+  const { outcome, failureType, state } = operation;
   if (outcome === 'failed' && failureType === 'Deferred') return 'deferred';
+  if (isDelayed(operation)) return 'delayed';
   return outcome ?? (state === 'waiting' ? 'waiting' : 'running');
+}
+
+/** Whether its time has not come yet. */
+export function isDelayed({ outcome, state, startsAt }: Operation): boolean {
+  return outcome === null && state === 'asked' && startsAt !== null && Date.parse(startsAt) > Date.now();
 }
 
 /** What is owed, as programs read it. */

@@ -1,25 +1,42 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import type { Db } from '../inventory/database.js';
 import * as retentions from '../inventory/retentions.js';
+import * as siteSchedules from '../inventory/site-schedules.js';
 import * as sites from '../inventory/sites.js';
+import * as storages from '../inventory/storages.js';
 import * as tenants from '../inventory/tenants.js';
 import { failure } from '../workflows/failures.js';
 import type { RetentionOverride } from '../workflows/retention-policy.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
 import { describePolicy, KEEP_OPTIONS, parseKeep, type KeepOptions } from './keep-options.js';
-import { parseTenantName } from './names.js';
+import { parseStorageName, parseTenantName } from './names.js';
 import { openStores } from './open.js';
 import { facts } from './text.js';
 
 interface SetOptions extends KeepOptions {
   keepDefault?: boolean;
   timezone?: string;
+  scheduledBackups?: string;
+  backupStorage?: string;
 }
 
 /** `chom site set` */
 export function siteSetCommand(site: Command, cli: Cli): void {
   withKeepOptions(site.command('set').argument('<domain>', 'its domain or one of its aliases'), 'what its tenant says')
-    .description('say which backups of a site are kept, where its tenant’s policy will not do')
+    .description(
+      'say which backups of a site are kept, where its tenant’s policy will not do, and what schedules do for it',
+    )
+    .addOption(
+      new Option('--scheduled-backups <on|off>', 'have schedules back it up, and try its backups out').choices([
+        'on',
+        'off',
+      ]),
+    )
+    .option(
+      '--backup-storage <name>',
+      'where these go; without it to where its newest backup lies, or the only storage',
+    )
     .addHelpText('after', '\nExample:\n  chom site set shop.example.org --keep-daily 30 --keep-within 14')
     .action(action(cli, setSite));
 }
@@ -49,14 +66,29 @@ async function setSite(session: Session, text: string, options: SetOptions): Pro
   await inventory.transaction(async (trx) => {
     if (options.keepDefault) await retentions.setOfSite(trx, id, null);
     await retentions.setOfSite(trx, id, said);
+    await siteSchedules.setOfSite(trx, id, await schedulesOf(trx, tenant, options));
   });
   const site = await sites.byId(inventory.db, id);
   const { policy, timezone } = await retentions.ofSite(inventory.db, id);
   const lines = facts([
     ['site', site.domain],
     ['backups kept', describePolicy(policy)],
+    ['scheduled backups', site.scheduledBackups ? 'on' : 'off'],
+    ['to storage', options.backupStorage],
   ]);
-  session.output.data({ site: site.domain, retention: site.retention, policy, timezone }, lines);
+  const { scheduledBackups, backupStorage, retention } = site;
+  session.output.data({ site: site.domain, retention, policy, timezone, scheduledBackups, backupStorage }, lines);
+}
+
+async function schedulesOf(
+  db: Db,
+  tenant: string,
+  { scheduledBackups, backupStorage: name }: SetOptions,
+): Promise<siteSchedules.SiteSchedules> {
+  return {
+    ...(scheduledBackups !== undefined && { backups: scheduledBackups === 'on' }),
+    ...(name !== undefined && { storage: (await storages.byName(db, tenant, parseStorageName(name))).id }),
+  };
 }
 
 async function setTenant(session: Session, text: string, options: SetOptions): Promise<void> {
@@ -87,6 +119,8 @@ async function setTenant(session: Session, text: string, options: SetOptions): P
 /** @throws InvalidInput nothing was said */
 function parse(options: SetOptions): RetentionOverride {
   const said = parseKeep(options);
-  if (Object.keys(said).length > 0 || options.keepDefault || options.timezone !== undefined) return said;
-  throw failure('InvalidInput', 'Nothing is to be set', { next: 'give one of the --keep-… options' });
+  const { keepDefault, timezone, scheduledBackups, backupStorage } = options;
+  const given = [keepDefault, timezone, scheduledBackups, backupStorage].some((one) => one !== undefined);
+  if (given || Object.keys(said).length > 0) return said;
+  throw failure('InvalidInput', 'Nothing is to be set', { next: 'give one of the options that --help lists' });
 }

@@ -51,7 +51,7 @@ export async function expectEnrolled({ inventory, tenant }: Chom, given: string)
 
 /** The servers whose key is due to be replaced, the longest due first; `all`: the others too. `now` in milliseconds. */
 export async function dueRotations(
-  { inventory, tenant }: Chom,
+  { inventory, tenant }: Pick<Chom, 'inventory' | 'tenant'>,
   { all = false, now = Date.now() } = {},
 ): Promise<KeyAge[]> {
   return (await keyAges(inventory.db, tenant, now)).filter(({ daysLate }) => all || daysLate !== null);

@@ -31,12 +31,13 @@ export async function showServer(chom: Chom, name: string): Promise<Told> {
 }
 
 /** A server with what is on it and at work there. */
-export async function tellServer({ inventory }: Chom, server: Server): Promise<Told> {
+export async function tellServer({ inventory, tenant }: Chom, server: Server): Promise<Told> {
   const { nginx, mariadb, php } = server.versions;
   const hosted = (await sites.list(inventory.db, { server: server.id })).map(({ domain }) => domain);
   const line = await places.list(inventory.db, { server: server.id });
+  // Others may have the files of a storage there that is everybody's.
   const inState = (state: 'running' | 'waiting') =>
-    line.filter((place) => place.state === state).map(({ root }) => root);
+    line.filter((place) => place.state === state && place.tenant === tenant).map(({ root }) => root);
   const [atWork, inLine] = [inState('running'), inState('waiting')];
   const owed = await obligations.stillOpen(inventory.db, { server: server.id });
   const text = facts([

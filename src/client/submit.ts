@@ -36,6 +36,10 @@ export interface Request {
   priority?: Priority;
   /** Alone on its server. */
   exclusive?: boolean;
+  /** ISO-8601 UTC: it begins, and stands in line, not before that. */
+  startsAt?: string;
+  /** Whose workers take it; unless said that of the settings. */
+  taskQueue?: string;
   /** False: refused where it would have to wait in line. */
   wait?: boolean;
 }
@@ -78,8 +82,12 @@ export async function submit(chom: Submitter, request: Request, id = newOperatio
       cluster: address,
       namespace,
       priority: request.priority ?? 'default',
+      taskQueue: request.taskQueue ?? chom.config.taskQueue,
+      ...(request.startsAt !== undefined && { startsAt: request.startsAt }),
     });
     if (outcome !== null || run !== null) return;
+    // What begins later keeps nobody waiting: it gets in line when its time has come.
+    if (delayOf(request) > 0) return;
     if (request.server === null && (request.site ?? null) === null) return;
     // Its place in line is that of its asking: one that is free is taken at once, with no message to wait for.
     const { tenant, server, site = null, priority = 'default', exclusive = false } = request;
@@ -90,6 +98,11 @@ export async function submit(chom: Submitter, request: Request, id = newOperatio
   });
   await startOperation(chom, { ...request, id });
   return id;
+}
+
+/** How long it is yet, in milliseconds; 0: it is due. */
+function delayOf({ startsAt }: Pick<Request, 'startsAt'>): number {
+  return startsAt === undefined ? 0 : Math.max(0, Date.parse(startsAt) - Date.now());
 }
 
 function refuseOversized({ kind, input }: Request): void {
@@ -111,7 +124,8 @@ export async function startOperation(chom: Submitter, operation: Request & { id:
   const start = async () =>
     await temporal.workflow.start(workflowType(kind), {
       workflowId: id,
-      taskQueue: chom.config.taskQueue,
+      taskQueue: operation.taskQueue ?? chom.config.taskQueue,
+      startDelay: delayOf(operation),
       workflowIdReusePolicy: 'REJECT_DUPLICATE',
       args: [{ operation: id, input: operation.input }],
       staticSummary: operation.summary,

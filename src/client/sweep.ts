@@ -156,6 +156,8 @@ async function requestOf(chom: Submitter, row: Operation) {
     server: row.server ?? '',
     serverName: server?.name ?? '',
     priority: row.priority,
+    ...(row.taskQueue !== null && { taskQueue: row.taskQueue }),
+    ...(row.startsAt !== null && { startsAt: row.startsAt }),
     ...(domain !== undefined && { domain }),
   };
 }

@@ -25,7 +25,7 @@ export function parseVerified(text: string): Verified {
 export async function verifyBackup(
   chom: Chom,
   wanted: Verified,
-  { wait = true, operation: id }: Asking = {},
+  { wait = true, operation: id, priority }: Asking = {},
 ): Promise<{ operation: string; plan: VerificationPlan }> {
   const { db } = chom.inventory;
   const backup = await backupOf(chom, wanted);
@@ -34,7 +34,7 @@ export async function verifyBackup(
   const server = await serverOf(db, site);
   const plan = verificationPlan.parse({ ...namedSite(site, server), backup: backup.id, kind: backup.kind });
   const summary = `Verify backup ${backup.id} of ${site.domain} on ${server.name}`;
-  const operation = await askForSite(chom, { kind: 'verify-backup', plan, summary, wait, operation: id });
+  const operation = await askForSite(chom, { kind: 'verify-backup', plan, summary, wait, operation: id, priority });
   return { operation, plan };
 }
 

@@ -27,6 +27,7 @@ export const EVENT_TYPES = [
   'RestoreStarted',
   'RestoreUndoFailed',
   'RestoreUndone',
+  'ScheduleIncomplete',
   'ServerAdopted',
   'ServerAdoptionFailed',
   'ServerEnrolled',

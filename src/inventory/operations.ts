@@ -44,6 +44,9 @@ export interface NewOperation {
   /** The operation it is a step of; it then shares that one's place. */
   parent?: string;
   priority?: Priority;
+  /** ISO-8601 UTC: not before that. */
+  startsAt?: string;
+  taskQueue?: string;
 }
 
 /**
@@ -84,6 +87,8 @@ export async function ask(trx: Trx, keyring: Keyring, operation: NewOperation): 
       steps: '[]',
       priority: operation.priority ?? 'default',
       askedAt: now(),
+      startsAt: operation.startsAt ?? null,
+      taskQueue: operation.taskQueue ?? null,
       startedAt: null,
       endedAt: null,
     })
@@ -165,11 +170,14 @@ export async function forget(trx: Trx, id: string): Promise<boolean> {
 }
 
 /**
- * Those asked before `olderThan` (ISO-8601 UTC) that no run has begun, oldest first: their workflow was perhaps never
+ * Those asked before `olderThan` (ISO-8601 UTC), and meant to begin before, that no run has begun, oldest first: their workflow was perhaps never
  * started, and starting it again under the same id does no harm.
  */
 export async function lost(db: Db, olderThan: string): Promise<Operation[]> {
-  const asked = open(db).where('state', '=', 'asked').where('askedAt', '<', olderThan);
+  const asked = open(db)
+    .where('state', '=', 'asked')
+    .where('askedAt', '<', olderThan)
+    .where((row) => row.or([row('startsAt', 'is', null), row('startsAt', '<', olderThan)]));
   return (await asked.execute()).map(fromRow);
 }
 

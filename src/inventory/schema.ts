@@ -123,6 +123,10 @@ export interface SitesTable {
   deletedBy: string | null;
   /** JSON of `RetentionOverride`: where it says nothing, its tenant's counts. */
   retention: Generated<string>;
+  /** Schedules back it up, and try its backups out. */
+  scheduledBackups: Generated<Bit>;
+  /** Where these backups go; null: where its newest lies, or to the only storage there is. */
+  backupStorage: string | null;
   /** The operation that reserved it. */
   createdBy: string;
   createdAt: string;
@@ -218,6 +222,10 @@ export interface OperationsTable {
   steps: string;
   priority: Priority;
   askedAt: string;
+  /** Before that no run begins it, and it has no place in line; null: at once. */
+  startsAt: string | null;
+  /** Of Temporal; null: that of whoever starts it. */
+  taskQueue: string | null;
   startedAt: string | null;
   endedAt: string | null;
   /** Since when a failed one is not listed as such any more. */

@@ -8,10 +8,15 @@ import type { SitesTable, SiteStatus } from './schema.js';
 import * as obligations from './obligations.js';
 import * as servers from './servers.js';
 
-export interface Site extends Omit<Selectable<SitesTable>, 'aliases' | 'tls' | 'status' | 'retention'> {
+export interface Site extends Omit<
+  Selectable<SitesTable>,
+  'aliases' | 'tls' | 'status' | 'retention' | 'scheduledBackups'
+> {
   aliases: string[];
   tls: boolean;
   retention: RetentionOverride;
+  /** Schedules back it up, and try its backups out. */
+  scheduledBackups: boolean;
   /** What an operation, or a suspension, covers comes back when that ends; but for `deleting`, which ends as `removed`. */
   status: SiteStatus | 'restoring' | 'suspended' | 'deleting';
 }
@@ -239,7 +244,8 @@ function unknown(which: string) {
 
 function fromRow(row: Selectable<SitesTable>): Site {
   const [aliases, retention] = [JSON.parse(row.aliases) as string[], JSON.parse(row.retention) as RetentionOverride];
-  return { ...row, status: statusOf(row), aliases, retention, tls: row.tls === 1 };
+  const bits = { tls: row.tls === 1, scheduledBackups: row.scheduledBackups === 1 };
+  return { ...row, status: statusOf(row), aliases, retention, ...bits };
 }
 
 function statusOf({ status, restoring, suspendedAt, deletedBy }: Selectable<SitesTable>): Site['status'] {

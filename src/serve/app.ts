@@ -58,7 +58,7 @@ export function apiApp(serving: Serving): Hono<Env> {
   app.use('/v1/*', async (c, next) => {
     const token = await bearers.admit(c.req.header('Authorization'), getConnInfo(c).remote.address ?? '');
     c.set('token', token);
-    c.set('chom', { ...chom, tenant: token.tenant });
+    c.set('chom', { ...chom, tenant: token.tenant, asking: {} });
     await next();
   });
   const refuseLarge = () => {

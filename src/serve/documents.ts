@@ -21,11 +21,12 @@ const error = z.looseObject({
 export const operation = z.looseObject({
   operation: z.string().describe('Its id'),
   kind: z.string(),
-  status: z.enum(['running', 'waiting', 'succeeded', 'failed', 'cancelled', 'deferred']),
+  status: z.enum(['running', 'waiting', 'succeeded', 'failed', 'cancelled', 'deferred', 'delayed']),
   state: z.string(),
   parent: text,
   warnings: z.array(z.string()),
   askedAt: time,
+  startsAt: maybeTime.describe('It begins not before that'),
   startedAt: maybeTime,
   endedAt: maybeTime,
   error: error.nullable(),

@@ -18,6 +18,7 @@ export { retireCredentials } from './retire-credentials.js';
 export { rotateCredentials } from './rotate-credentials.js';
 export { restoreBackup } from './restore-backup.js';
 export { resumeSite } from './resume-site.js';
+export { runSchedule } from './run-schedule.js';
 export { settleOperation } from './settle-operation.js';
 export { suspendSite } from './suspend-site.js';
 export { undoOperation } from './undo-operation.js';

@@ -23,7 +23,7 @@ function seen(steps: StepProgress[], more: Partial<Seen> = {}, row: Partial<Oper
     ...{ cluster: '', namespace: '', state: 'running', run: 'r', epoch: 1, root: 'provision-site-a', parent: null },
     ...{ committed: false, committing: null, undoing: false, outcome: null, failureType: null, reason: null },
     ...{ details: null, warnings: [], steps: [], priority: 'default', endedAt: null, forgottenAt: null },
-    ...{ askedAt: new Date(T0).toISOString(), startedAt: new Date(T0).toISOString() },
+    ...{ startsAt: null, taskQueue: null, askedAt: new Date(T0).toISOString(), startedAt: new Date(T0).toISOString() },
     ...row,
   };
   return { operation, steps, warnings: [], question: null, silence: null, children: [], ...more };

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import * as places from '../../src/inventory/places.js';
 import { ROUTES } from '../../src/serve/routes.js';
 import { rowCounts } from '../client/command-line.js';
 import { havingOf, startTenants, type Having, type Tenants } from './tenants.js';
@@ -112,6 +113,22 @@ describe('[SE-05] what is another tenant’s', () => {
       const taken = await tenants.ask(token, 'POST', '/v1/sites', { body: { domain, server: own.server } });
       expect(taken.status).toBe(409);
       expect(taken.json).toMatchObject({ detail: `${domain} is taken`, cause: null, next: null, operation: null });
+    }
+  });
+  test('is not told by who is at work on a server that keeps the files of others, too', async () => {
+    const { inventory } = tenants.line.stores;
+    await inventory.transaction(async (trx) => {
+      const place = { server: 'srv-web-first', priority: 'default', exclusive: true } as const;
+      await places.enter(trx, { ...place, root: others.operation, tenant: 'other', site: others.site });
+      await places.enter(trx, { ...place, root: own.operation, tenant: 'first', site: own.site });
+    });
+    const shown = await tenants.ask(token, 'GET', `/v1/servers/${own.server}`);
+    expect(shown.json).toMatchObject({ server: { atWork: [], inLine: [own.operation] } });
+    for (const path of ['/v1/operations', `/v1/operations/${own.operation}`]) {
+      const { status, text } = await tenants.ask(token, 'GET', path);
+      expect(status).toBe(200);
+      expect(text).toContain('"position":1');
+      expect(text).not.toContain('other');
     }
   });
 });

@@ -84,11 +84,12 @@ test('without a worker that is what is wrong; with one everything is right', asy
   const before = await doctor(queue);
   expect(before).toMatchObject({ status: 1 });
   expect(before.of('worker')).toMatchObject(wrong('No worker takes operations from task queue alone', 'chom worker'));
-  expect(before.checks.filter(({ state }) => state !== 'ok').map(({ name }) => name)).toEqual(['worker']);
+  expect(before.checks.filter(({ state }) => state !== 'ok').map(({ name }) => name)).toEqual(['schedules', 'worker']);
   const end = await working(queue);
   const after = await doctor(queue);
-  expect(after.checks.filter(({ state }) => state !== 'ok')).toEqual([]);
+  expect(after.checks.filter(({ state }) => state === 'wrong')).toEqual([]);
   expect(after).toMatchObject({ status: 0 });
+  expect(after.of('schedules')).toMatchObject({ state: 'unknown', next: 'chom schedule apply' });
   expect(after.of('clock')).toMatchObject({ state: 'ok' });
   expect(after.of('priorities')).toMatchObject({ state: 'ok' });
   // What it started to find out is gone again.
@@ -162,4 +163,11 @@ test('a clock that is ten minutes ahead', { timeout: 120_000 }, async () => {
   // Less the time that asking takes.
   expect(found.of('clock')?.message).toMatch(/(9 min 5\d|10 min 00) s ahead/);
   expect(found).toMatchObject({ status: 1 });
+});
+
+// The last: its runs are workflows that the others would see.
+test('schedules that are not in Temporal are told of until they are', async () => {
+  const { status } = await runHere(['schedule', 'apply'], environment);
+  expect(status).toBe(0);
+  await expect.poll(async () => (await doctor(environment)).of('schedules')).toMatchObject({ state: 'ok' });
 });

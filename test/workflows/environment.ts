@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import type { DataConverter } from '@temporalio/common';
 import { historyFromJSON, historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, type NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { pino } from 'pino';
 import { timeSkippingServer } from '../../lab/programs.js';
 import type { Deps } from '../../src/activities/deps.js';
@@ -29,6 +29,8 @@ import { SEARCH_ATTRIBUTES } from '../../src/workflows/names.js';
 /** A time-skipping Temporal, an inventory of its own, and a worker whose steps are the test's. */
 export interface WorkflowEnvironment extends Submitter {
   deps: Deps;
+  /** For workers of one's own. */
+  connection: NativeConnection;
   /** Of the Temporal server, for its own command line. */
   address: string;
   /** The claims under which servers were silenced; there are no servers. */
@@ -37,6 +39,8 @@ export interface WorkflowEnvironment extends Submitter {
   servers: { away: FailureType | null };
   /** Runs `fn` while a worker serves the task queue with the product's lifecycle and these steps; `bundle`: of another build. */
   withWorker<Result>(activities: object, fn: () => Promise<Result>, bundle?: string): Promise<Result>;
+  /** What time it is for workflows, in milliseconds. */
+  now(): Promise<number>;
   /** Lets workflow time pass. */
   pass(duration: string): Promise<void>;
   /** The history that the operation made, replayed against the same workflow code: throws when it differs. */
@@ -76,6 +80,7 @@ export async function startEnvironment(
   const lifecycle = [...Object.entries(operationActivities(deps)), ...Object.entries(settlingActivities(deps))];
   return {
     ...{ inventory, keyring, config, temporal, deps, silenced, servers, address: environment.address },
+    connection: environment.nativeConnection,
     async withWorker(activities, fn, bundle = workflowBundle) {
       const all = [...lifecycle, ...Object.entries(activities)];
       const worker = await Worker.create({
@@ -88,6 +93,7 @@ export async function startEnvironment(
       });
       return await worker.runUntil(fn);
     },
+    now: async () => await environment.currentTimeMs(),
     pass: async (duration) => await environment.sleep(duration as '1 second'),
     async replayed(operation, bundle = workflowBundle) {
       const made = await temporal.workflow.getHandle(operation).fetchHistory();

@@ -39,6 +39,8 @@ export interface Running {
 /** A real Temporal, an inventory with the server `web1`, and a worker whose steps wait for the test. */
 export interface Following {
   chom: Chom;
+  /** The settings of `chom` and of the commands. */
+  environment: Record<string, string>;
   start(...words: string[]): Running;
   /** The same with other settings than the test's own. */
   startWith(environment: Record<string, string>, ...words: string[]): Running;
@@ -49,7 +51,10 @@ export interface Following {
   /** Until its function is called, steps for that target wait. */
   hold(target: string): () => void;
   fails: Map<string, Error>;
-  startWorker(): Promise<void>;
+  /** `atOnce`: so many activities. */
+  startWorker(options?: { taskQueue?: string; atOnce?: number }): Promise<void>;
+  /** Another server. */
+  addServer(name: string): Promise<void>;
   stopWorker(): Promise<void>;
   close(): Promise<void>;
 }
@@ -95,7 +100,7 @@ export async function startFollowing(): Promise<Following> {
   };
   const chomWords = (words: string[]) => ['dist/cli/chom.js', ...words];
   const self: Following = {
-    ...{ chom, fails },
+    ...{ chom, environment, fails },
     start: (...words) => spawned(process.execPath, chomWords(words)),
     startWith: (more, ...words) => spawned(process.execPath, chomWords(words), more),
     startOnTerminal(...words) {
@@ -108,12 +113,17 @@ export async function startFollowing(): Promise<Following> {
       held.set(target, new Promise((resolve) => (release = resolve)));
       return release;
     },
-    async startWorker() {
+    addServer: async (name) => await addServer(chom, name),
+    async startWorker({ taskQueue = chom.config.taskQueue, atOnce } = {}) {
       const connection = await NativeConnection.connect({ address: server.address });
       const running = await Worker.create({
         connection,
-        taskQueue: chom.config.taskQueue,
+        taskQueue,
         workflowBundle,
+        ...(atOnce !== undefined && {
+          maxConcurrentActivityTaskExecutions: atOnce,
+          maxConcurrentWorkflowTaskExecutions: 2,
+        }),
         activities: activities(chom, held, fails),
         dataConverter: converter,
         maxHeartbeatThrottleInterval: '100 milliseconds',

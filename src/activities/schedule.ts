@@ -1,0 +1,31 @@
+import { Context } from '@temporalio/activity';
+import type { Refused, Round, RoundEnd, ScheduledWork } from '../workflows/run-schedule.js';
+import type { Deps } from './deps.js';
+import { beat } from './heartbeat.js';
+
+/** What runs of schedules have done, by the same verbs that people use. */
+export interface Scheduler {
+  ask(round: Round): Promise<RoundEnd>;
+  tell(run: { work: ScheduledWork; run: string; refused: Refused[]; left: string[] }): Promise<void>;
+}
+
+/** What runs of schedules do. No steps of an operation: there is no claim, fence or attempt. */
+export function scheduleActivities(deps: Pick<Deps, 'log'>, scheduler: Scheduler) {
+  return {
+    /** Asks for operations, each of them once however often this is tried. @throws InventoryUnavailable; TemporalUnavailable */
+    async askScheduled(round: Round): Promise<RoundEnd> {
+      const ended = new AbortController();
+      void beat(deps, Context.current(), ended.signal);
+      try {
+        return await scheduler.ask(round);
+      } finally {
+        ended.abort();
+      }
+    },
+
+    /** Tells each tenant once what a run could not ask for. @throws InventoryUnavailable */
+    async tellOfSchedule(run: { work: ScheduledWork; run: string; refused: Refused[]; left: string[] }): Promise<void> {
+      await scheduler.tell(run);
+    },
+  };
+}

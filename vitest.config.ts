@@ -19,7 +19,7 @@ export default defineConfig({
           ...base,
           name: 'unit',
           maxWorkers: 3,
-          include: ['test/{client,activities,delivery,host,inventory,plane,scripts}/**/*.test.ts'],
+          include: ['test/{client,activities,delivery,host,inventory,plane,scripts,serve}/**/*.test.ts'],
         },
       },
       {

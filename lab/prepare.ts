@@ -5,6 +5,7 @@ import { acmePrograms, timeSkippingServer } from './programs.js';
 import { requireLab } from './requirements.js';
 import { resticProgram, restServerProgram } from './restic-programs.js';
 import { s3ServerProgram } from './s3-program.js';
+import { schemathesisProgram } from './schemathesis.js';
 import { wordpressArchive } from './wordpress.js';
 
 /**
@@ -25,6 +26,7 @@ await Promise.all([build(), makeImages()]);
 
 async function build(): Promise<void> {
   if (wanted('workflows') || wanted('lab')) await findProgram(temporalCli);
+  if (wanted('workflows')) await schemathesisProgram();
   if (!wanted('lab')) return;
   await acmePrograms();
   await resticProgram();

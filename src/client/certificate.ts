@@ -1,16 +1,14 @@
 import type { Command } from 'commander';
 import * as certificates from '../inventory/certificates.js';
-import type { Certificate } from '../inventory/certificates.js';
-import * as renewals from '../inventory/renewals.js';
 import type { Site } from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
+import { certificateDocument, listCertificates } from './certificate-document.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
 import type { Chom } from './open.js';
 import { EXIT, problemOf } from './problem.js';
-import { describeFailing, describeRenewal, renewalDocument } from './renewal-words.js';
-import { facts, table } from './text.js';
+import { facts } from './text.js';
 
 /** `chom certificate …` */
 export function certificateCommand(program: Command, cli: Cli): void {
@@ -103,26 +101,9 @@ async function followCertificate(
 }
 
 async function list(session: Session, { all }: { all?: boolean }): Promise<void> {
-  const { tenant, inventory } = await session.open();
-  const every = await certificates.list(inventory.db, { tenant });
-  const found = every.filter(({ state }) => all === true || state === 'installed');
-  const owed = new Map((await renewals.list(inventory.db, { tenant })).map((one) => [one.certificate, one]));
-  const rows = found.map((one) => [
-    ...[one.domain, one.state, one.notAfter, describeRenewal(owed.get(one.id))],
-    ...[describeFailing(owed.get(one.id)), one.issuer, one.names.join(' ')],
-  ]);
-  if (found.length === 0) session.output.say('No certificates yet. Next: chom certificate issue DOMAIN');
-  const columns = ['SITE', 'STATE', 'UNTIL', 'RENEWAL', 'LAST FAILURE', 'ISSUER', 'NAMES'];
-  const text = found.length === 0 ? '' : table(columns, rows);
-  const documents = found.map((one) => {
-    const renewal = owed.get(one.id);
-    return { site: one.domain, ...certificateDocument(one), renewal: renewal ? renewalDocument(renewal) : null };
-  });
-  session.output.data({ certificates: documents }, text);
-}
-
-/** A certificate as programs read it. */
-export function certificateDocument(certificate: Certificate): object {
-  const { id, names, serial, fingerprint, issuer, notBefore, notAfter, state } = certificate;
-  return { id, names, serial, fingerprint, issuer, notBefore, notAfter, state };
+  const { document, text } = await listCertificates(await session.open(), all === true);
+  if (document.certificates.length === 0) {
+    session.output.say('No certificates yet. Next: chom certificate issue DOMAIN');
+  }
+  session.output.data(document, text);
 }

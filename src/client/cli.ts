@@ -3,6 +3,7 @@ import { withSuggestion } from './did-you-mean.js';
 import { askingOf, settingsOf, type GlobalOptions } from './global-options.js';
 import { openChom, type Chom } from './open.js';
 import { openOutput, type Output } from './output.js';
+import { apiOf, runRemotely } from './remote.js';
 
 type Terminal = { isTTY?: boolean; columns?: number; rows?: number };
 
@@ -44,6 +45,11 @@ export function action<Args extends unknown[]>(
       open: async (more = {}) =>
         await (opened ??= openChom({ ...environment, ...more }).then((chom) => ({ ...chom, asking }))),
     };
+    const api = apiOf(command, cli.environment);
+    if (api !== null) {
+      cli.exitStatus = await runRemotely(session, command, api);
+      return;
+    }
     try {
       cli.exitStatus = (await run(session, ...(all.slice(0, -1) as Args))) ?? 0;
     } catch (error) {

@@ -14,13 +14,16 @@ import { opCommand } from './op.js';
 import { globalOptions } from './global-options.js';
 import { openOutput } from './output.js';
 import { EXIT, problemOf } from './problem.js';
+import { refuseNotOverApi } from './remote.js';
 import { restoreControlPlaneCommand } from './restore-control-plane.js';
 import { scheduleCommand } from './schedule.js';
 import { secretsCommand } from './secrets.js';
 import { serverCommand } from './server.js';
+import { serveCommand } from './serve.js';
 import { siteCommand } from './site.js';
 import { storageCommand } from './storage.js';
 import { tenantCommand } from './tenant.js';
+import { tokenCommand } from './token.js';
 import { webhookCommand } from './webhook.js';
 
 /** Runs one command line, without the program's own name. Returns the exit status; never throws. */
@@ -85,6 +88,9 @@ export function chomCommand(cli: Cli): Command {
     .showSuggestionAfterError(true)
     .allowExcessArguments(false)
     .exitOverride()
+    .hook('preAction', (_, command) => {
+      refuseNotOverApi(command, cli.environment);
+    })
     .addHelpText(
       'after',
       `
@@ -108,6 +114,8 @@ Examples:
   batchCommands(program, cli);
   tenantCommand(program, cli);
   webhookCommand(program, cli);
+  tokenCommand(program, cli);
+  serveCommand(program, cli);
   doctorCommand(program, cli);
   controlPlaneKitCommand(program, cli);
   restoreControlPlaneCommand(program, cli);

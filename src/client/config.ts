@@ -11,7 +11,7 @@ interface Setting {
 }
 
 /** Passwords stand in these. */
-const SECRET = new Set(['CHOM_SOURCE_PASSWORD', 'TEMPORAL_API_KEY']);
+const SECRET = new Set(['CHOM_SOURCE_PASSWORD', 'CHOM_TOKEN', 'TEMPORAL_API_KEY']);
 
 /** `chom config …` */
 export function configCommand(program: Command, cli: Cli): void {
@@ -36,8 +36,13 @@ async function show({ cli, environment, output }: Session): Promise<void> {
     const source = from(variable);
     return { variable, value, source: source === 'default' && configured ? 'profile' : source };
   };
+  const ofApi = (['CHOM_API', 'CHOM_TOKEN'] as const).map((variable): Setting => {
+    const value = environment[variable] || null;
+    return { variable, value: value && shown(variable, value), source: from(variable) };
+  });
   const profile = environment['TEMPORAL_PROFILE'] || null;
   settings.push(
+    ...ofApi,
     temporal('TEMPORAL_ADDRESS', address ?? null),
     temporal('TEMPORAL_NAMESPACE', namespace),
     { variable: 'TEMPORAL_PROFILE', value: profile, source: from('TEMPORAL_PROFILE') },

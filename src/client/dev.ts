@@ -6,6 +6,7 @@ import { startCodecServer } from './codec-server.js';
 import { connectTo, temporalSettings } from './connection.js';
 import { developAlone } from '../inventory/development.js';
 import { failure } from '../workflows/failures.js';
+import { interruption, type Interruption } from './interruption.js';
 import { openStores } from './open.js';
 import { EXIT } from './problem.js';
 import { findProgram } from './program.js';
@@ -150,27 +151,4 @@ async function serverDied(server: TemporalServer, interrupted: Interruption): Pr
   throw failure('TemporalUnavailable', `The Temporal server ended by itself (${status ?? server.process.signalCode})`, {
     next: 'look into temporal.log beside its database, and start chom dev again: operations go on where they were',
   });
-}
-
-interface Interruption {
-  happened: boolean;
-  promise: Promise<void>;
-  interrupt(): void;
-}
-
-function interruption(): Interruption {
-  let interrupt = () => {};
-  const promise = new Promise<void>((resolve) => {
-    interrupt = resolve;
-  });
-  const state: Interruption = {
-    happened: false,
-    promise,
-    interrupt() {
-      state.happened = true;
-      interrupt();
-    },
-  };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => state.interrupt());
-  return state;
 }

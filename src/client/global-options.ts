@@ -8,6 +8,7 @@ import { quoted } from './text.js';
 export interface GlobalOptions {
   json?: boolean;
   tenant?: string;
+  api?: string;
   profile?: string;
   taskQueue?: string;
   priority?: 'high' | 'default' | 'low';
@@ -23,6 +24,7 @@ export function globalOptions(program: Command): Command {
   return program
     .option('--json', 'one JSON document on stdout')
     .option('--tenant <name>', 'whom the command works for, instead of CHOM_TENANT', parseTenantName)
+    .option('--api <url>', 'work over the API of another machine (chom serve) with the token CHOM_TOKEN; or CHOM_API')
     .option('--profile <name>', 'of the Temporal configuration file: address, namespace, TLS, API key')
     .option('--task-queue <name>', 'whose workers do what is asked for, instead of CHOM_TASK_QUEUE')
     .addOption(new Option('--priority <priority>', 'of what is asked for').choices(['high', 'default', 'low']))

@@ -40,6 +40,7 @@ export {
   type KnownSchedule,
 } from './schedules.js';
 export { addWebhook, type NewWebhook } from './webhook-verbs.js';
+export { createToken, type NewToken } from './token-verbs.js';
 export { addTenant } from './tenant.js';
 export { adoptServer } from './adopt.js';
 export { settleOperation } from './settle.js';

@@ -22,6 +22,11 @@ export function parseWebhookName(text: string): string {
   return parseName(text, 'webhook');
 }
 
+/** @throws InvalidInput saying what a token may be called */
+export function parseTokenName(text: string): string {
+  return parseName(text, 'token');
+}
+
 function parseName(text: string, of: string): string {
   if (text.trim() === '') throw failure('InvalidInput', `The ${of}'s name is empty`);
   if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;

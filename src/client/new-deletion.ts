@@ -18,7 +18,7 @@ import { randomId } from './submit.js';
 import { clearNow } from './tries.js';
 
 /** A site that is to be deleted. */
-export interface Deletion extends Pick<Asking, 'wait'> {
+export interface Deletion extends Asking {
   /** Its domain or one of its aliases. */
   domain: string;
   /** False: without a last backup, which cannot be made later. */
@@ -41,7 +41,8 @@ export async function deleteSite(chom: Chom, wanted: Deletion): Promise<{ operat
   }
   const plan = await planDeletion(chom, site, { finalBackup, storage: wanted.storage });
   const summary = `Delete ${site.domain} from ${plan.serverName}`;
-  const operation = await askForSite(chom, { kind: 'delete-site', plan, summary, wait });
+  const asked = { kind: 'delete-site', plan, summary, wait, operation: wanted.operation } as const;
+  const operation = await askForSite(chom, asked);
   return { operation, site };
 }
 

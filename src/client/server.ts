@@ -1,11 +1,5 @@
 import type { Command } from 'commander';
-import * as findings from '../inventory/findings.js';
-import * as obligations from '../inventory/obligations.js';
-import * as places from '../inventory/places.js';
-import * as checks from '../inventory/server-checks.js';
 import * as servers from '../inventory/servers.js';
-import type { Server } from '../inventory/servers.js';
-import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
 import { interactive } from './ask.js';
 import { adoptCommand } from './adopt.js';
@@ -13,16 +7,14 @@ import { checkCommand } from './check-command.js';
 import { action, type Cli, type Session } from './cli.js';
 import { confirm } from './confirm.js';
 import { tellFindings } from './findings.js';
-import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
+import { follow, FOLLOW_OPTIONS, parseTimeout } from './follow.js';
 import { parsePort, parseServerName } from './names.js';
-import { describeOwed, obligationDocument } from './operation.js';
 import type { Chom } from './open.js';
 import { readPrivateKey } from './private-key.js';
 import { optimiseCommand } from './optimise-command.js';
 import { rebootCommand } from './reboot-server.js';
 import { makeRecoveryKey } from './recovery-key.js';
-import { findingDocument, findingsText, healthDocument, healthWords } from './server-health.js';
-import { facts, table } from './text.js';
+import { listServers, showServer, tellServer } from './server-document.js';
 
 interface AddOptions {
   host?: string;
@@ -142,7 +134,7 @@ async function remove(session: Session, name: string, options: RemoveOptions): P
   return await follow(session, chom, operation, {
     ...options,
     needsWorker: true,
-    tell: async () => await tell(chom, await servers.byId(chom.inventory.db, server.id)),
+    tell: async () => await tellServer(chom, await servers.byId(chom.inventory.db, server.id)),
   });
 }
 
@@ -176,7 +168,7 @@ async function add(session: Session, name: string, options: AddOptions): Promise
   return await follow(session, chom, operation, {
     ...options,
     needsWorker: true,
-    tell: async () => await tell(chom, await servers.byId(chom.inventory.db, server.id)),
+    tell: async () => await tellServer(chom, await servers.byId(chom.inventory.db, server.id)),
   });
 }
 
@@ -191,94 +183,14 @@ async function refuseUnasked({ inventory, tenant }: Chom, name: string): Promise
 }
 
 async function list(session: Session): Promise<void> {
-  const { tenant, inventory } = await session.open();
-  const found = await servers.list(inventory.db, { tenant });
-  const health = await checks.health(inventory.db, tenant);
-  const rows = found.map((one) => [
-    one.name,
-    one.status,
-    `${one.address}:${one.port}`,
-    system(one),
-    one.versions.php.join(' '),
-    healthWords(health.get(one.id)),
-  ]);
-  const text = found.length === 0 ? '' : table(['NAME', 'STATUS', 'ADDRESS', 'SYSTEM', 'PHP', 'HEALTH'], rows);
-  if (found.length === 0) session.output.say('No servers yet. Next: chom server add NAME --host ADDRESS --key FILE');
-  const documents = found.map((one) => ({ ...serverDocument(one), health: healthDocument(health.get(one.id)) }));
-  session.output.data({ servers: documents }, text);
+  const { document, text } = await listServers(await session.open());
+  if (document.servers.length === 0)
+    session.output.say('No servers yet. Next: chom server add NAME --host ADDRESS --key FILE');
+  session.output.data(document, text);
 }
 
 async function show(session: Session, name: string): Promise<void> {
   parseServerName(name);
-  const chom = await session.open();
-  const { document, text } = await tell(chom, await servers.byName(chom.inventory.db, chom.tenant, name));
+  const { document, text } = await showServer(await session.open(), name);
   session.output.data(document, text);
-}
-
-async function tell({ inventory }: Chom, server: Server): Promise<Told> {
-  const { nginx, mariadb, php } = server.versions;
-  const hosted = (await sites.list(inventory.db, { server: server.id })).map(({ domain }) => domain);
-  const line = await places.list(inventory.db, { server: server.id });
-  const inState = (state: 'running' | 'waiting') =>
-    line.filter((place) => place.state === state).map(({ root }) => root);
-  const [atWork, inLine] = [inState('running'), inState('waiting')];
-  const owed = await obligations.stillOpen(inventory.db, { server: server.id });
-  const health = (await checks.health(inventory.db, server.tenant)).get(server.id);
-  const wrong = await findings.open(inventory.db, { server: server.id });
-  const known = facts([
-    ['server', server.name],
-    ['id', server.id],
-    ['status', server.status],
-    ['address', `${server.user}@${server.address}:${server.port}`],
-    ['host key', server.hostKeyFingerprint],
-    ['system', system(server)],
-    ['nginx', nginx],
-    ['php', php.join(', ')],
-    ['mariadb', mariadb],
-    ['smtp relay', server.smtpRelay ?? 'none'],
-    ['protection', protectionOf(server)],
-    ['sites', hosted.join(', ')],
-    ['at work', atWork.join(', ')],
-    ['in line', inLine.join(', ')],
-    ['owed', describeOwed(owed)],
-    ['health', healthWords(health)],
-  ]);
-  const text = [known, findingsText(wrong)].filter(Boolean).join('\n\n');
-  const healthy = { health: healthDocument(health), findings: wrong.map(findingDocument) };
-  const document = { ...serverDocument(server), sites: hosted, atWork, inLine, ...healthy };
-  return { document: { server: { ...document, obligations: owed.map(obligationDocument) } }, text };
-}
-
-function serverDocument(server: Server): object {
-  const { id, name, status, address, port, user, os, osVersion, versions, smtpRelay, createdAt } = server;
-  return {
-    id,
-    name,
-    status,
-    address,
-    port,
-    user,
-    hostKey: server.hostKeyFingerprint,
-    os,
-    osVersion,
-    versions,
-    smtpRelay,
-    protection: server.protection,
-    createdAt,
-  };
-}
-
-function protectionOf({ protection }: Server): string {
-  const { firewall, updates, swap, logrotate } = protection ?? {};
-  const parts = [
-    firewall && 'firewall',
-    updates && 'security updates',
-    swap && 'swap where memory is short',
-    logrotate && 'rotated logs',
-  ];
-  return protection === null ? '' : parts.filter(Boolean).join(', ') || 'none of CHOM';
-}
-
-function system({ os, osVersion }: Server): string {
-  return [os, osVersion].filter(Boolean).join(' ');
 }

@@ -21,6 +21,7 @@ import { forgotten } from './migrations/0016-forgotten.js';
 import { serverUpkeep } from './migrations/0017-server-upkeep.js';
 import { batches } from './migrations/0020-batches.js';
 import { planned } from './migrations/0021-planned.js';
+import { apiTokens } from './migrations/0022-api-tokens.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {
@@ -40,7 +41,7 @@ export interface Migration {
 /** In order; only ever appended to. Its length is the schema's version. */
 const MIGRATIONS: readonly Migration[] = [
   ...[first, siteTypes, line, protection, tries, machine, backups, restores, verification, retention],
-  ...[rotation, siteLife, renewals, maintenance, delivery, forgotten, serverUpkeep, batches, planned],
+  ...[rotation, siteLife, renewals, maintenance, delivery, forgotten, serverUpkeep, batches, planned, apiTokens],
 ];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };

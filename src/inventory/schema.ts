@@ -38,6 +38,8 @@ export interface Schema {
   optimisations: OptimisationsTable;
   batches: BatchesTable;
   batchItems: BatchItemsTable;
+  apiTokens: ApiTokensTable;
+  apiRequests: ApiRequestsTable;
 }
 
 /** A boolean that both databases store alike. */
@@ -642,4 +644,30 @@ export interface BatchItemsTable {
   reason: string | null;
   startedAt: string | null;
   endedAt: string | null;
+}
+}
+
+export interface ApiTokensTable {
+  id: string;
+  tenant: string;
+  name: string;
+  /** `read`, `operate` or `admin`. */
+  scope: string;
+  /** Of the token, in hex. */
+  sha256: string;
+  createdAt: string;
+  expiresAt: string | null;
+  revokedAt: string | null;
+  lastUsedAt: string | null;
+}
+
+export interface ApiRequestsTable {
+  /** Id of an API token. */
+  token: string;
+  /** Of the Idempotency-Key, in hex. */
+  keySha256: string;
+  /** SHA-256 of the request, in hex. */
+  fingerprint: string;
+  operation: string;
+  at: string;
 }

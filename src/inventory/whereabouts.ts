@@ -21,6 +21,7 @@ export interface Whereabouts {
   waiting: number;
   /** Since when it waits, ISO-8601 UTC. */
   since: string;
+  /** Those of its own tenant: others are none of its business. */
   inTheWay: InTheWay[];
 }
 
@@ -33,7 +34,10 @@ export async function whereabouts(db: Db, root: string): Promise<Whereabouts | n
   const served = await places.served(db, own.server);
   const position = order(line, served, Date.now()).findIndex((one) => one.root === root) + 1;
   const running = all.filter(({ state }) => state === 'running');
-  const inTheWay = await named(db, blockers(own, running));
+  const inTheWay = await named(
+    db,
+    blockers(own, running).filter(({ tenant }) => tenant === own.tenant),
+  );
   return { position, waiting: line.length, since: own.since, inTheWay };
 }
 
@@ -58,7 +62,7 @@ export function busy({ inTheWay, waiting }: Whereabouts): Error {
   const also = waiting > 1 ? `, and ${waiting - 1} more wait` : '';
   const who = first
     ? `${first.kind ?? 'an operation'} (${first.operation}) is at work since ${first.since}`
-    : 'it is full';
+    : 'others are at work there';
   return failure('Busy', `There is no free place: ${who}${also}`, {
     ...(first && { holder: first.operation }),
     cause: 'One operation at a time works on a site, some want the server alone, and a server takes a few at once',

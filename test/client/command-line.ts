@@ -94,7 +94,7 @@ async function listen(contact: () => void): Promise<Server> {
 
 /** A server that is enrolled, as its operation leaves it. */
 export async function addServer(
-  { stores, host }: CommandLine,
+  { stores, host }: Pick<CommandLine, 'stores' | 'host'>,
   name: string,
   php = ['8.4'],
   tenant = 'default',

@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chomCommand } from '../../src/client/commands.js';
+import { createToken } from '../../src/client/token-verbs.js';
 import * as backups from '../../src/inventory/backups.js';
 import * as batches from '../../src/inventory/batches.js';
 import * as certificates from '../../src/inventory/certificates.js';
@@ -17,6 +18,7 @@ const OPERATION = 'provision-site-theirsaaaaaa';
 const BACKUP = 'btheirsaaa';
 const SECRETS = [
   'their-hook',
+  'their-token',
   'web1',
   'theirs.example',
   'www.theirs.example',
@@ -40,6 +42,7 @@ const SEEING: string[][] = [
   ['batch', 'list'],
   ['storage', 'list'],
   ['webhook', 'list'],
+  ['token', 'list'],
   ['storage', 'recovery-kit'],
   ['storage', 'recovery-kit', '--reveal'],
 ];
@@ -104,6 +107,7 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'webhook', 'test', 'their-hook'],
   [5, 'webhook', 'retry', 'their-hook'],
   [5, 'webhook', 'remove', 'their-hook', '--confirm', 'their-hook'],
+  [5, 'token', 'revoke', 'their-token'],
   [5, 'op', 'settle', OPERATION],
   [5, 'op', 'settle', OPERATION, '--abandon', '--confirm', OPERATION],
 ];
@@ -114,6 +118,8 @@ const OF_NOBODY = [
   'codec-server',
   'dev',
   'doctor',
+  'serve',
+  'token create',
   'complete',
   'completion',
   'config show',
@@ -169,6 +175,7 @@ beforeAll(async () => {
     await events.emit(trx, { ...told, tenant: 'default', server, site });
     await webhooks.add(trx, keyring, { ...hook, allowPrivate: false, secret: Buffer.alloc(32) });
   });
+  await createToken({ ...line.stores, tenant: 'default' }, { name: 'their-token' });
   await line.here('tenant', 'add', 'acme');
 });
 afterAll(async () => await line.close());

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import { certificateActivities } from '../../src/activities/certificate.js';
 import { statusOf } from '../../src/client/operation.js';
-import { tellSite } from '../../src/client/site.js';
+import { tellSite } from '../../src/client/site-document.js';
 import { newOperationId, randomId, submit } from '../../src/client/submit.js';
 import { sweep } from '../../src/client/sweep.js';
 import * as certificates from '../../src/inventory/certificates.js';

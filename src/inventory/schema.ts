@@ -645,7 +645,6 @@ export interface BatchItemsTable {
   startedAt: string | null;
   endedAt: string | null;
 }
-}
 
 export interface ApiTokensTable {
   id: string;

@@ -1,6 +1,7 @@
 import { decide, type Decision, type Standing } from './batch-rules.js';
 import * as batches from './batches.js';
 import type { Batch } from './batches.js';
+import * as batchClaims from './batch-claims.js';
 import * as batchItems from './batch-items.js';
 import type { Item } from './batch-items.js';
 import { now as clock } from './clock.js';
@@ -37,12 +38,12 @@ export async function standingOf(db: Db, batch: Batch): Promise<Standing> {
 export async function proceed(trx: Trx, id: string, now: number): Promise<Proceeded> {
   let batch = await batches.lock(trx, id);
   await batchItems.settle(trx, id);
-  const ask = await batchItems.unasked(trx, id);
+  const ask = await batchClaims.unasked(trx, id);
   if (batch.state === 'cancelling') {
     // Nobody has asked for them, and nobody does any more.
     for (const item of ask.splice(0).filter(({ phase }) => phase === 'item'))
       await batchItems.end(trx, item, 'cancelled');
-    ask.push(...(await batchItems.unasked(trx, id)));
+    ask.push(...(await batchClaims.unasked(trx, id)));
   }
   for (;;) {
     const standing = await standingOf(trx, batch);
@@ -60,8 +61,8 @@ export async function proceed(trx: Trx, id: string, now: number): Promise<Procee
 async function begin(trx: Trx, batch: Batch, { start, handlers }: Decision): Promise<Item[]> {
   const { id, round, rules } = batch;
   const begun =
-    start > 0 ? await batchItems.claim(trx, { batch: id, round }, { start, perServer: rules.perServer }) : [];
-  for (const phase of handlers) begun.push(...(await batchItems.claimPhase(trx, id, round, phase)));
+    start > 0 ? await batchClaims.claim(trx, { batch: id, round }, { start, perServer: rules.perServer }) : [];
+  for (const phase of handlers) begun.push(...(await batchClaims.claimPhase(trx, id, round, phase)));
   return begun;
 }
 

@@ -95,7 +95,7 @@ finally:
   });
 });
 
-test.each(['docs/batches.md', 'src/client/batch.ts'])('what %s shows as a file is one', async (path) => {
+test.each(['docs/batches.md', 'src/client/batch-run.ts'])('what %s shows as a file is one', async (path) => {
   const text = await readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
   const shown = [...text.matchAll(/(?:```yaml\n|A file:\n)([^]*?\n)(?:```|\n)/g)].map(([, yaml = '']) => {
     return yaml.replaceAll(/^ {2}/gm, path.endsWith('.ts') ? '' : '  ');

@@ -265,7 +265,7 @@ describe('deleting a site', () => {
     const before = await hostTree(web1);
     const site = await create(domain, '--type', 'php', '--no-tls');
     // Which backup was begun last stays noted.
-    const tree = async () => (await hostTree(web1)).filter((line) => !line.includes(' /var/lib/chom/backups'));
+    const tree = async () => (await hostTree(web1)).filter((line) => !line.includes('/var/lib/chom/backups'));
     const made = await tree();
     const deleting = async () =>
       operationOf(await rig.chom('site', 'delete', domain, '--confirm', domain, '--detach', '--json'));

@@ -264,8 +264,9 @@ describe('deleting a site', () => {
     const domain = 'spared.lab.test';
     const before = await hostTree(web1);
     const site = await create(domain, '--type', 'php', '--no-tls');
-    // Which backup was begun last stays noted.
-    const tree = async () => (await hostTree(web1)).filter((line) => !line.includes(' /var/lib/chom/backups'));
+    // Which backup was begun last stays noted, and what was published before the last time.
+    const tree = async () =>
+      (await hostTree(web1)).filter((line) => !/\/var\/lib\/chom\/(backups|previous)/.test(line));
     const made = await tree();
     const deleting = async () =>
       operationOf(await rig.chom('site', 'delete', domain, '--confirm', domain, '--detach', '--json'));

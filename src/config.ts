@@ -72,6 +72,8 @@ const SETTINGS = {
       .regex(/^[0-9a-f]{64}$/, 'not 64 small hex digits')
       .optional(),
   ],
+  /** Name of the storage where copies of CHOM's own backups are laid down that a worker makes. */
+  backupStorage: ['CHOM_BACKUP_STORAGE', z.string().min(1).optional()],
   /** Command line of sh(1) that a worker runs with each alert as JSON on its standard input. */
   alertCommand: ['CHOM_ALERT_COMMAND', z.string().min(1).optional()],
   /** Address that alerts are sent to, by `smtpUrl`, from `alertFrom` or itself. */

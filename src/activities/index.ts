@@ -4,6 +4,7 @@ import { adoptionActivities } from './adoption.js';
 import { backupActivities } from './backup.js';
 import { cleaningActivities } from './cleaning.js';
 import { clearingActivities } from './clearing.js';
+import { controlPlaneActivities } from './control-plane.js';
 import { deletionActivities } from './deletion.js';
 import { certificateActivities } from './certificate.js';
 import type { Deps } from './deps.js';
@@ -56,6 +57,7 @@ export function createActivities(
     suspensionActivities(deps),
     aliasActivities(deps),
     storageLoginActivities(deps),
+    controlPlaneActivities(deps),
   ];
   const entries = groups.flatMap((group) => Object.entries(group));
   const names = entries.map(([name]) => name);

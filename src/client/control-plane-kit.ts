@@ -4,9 +4,8 @@ import type { Command } from 'commander';
 import { findController } from '../inventory/keys.js';
 import * as servers from '../inventory/servers.js';
 import { openKeyring } from '../inventory/keyring-file.js';
-import { backupDirectory } from './back-up-database.js';
 import { action, type Cli, type Session } from './cli.js';
-import { inventoryLocation } from './open.js';
+import { inventoryLocation } from '../inventory/location.js';
 import { makeRecoveryKey } from './recovery-key.js';
 import { age, facts, size } from './text.js';
 
@@ -34,6 +33,7 @@ interface Found {
 
 async function recoveryKit(session: Session, { from }: { from?: string }): Promise<void> {
   const { withoutPassword } = await import('../plane/settings.js');
+  const { backupDirectory } = await import('../plane/control-plane.js');
   const chom = await session.open();
   const { config, inventory } = chom;
   await makeRecoveryKey(chom, (line) => session.output.say(line));
@@ -60,7 +60,17 @@ async function recoveryKit(session: Session, { from }: { from?: string }): Promi
     ['restore', `on a machine with this CHOM and nothing in CHOM_HOME: ${restore}`],
     ['then', ['chom dev (or chom worker)', ...known.map(({ name }) => `chom server adopt ${name}`)].join('; ')],
   ]);
-  session.output.data({ controller, database, recoveryKey: recovery, backups: found, servers: known, restore }, text);
+  session.output.data(
+    {
+      controller,
+      database,
+      recoveryKey: recovery,
+      backups: found,
+      servers: known,
+      restore,
+    },
+    text,
+  );
 }
 
 /** The newest first; what does not begin like a backup is none. */

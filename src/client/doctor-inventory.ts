@@ -4,13 +4,14 @@ import { openInventory, type Inventory } from '../inventory/database.js';
 import { keyringFile, readKeyring } from '../inventory/keyring-file.js';
 import type { Keyring } from '../inventory/keyring.js';
 import { findController } from '../inventory/keys.js';
+import { inventoryLocation } from '../inventory/location.js';
 import { schemaVersion } from '../inventory/migrations.js';
 import * as renewals from '../inventory/renewals.js';
 import { missingKeys } from '../inventory/sealing.js';
 import * as tenants from '../inventory/tenants.js';
 import { wrong, type Finding } from './findings.js';
 import { stageOf } from './renewal-words.js';
-import { inventoryLocation, refuseOpenHome } from './open.js';
+import { refuseOpenHome } from './open.js';
 
 /** What a worker is compared with, as far as it could be read. */
 export interface Known {

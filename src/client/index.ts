@@ -22,6 +22,7 @@ export { cleanBackups, deletedSite, judgeBackups, purgeBackups, type Judged, typ
 export { keepStorage } from './keep-storage.js';
 export { checkStorage, lookThroughStorage } from './check-storage.js';
 export { dueRotations, rotateCredentials, type Rotation } from './rotate-credentials.js';
+export { backUpChom, type ChomBackup } from './back-up-chom.js';
 export type { KeyAge } from '../inventory/rotations.js';
 export {
   applySchedules,

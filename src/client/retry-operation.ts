@@ -12,6 +12,8 @@ import { rotationPlan } from '../workflows/rotation-plan.js';
 import type { OperationKind } from '../workflows/step.js';
 import { suspensionPlan } from '../workflows/suspension-plan.js';
 import { verificationPlan } from '../workflows/verification-plan.js';
+import { controlPlanePlan } from '../workflows/control-plane-plan.js';
+import { backUpChom } from './back-up-chom.js';
 import { checkStorage } from './check-storage.js';
 import { issueCertificate } from './new-certificate.js';
 import { changeAliases } from './change-aliases.js';
@@ -70,6 +72,11 @@ const AGAIN: Partial<Record<OperationKind, Again>> = {
   'rotate-credentials': async (chom, input, operation) => {
     const { name, emergency, overlapHours } = rotationPlan.parse(input);
     return await rotateCredentials(chom, { server: name, emergency, operation, ...(!emergency && { overlapHours }) });
+  },
+  'back-up-control-plane': async (chom, input, operation) => {
+    const { storage } = controlPlanePlan.parse(input);
+    const name = storage === null ? null : (await storages.byId(chom.inventory.db, storage, chom)).name;
+    return await backUpChom(chom, { operation, ...(name !== null && { storage: name }) });
   },
   'provision-site': async (chom, input, operation, { id }) =>
     await createSite(chom, { ...siteOf(sitePlan.parse(input), id), operation }),

@@ -7,6 +7,7 @@ import { failure } from '../workflows/failures.js';
 import type { ScheduledWork } from '../workflows/run-schedule.js';
 import type { OperationKind } from '../workflows/step.js';
 import type { Asking } from './ask-for.js';
+import { backUpChom } from './back-up-chom.js';
 import { cleanBackups, judgeBackups } from './clean-backups.js';
 import { createBackup } from './new-backup.js';
 import type { Chom } from './open.js';
@@ -83,6 +84,21 @@ export const SCHEDULED_WORK: Readonly<Record<ScheduledWork, Listed | Direct>> = 
           return true;
         },
       }));
+    },
+  },
+  'back-up-control-plane': {
+    kind: 'back-up-control-plane',
+    perServer: 1,
+    async items({ config: { tenant } }) {
+      return [
+        {
+          ...{ key: 'chom', what: 'CHOM itself', tenant, server: '' },
+          async ask(chom, { operation }) {
+            await backUpChom(chom, { operation });
+            return true;
+          },
+        },
+      ];
     },
   },
   'clean-backups': {

@@ -14,6 +14,8 @@ export const EVENT_TYPES = [
   'CertificateExpiring',
   'CertificateFailed',
   'CertificateIssued',
+  'ControlPlaneBackedUp',
+  'ControlPlaneBackupFailed',
   'CredentialsRetired',
   'CredentialsRetirementFailed',
   'CredentialsRotated',

@@ -27,6 +27,7 @@ const TYPES: Record<OperationKind, EventType> = {
   'suspend-site': 'SiteSuspensionFailed',
   'resume-site': 'SiteResumptionFailed',
   'change-aliases': 'SiteAliasesFailed',
+  'back-up-control-plane': 'ControlPlaneBackupFailed',
 };
 
 /** Of these a failure is a matter of security: somebody has to look. */

@@ -1,5 +1,6 @@
 /** The registry of workflow types: each name is exported once, under the name that its function has. */
 export { adoptServer } from './adopt-server.js';
+export { backUpControlPlane } from './back-up-control-plane.js';
 export { changeAliases } from './change-aliases.js';
 export { checkStorage } from './check-storage.js';
 export { cleanBackups, purgeBackups } from './clean-backups.js';

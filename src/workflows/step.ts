@@ -23,6 +23,7 @@ export const OPERATION_KINDS = [
   'suspend-site',
   'resume-site',
   'change-aliases',
+  'back-up-control-plane',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 

@@ -7,6 +7,7 @@ import { controlPlaneKitCommand } from './control-plane-kit.js';
 import { doctorCommand } from './doctor.js';
 import { foregroundCommands } from './foreground.js';
 import { opCommand } from './op.js';
+import { keyCommand } from './key.js';
 import { globalOptions } from './global-options.js';
 import { openOutput } from './output.js';
 import { EXIT, problemOf } from './problem.js';
@@ -98,6 +99,7 @@ Examples:
   storageCommand(program, cli);
   backupCommand(program, cli);
   secretsCommand(program, cli);
+  keyCommand(program, cli);
   scheduleCommand(program, cli);
   opCommand(program, cli);
   tenantCommand(program, cli);

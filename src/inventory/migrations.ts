@@ -18,6 +18,7 @@ import { renewals } from './migrations/0013-renewals.js';
 import { maintenance } from './migrations/0014-maintenance.js';
 import { delivery } from './migrations/0015-delivery.js';
 import { forgotten } from './migrations/0016-forgotten.js';
+import { keys } from './migrations/0018-keys.js';
 import { planned } from './migrations/0021-planned.js';
 
 /** Column types that the two databases write differently. */
@@ -38,7 +39,7 @@ export interface Migration {
 /** In order; only ever appended to. Its length is the schema's version. */
 const MIGRATIONS: readonly Migration[] = [
   ...[first, siteTypes, line, protection, tries, machine, backups, restores, verification, retention],
-  ...[rotation, siteLife, renewals, maintenance, delivery, forgotten, planned],
+  ...[rotation, siteLife, renewals, maintenance, delivery, forgotten, keys, planned],
 ];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };

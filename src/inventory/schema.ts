@@ -24,6 +24,7 @@ export interface Schema {
   operationSecrets: OperationSecretsTable;
   accounts: AccountsTable;
   keyIds: KeyIdsTable;
+  workers: WorkersTable;
   controllers: ControllersTable;
   storages: StoragesTable;
   repositories: RepositoriesTable;
@@ -334,9 +335,27 @@ export interface AccountsTable {
   contact: string | null;
 }
 
+/** Keys that sealed something here. */
 export interface KeyIdsTable {
   id: string;
   createdAt: string;
+  /** Since when nothing here is sealed with it any more; histories may be. */
+  replacedAt: string | null;
+  /** Since when nobody needs it; a worker starts without it. */
+  retiredAt: string | null;
+  /** Since when a backup of CHOM's own data holds it. */
+  backedUpAt: string | null;
+}
+
+/** Which keys workers hold: each tells of itself. */
+export interface WorkersTable {
+  /** As Temporal lists it. */
+  identity: string;
+  /** Id of the key that it seals with. */
+  current: string;
+  /** JSON array of ids. */
+  keys: string;
+  seenAt: string;
 }
 
 /** One row: which installation of CHOM this inventory is of. */

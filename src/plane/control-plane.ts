@@ -1,12 +1,16 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config.js';
 import * as credentials from '../inventory/credentials.js';
 import type { Inventory, Trx } from '../inventory/database.js';
+import * as keyIds from '../inventory/key-ids.js';
 import { sealedKeyring } from '../inventory/keyring-file.js';
 import type { Keyring } from '../inventory/keyring.js';
 import { findController } from '../inventory/keys.js';
 import { inventoryLocation } from '../inventory/location.js';
+import { missingKeys } from '../inventory/sealing.js';
 import type { Storage } from '../inventory/storages.js';
+import { failure } from '../workflows/failures.js';
 import { inventoryDatabase } from './database-copy.js';
 import { type BackupOrder, hasRecoveryKey, makeBackup, type Made } from './make-backup.js';
 import { refuseUpload } from './refuse-upload.js';
@@ -35,7 +39,7 @@ export interface ControlPlaneOrder {
 export interface ControlPlaneBackup extends Made {
   /** Where the copy lies. */
   uploaded: string | null;
-  /** Records that a backup holds these, if it holds the keyring: credentials. */
+  /** Records that a backup holds these, if it holds the keyring: credentials, and keys. */
   record: (trx: Trx) => Promise<void>;
 }
 
@@ -47,7 +51,7 @@ export function backupDirectory(home: string): string {
 /**
  * Backs up the inventory, its keyring (sealed to the recovery key) and settings. What it holds is known from before it was
  * begun. `unsent` is told of a backup that lies in its directory alone, for it could not be uploaded.
- * @throws Forbidden no recovery key to encrypt it to; as `makeBackup`; as `uploadBackup`
+ * @throws Forbidden no recovery key to encrypt it to; Conflict the master key was changed meanwhile; as `makeBackup`; as `uploadBackup`
  */
 export async function backUpControlPlane(
   here: Here,
@@ -57,6 +61,7 @@ export async function backUpControlPlane(
   const { config, inventory, keyring, environment } = here;
   // Before it is copied: all of these are in the copy.
   const held = await credentials.ids(inventory.db);
+  const keys = keyring.ids;
   const what = {
     database: inventoryDatabase(inventoryLocation(config), environment),
     belongings: {
@@ -64,6 +69,7 @@ export async function backUpControlPlane(
       keyring: await sealedKeyring(config.home),
       settings: plainSettings(environment),
     },
+    check: async (made: Made) => await refuseChangedKeys(here, keys, made),
   };
   const made = await backUpTo(here, order, what, unsent);
   return {
@@ -71,6 +77,7 @@ export async function backUpControlPlane(
     async record(trx) {
       if (!made.keyring) return;
       await credentials.markBackedUp(trx, held);
+      await keyIds.markBackedUp(trx, keys);
     },
   };
 }
@@ -79,7 +86,7 @@ export async function backUpControlPlane(
 export async function backUpTo(
   { config, keyring }: Pick<Here, 'config' | 'keyring'>,
   { to = backupDirectory(config.home), encrypt, test, storage }: ControlPlaneOrder,
-  what: Pick<BackupOrder, 'database' | 'belongings'>,
+  { check, ...what }: Pick<BackupOrder, 'database' | 'belongings'> & { check?: (made: Made) => Promise<void> },
   unsent: (file: string) => void = () => {},
 ): Promise<Made & { uploaded: string | null }> {
   const recovery = encrypt ? hasRecoveryKey(keyring) : null;
@@ -87,10 +94,22 @@ export async function backUpTo(
   // Loaded where it is needed: ssh and its ciphers are half of what a command would spend on starting.
   const uploads = storage && (await import('./upload.js'));
   const made = await makeBackup({ ...{ to, scratch: config.home, recovery, test }, ...what });
+  await check?.(made);
   try {
     return { ...made, uploaded: storage && uploads ? await uploads.uploadBackup(storage, keyring, made) : null };
   } catch (error) {
     unsent(made.file);
     throw error;
   }
+}
+
+/** What a key sealed that was made meanwhile would be in the copy, and the key would not. */
+async function refuseChangedKeys({ inventory, keyring }: Here, keys: readonly string[], { file }: Made): Promise<void> {
+  const needed = await missingKeys(inventory.db, { ids: [...keys] });
+  if (needed.length === 0) return;
+  await rm(file, { force: true });
+  throw failure('Conflict', `The master key was changed to ${keyring.current} while the backup was made`, {
+    cause: 'it would hold what it could not open',
+    next: 'chom backup database, once more',
+  });
 }

@@ -1,3 +1,4 @@
+import { accountRollActivities } from './account-roll.js';
 import { aliasActivities } from './aliases.js';
 import { applicationActivities } from './application.js';
 import { adoptionActivities } from './adoption.js';
@@ -58,6 +59,7 @@ export function createActivities(
     aliasActivities(deps),
     storageLoginActivities(deps),
     controlPlaneActivities(deps),
+    accountRollActivities(deps),
   ];
   const entries = groups.flatMap((group) => Object.entries(group));
   const names = entries.map(([name]) => name);

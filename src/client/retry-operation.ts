@@ -12,6 +12,7 @@ import { rotationPlan } from '../workflows/rotation-plan.js';
 import type { OperationKind } from '../workflows/step.js';
 import { suspensionPlan } from '../workflows/suspension-plan.js';
 import { verificationPlan } from '../workflows/verification-plan.js';
+import { accountPlan } from '../workflows/account-plan.js';
 import { controlPlanePlan } from '../workflows/control-plane-plan.js';
 import { backUpChom } from './back-up-chom.js';
 import { checkStorage } from './check-storage.js';
@@ -22,6 +23,7 @@ import { restoreBackup } from './new-restore.js';
 import { createSite, type NewSite } from './new-site.js';
 import type { Chom } from './open.js';
 import { repairSite } from './repair-site.js';
+import { rollAccount } from './roll-account.js';
 import { rotateCredentials } from './rotate-credentials.js';
 import { resumeSite, suspendSite } from './suspend-site.js';
 import { verifyBackup } from './verify-backup.js';
@@ -78,6 +80,8 @@ const AGAIN: Partial<Record<OperationKind, Again>> = {
     const name = storage === null ? null : (await storages.byId(chom.inventory.db, storage, chom)).name;
     return await backUpChom(chom, { operation, ...(name !== null && { storage: name }) });
   },
+  'roll-acme-account': async (chom, input, operation) =>
+    await rollAccount(chom, { fallback: accountPlan.parse(input).fallback, operation }),
   'provision-site': async (chom, input, operation, { id }) =>
     await createSite(chom, { ...siteOf(sitePlan.parse(input), id), operation }),
 };

@@ -10,6 +10,8 @@ export const EVENT_TYPES = [
   'BackupVerified',
   'BackupsCleaned',
   'BackupsPurged',
+  'CertificateAccountFailed',
+  'CertificateAccountRolled',
   'CertificateDiscardFailed',
   'CertificateExpiring',
   'CertificateFailed',

@@ -28,6 +28,7 @@ const TYPES: Record<OperationKind, EventType> = {
   'resume-site': 'SiteResumptionFailed',
   'change-aliases': 'SiteAliasesFailed',
   'back-up-control-plane': 'ControlPlaneBackupFailed',
+  'roll-acme-account': 'CertificateAccountFailed',
 };
 
 /** Of these a failure is a matter of security: somebody has to look. */

@@ -16,6 +16,7 @@ export { provisionSite } from './provision-site.js';
 export { removeServer } from './remove-server.js';
 export { repairSite } from './repair-site.js';
 export { retireCredentials } from './retire-credentials.js';
+export { rollAcmeAccount } from './roll-acme-account.js';
 export { rotateCredentials } from './rotate-credentials.js';
 export { restoreBackup } from './restore-backup.js';
 export { resumeSite } from './resume-site.js';

@@ -24,6 +24,7 @@ export const OPERATION_KINDS = [
   'resume-site',
   'change-aliases',
   'back-up-control-plane',
+  'roll-acme-account',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 

@@ -26,6 +26,8 @@ import { stepActivity } from './step.js';
 import { storageActivities } from './storage.js';
 import { storageQuestions } from './storage-questions.js';
 import { storageLoginActivities } from './storage-login.js';
+import { storageRetirementActivities } from './storage-retirement.js';
+import { storageRotationActivities } from './storage-rotation.js';
 import { suspensionActivities } from './suspension.js';
 import { verificationActivities } from './verification.js';
 
@@ -60,6 +62,8 @@ export function createActivities(
     storageLoginActivities(deps),
     controlPlaneActivities(deps),
     accountRollActivities(deps),
+    storageRotationActivities(deps),
+    storageRetirementActivities(deps),
   ];
   const entries = groups.flatMap((group) => Object.entries(group));
   const names = entries.map(([name]) => name);

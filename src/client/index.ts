@@ -24,6 +24,7 @@ export { checkStorage, lookThroughStorage } from './check-storage.js';
 export { dueRotations, rotateCredentials, type Rotation } from './rotate-credentials.js';
 export { backUpChom, type ChomBackup } from './back-up-chom.js';
 export { rollAccount, type AccountRoll } from './roll-account.js';
+export { rotatableSites, rotateStorage, type StorageRotation } from './rotate-storage.js';
 export { rotateKey, type KeyRotated, type KeyRotation } from './rotate-key.js';
 export { retireKey } from './retire-key.js';
 export type { KeyAge } from '../inventory/rotations.js';

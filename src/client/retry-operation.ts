@@ -9,6 +9,7 @@ import { failure } from '../workflows/failures.js';
 import { type SitePlan, sitePlan, storagePlan } from '../workflows/plans.js';
 import { restorePlan } from '../workflows/restore-plan.js';
 import { rotationPlan } from '../workflows/rotation-plan.js';
+import { storageRotationPlan } from '../workflows/storage-rotation-plan.js';
 import type { OperationKind } from '../workflows/step.js';
 import { suspensionPlan } from '../workflows/suspension-plan.js';
 import { verificationPlan } from '../workflows/verification-plan.js';
@@ -24,6 +25,7 @@ import { createSite, type NewSite } from './new-site.js';
 import type { Chom } from './open.js';
 import { repairSite } from './repair-site.js';
 import { rollAccount } from './roll-account.js';
+import { rotateStorage } from './rotate-storage.js';
 import { rotateCredentials } from './rotate-credentials.js';
 import { resumeSite, suspendSite } from './suspend-site.js';
 import { verifyBackup } from './verify-backup.js';
@@ -79,6 +81,10 @@ const AGAIN: Partial<Record<OperationKind, Again>> = {
     const { storage } = controlPlanePlan.parse(input);
     const name = storage === null ? null : (await storages.byId(chom.inventory.db, storage, chom)).name;
     return await backUpChom(chom, { operation, ...(name !== null && { storage: name }) });
+  },
+  'rotate-storage-credentials': async (chom, input, operation) => {
+    const { storageName, domain } = storageRotationPlan.parse(input);
+    return await rotateStorage(chom, { storage: storageName, site: domain, operation });
   },
   'roll-acme-account': async (chom, input, operation) =>
     await rollAccount(chom, { fallback: accountPlan.parse(input).fallback, operation }),

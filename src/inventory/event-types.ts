@@ -53,6 +53,10 @@ export const EVENT_TYPES = [
   'SiteSuspensionFailed',
   'StorageCheckFailed',
   'StorageChecked',
+  'StorageCredentialsRetired',
+  'StorageCredentialsRetirementFailed',
+  'StorageCredentialsRotated',
+  'StorageCredentialsRotationFailed',
   'UndoWindowFailed',
 ] as const;
 

@@ -29,6 +29,8 @@ const TYPES: Record<OperationKind, EventType> = {
   'change-aliases': 'SiteAliasesFailed',
   'back-up-control-plane': 'ControlPlaneBackupFailed',
   'roll-acme-account': 'CertificateAccountFailed',
+  'rotate-storage-credentials': 'StorageCredentialsRotationFailed',
+  'retire-storage-credentials': 'StorageCredentialsRetirementFailed',
 };
 
 /** Of these a failure is a matter of security: somebody has to look. */

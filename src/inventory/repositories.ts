@@ -46,6 +46,8 @@ export async function add(trx: Trx, keyring: Keyring, repository: NewRepository)
       sealedPassword: await seal(trx, keyring, secret, passwordContext(id)),
       loginPublic: own ? publicOf(own) : null,
       sealedLogin: own ? await seal(trx, keyring, Buffer.from(JSON.stringify(own)), loginContext(id)) : null,
+      ...{ sealedNextPassword: null, sealedNextLogin: null, nextLoginPublic: null },
+      ...{ sealedOldPassword: null, passwordBackedUpAt: null },
       resticId: null,
       escrowedAt: null,
       initialisedAt: null,

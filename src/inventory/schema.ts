@@ -416,6 +416,14 @@ export interface RepositoriesTable {
   loginPublic: string | null;
   /** Its own login, sealed JSON of `StorageLogin`; null: the storage's. */
   sealedLogin: string | null;
+  /** What is to open it, sealed, while an operation changes over to that. */
+  sealedNextPassword: string | null;
+  sealedNextLogin: string | null;
+  nextLoginPublic: string | null;
+  /** What opened it before, sealed, and still does. */
+  sealedOldPassword: string | null;
+  /** Since when a backup of CHOM's own data holds the password in use; null: none does, or it was never changed. */
+  passwordBackedUpAt: string | null;
   /** restic's id of it (`restic cat config`), once it was read. */
   resticId: string | null;
   /** Since when the password lies beside it, sealed to the recovery key, and was read back. */

@@ -1,6 +1,7 @@
 import * as credentials from './credentials.js';
 import * as operations from './operations.js';
 import * as repositories from './repositories.js';
+import * as rotation from './repository-rotation.js';
 import type { Schema } from './schema.js';
 import * as secrets from './secrets.js';
 import * as storages from './storages.js';
@@ -34,5 +35,8 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
   { table: 'storages', column: 'maintainSealedLogin', key: ['id'], context: storages.maintenanceContext },
   { table: 'repositories', column: 'sealedPassword', key: ['id'], context: repositories.passwordContext },
   { table: 'repositories', column: 'sealedLogin', key: ['id'], context: repositories.loginContext },
+  { table: 'repositories', column: 'sealedNextPassword', key: ['id'], context: rotation.nextPasswordContext },
+  { table: 'repositories', column: 'sealedNextLogin', key: ['id'], context: rotation.nextLoginContext },
+  { table: 'repositories', column: 'sealedOldPassword', key: ['id'], context: rotation.oldPasswordContext },
   { table: 'webhooks', column: 'sealedSecret', key: ['id'], context: webhooks.context },
 ];

@@ -8,6 +8,7 @@ import { sealedKeyring } from '../inventory/keyring-file.js';
 import type { Keyring } from '../inventory/keyring.js';
 import { findController } from '../inventory/keys.js';
 import { inventoryLocation } from '../inventory/location.js';
+import * as rotation from '../inventory/repository-rotation.js';
 import { missingKeys } from '../inventory/sealing.js';
 import type { Storage } from '../inventory/storages.js';
 import { failure } from '../workflows/failures.js';
@@ -61,6 +62,7 @@ export async function backUpControlPlane(
   const { config, inventory, keyring, environment } = here;
   // Before it is copied: all of these are in the copy.
   const held = await credentials.ids(inventory.db);
+  const repositories = await rotation.inUse(inventory.db);
   const keys = keyring.ids;
   const what = {
     database: inventoryDatabase(inventoryLocation(config), environment),
@@ -77,6 +79,7 @@ export async function backUpControlPlane(
     async record(trx) {
       if (!made.keyring) return;
       await credentials.markBackedUp(trx, held);
+      await rotation.markBackedUp(trx, repositories);
       await keyIds.markBackedUp(trx, keys);
     },
   };

@@ -18,6 +18,7 @@ export { repairSite } from './repair-site.js';
 export { retireCredentials } from './retire-credentials.js';
 export { rollAcmeAccount } from './roll-acme-account.js';
 export { rotateCredentials } from './rotate-credentials.js';
+export { retireStorageCredentials, rotateStorageCredentials } from './rotate-storage-credentials.js';
 export { restoreBackup } from './restore-backup.js';
 export { resumeSite } from './resume-site.js';
 export { runSchedule } from './run-schedule.js';

@@ -25,6 +25,8 @@ export const OPERATION_KINDS = [
   'change-aliases',
   'back-up-control-plane',
   'roll-acme-account',
+  'rotate-storage-credentials',
+  'retire-storage-credentials',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 

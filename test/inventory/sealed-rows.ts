@@ -4,6 +4,7 @@ import type { Inventory } from '../../src/inventory/database.js';
 import type { Keyring } from '../../src/inventory/keyring.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
+import * as rotation from '../../src/inventory/repository-rotation.js';
 import * as secrets from '../../src/inventory/secrets.js';
 import * as storages from '../../src/inventory/storages.js';
 import * as undos from '../../src/inventory/undos.js';
@@ -37,6 +38,9 @@ export async function sealEverywhere(inventory: Inventory, keyring: Keyring, man
     await storages.add(trx, keyring, sftpStorage('store', 'store', { maintain: keeper }));
     const repository = { storage: 'store', site: null, url: 'sftp://store@198.18.0.9:22//data/trial', login: LOGIN };
     await repositories.add(trx, keyring, { ...repository, password: Buffer.from('first') });
+    await rotation.keepNext(trx, keyring, REPOSITORY, { password: Buffer.from('second'), login: LOGIN });
+    await rotation.adoptNext(trx, keyring, REPOSITORY);
+    await rotation.keepNext(trx, keyring, REPOSITORY, { password: Buffer.from('third'), login: LOGIN });
     const receiver = { id: 'hook', tenant: null, name: 'hook', url: 'https://example.org/', events: [] };
     await webhooks.add(trx, keyring, { ...receiver, allowPrivate: false, secret: Buffer.from(TEXT) });
   });
@@ -57,6 +61,7 @@ export async function openEverything({ db }: Inventory, keyring: Keyring): Promi
   opened.push(storages.sharedLogin(storage, keyring), storages.maintenanceLogin(storage, keyring));
   const repository = await repositories.byId(db, REPOSITORY);
   opened.push(repositories.passwordOf(repository, keyring), repositories.loginOf(repository, storage, keyring));
+  opened.push(rotation.nextOf(repository, keyring), rotation.oldPasswordOf(repository, keyring));
   opened.push((await webhooks.opened(db, keyring, 'hook'))?.secret.toString());
   for await (const bytes of uploads.read(db, keyring, operation.id)) opened.push(bytes.toString());
   return opened;

@@ -1,6 +1,6 @@
 import type { Migration } from '../migrations.js';
 
-/** What becomes of keys that are replaced, and which keys each worker holds. */
+/** What becomes of keys that are replaced, which keys each worker holds, and the next password and login of a repository. */
 export const keys: Migration = {
   name: 'keys',
   statements: () => [
@@ -12,5 +12,10 @@ export const keys: Migration = {
       current text not null,
       keys text not null,
       seen_at text not null)`,
+    `alter table repositories add column sealed_next_password text`,
+    `alter table repositories add column sealed_next_login text`,
+    `alter table repositories add column next_login_public text`,
+    `alter table repositories add column sealed_old_password text`,
+    `alter table repositories add column password_backed_up_at text`,
   ],
 };

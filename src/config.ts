@@ -93,6 +93,11 @@ const SETTINGS = {
   logLevel: ['CHOM_LOG_LEVEL', z.enum(['debug', 'info', 'warn', 'error']).default('info')],
 } as const satisfies Record<string, readonly [string, z.ZodType]>;
 
+/** The environment variable of each setting. */
+export function variables(): { name: keyof Config; variable: string }[] {
+  return Object.entries(SETTINGS).map(([name, [variable]]) => ({ name: name as keyof Config, variable }));
+}
+
 export type Config = { readonly [Name in keyof typeof SETTINGS]: z.infer<(typeof SETTINGS)[Name][1]> };
 
 /** Reads the settings once. Throws `InvalidInput` naming each variable that is wrong. */

@@ -3,6 +3,8 @@ import { Command, CommanderError } from 'commander';
 import { backupCommand } from './backup.js';
 import { certificateCommand } from './certificate.js';
 import type { Cli } from './cli.js';
+import { completionCommands } from './completion.js';
+import { configCommand } from './config.js';
 import { controlPlaneKitCommand } from './control-plane-kit.js';
 import { doctorCommand } from './doctor.js';
 import { foregroundCommands } from './foreground.js';
@@ -107,6 +109,8 @@ Examples:
   doctorCommand(program, cli);
   controlPlaneKitCommand(program, cli);
   restoreControlPlaneCommand(program, cli);
+  configCommand(program, cli);
+  completionCommands(program, cli);
   foregroundCommands(program, cli);
   return program;
 }

@@ -1,14 +1,21 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import proto from '@temporalio/proto';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
 import { makeCertificate } from '../../lab/tls.js';
 import { submit } from '../../src/client/submit.js';
 import { startLost } from '../../src/client/sweep.js';
+import { ended as exit, startWorker } from '../../src/client/worker-process.js';
 import { startFollowing, until, type Following } from './following.js';
 import { startGate } from './gate.js';
+
+const { TIMEOUT_TYPE_HEARTBEAT } = proto.temporal.api.enums.v1.TimeoutType;
 
 let following: Following;
 beforeAll(async () => {
@@ -159,3 +166,56 @@ server_ca_cert_path = "${ca}"
     await rm(directory, { recursive: true, force: true });
   }
 });
+
+test('[QC-09] a worker that dies is noticed when its heartbeats stay away, and another one takes its work over', async () => {
+  const { chom, environment } = following;
+  const silent = await startSilent();
+  const settings = { PATH: process.env['PATH'], ...environment, CHOM_LOG_LEVEL: 'error', CHOM_TASK_QUEUE: 'dies' };
+  const workers = [startWorker(settings)];
+  try {
+    const key = join(chom.config.home, 'id_ed25519');
+    await promisify(execFile)('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
+    const where = ['--host', '127.0.0.1', '--port', `${silent.port}`, '--key', key];
+    const words = ['server', 'add', 'silent', ...where, '--host-key', `SHA256:${'A'.repeat(43)}`, '--detach'];
+    const ran = await following.run(...words, '--task-queue', 'dies', '--json');
+    const { operation } = JSON.parse(ran.stdout) as { operation: string };
+    const handle = (await chom.temporal()).workflow.getHandle(operation);
+    const pending = async () => (await handle.describe()).raw.pendingActivities?.[0];
+    await until('the first worker is at work', () => silent.connections() > 0);
+    const first = await until('the worker has said so', async () => (await pending())?.lastWorkerIdentity);
+    workers[0]?.kill('SIGKILL');
+    workers.push(startWorker(settings));
+    const taken = await until('another one takes over', async () => {
+      const activity = await pending();
+      return activity?.attempt === 2 && activity.lastWorkerIdentity !== first ? activity : undefined;
+    });
+    const { events } = await handle.fetchHistory();
+    const scheduled = (events ?? []).map((event) => event.activityTaskScheduledEventAttributes);
+    const own = scheduled.find((attributes) => attributes?.activityId === taken.activityId);
+    expect(own?.heartbeatTimeout?.seconds?.toString()).toBe('10');
+    expect(taken.lastFailure?.timeoutFailureInfo?.timeoutType).toBe(TIMEOUT_TYPE_HEARTBEAT);
+    // Of the operation's own attempts that was none.
+    expect((await row(operation)).outcome).toBeNull();
+    expect((await following.run('op', 'cancel', operation)).status).toBe(0);
+    expect(await ended(operation)).toBe('cancelled');
+  } finally {
+    for (const worker of workers) worker.kill('SIGKILL');
+    await Promise.all(workers.map(exit));
+    silent.close();
+  }
+});
+
+/** What takes connections, and never says a word. */
+async function startSilent(): Promise<{ port: number; connections(): number; close(): void }> {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => void sockets.push(socket.on('error', () => {})));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    connections: () => sockets.length,
+    close() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}

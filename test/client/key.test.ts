@@ -88,7 +88,7 @@ describe('chom key rotate', () => {
   });
 
   test('goes on wherever it was killed, with the same key, and at each point everything opens', async () => {
-    await sealEverywhere(chom.inventory, chom.keyring, 250);
+    await sealEverywhere(chom.inventory, chom.keyring, 210);
     const before = await openEverything(chom.inventory, chom.keyring);
     const ids = new Set<string>();
     for (let n = 1; ; n += 1) {

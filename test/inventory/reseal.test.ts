@@ -69,7 +69,7 @@ onBothDatabases('a new key', (database) => {
 
   test('goes on wherever it was killed, and at each point everything opens', async () => {
     const [old, both, alone] = keyrings();
-    await sealEverywhere(current(), old, 450);
+    await sealEverywhere(current(), old, 210);
     const before = await openEverything(current(), old);
     for (let n = 1; ; n += 1) {
       const killed = await reseal(dying(current(), n, n % 2 === 0 ? 'before' : 'after'), both).then(

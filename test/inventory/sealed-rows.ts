@@ -51,9 +51,8 @@ export async function sealEverywhere(inventory: Inventory, keyring: Keyring, man
 /** Everything that was sealed so, opened by whoever opens it in the product. */
 export async function openEverything({ db }: Inventory, keyring: Keyring): Promise<unknown[]> {
   const opened: unknown[] = [];
-  for (const id of await credentials.ids(db)) {
-    opened.push(credentials.open(await credentials.byId(db, id), keyring).toString());
-  }
+  const all = await db.selectFrom('credentials').selectAll().orderBy('id').execute();
+  opened.push(...all.map((one) => credentials.open(one, keyring).toString()));
   const operation = await operations.byId(db, 'provision-site-1');
   opened.push(operations.openInput(operation, keyring), await undos.list(db, keyring, operation.id));
   opened.push((await secrets.open(db, keyring, { operation: operation.id, name: 'word' })).toString());

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { pipeline } from 'node:stream/promises';
-import { sign } from 'aws4';
+import aws4 from 'aws4';
 import type { StorageLogin } from '../inventory/storage-login.js';
 import type { Storage } from '../inventory/storages.js';
 import { DIRECTORY, uploadFailed, type Uploaded } from './uploaded.js';
@@ -110,7 +110,7 @@ class S3Client {
       'X-Amz-Content-Sha256': sha256 ?? 'UNSIGNED-PAYLOAD',
       ...(body && { 'Content-Length': body.bytes, 'Content-Type': 'application/octet-stream' }),
     };
-    const signed = sign({ method, path, host, headers, service: 's3', region: this.region }, this.login);
+    const signed = aws4.sign({ method, path, host, headers, service: 's3', region: this.region }, this.login);
     try {
       const asking = request({
         ...{ method, path, hostname: hostname.replace(/^\[(.*)\]$/, '$1'), port: port || 443 },

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { failure } from './workflows/failures.js';
 
+/** No shorter key makes an HMAC that counts. */
+const eabSecret = z.string().regex(/^[A-Za-z0-9_-]{16,1000}={0,2}$/, 'not a key in base64url');
+
 /**
  * Every setting of CHOM: its environment variable, what it means, and its default. Temporal's own connection settings
  * (`TEMPORAL_*`, profiles) are read by @temporalio/envconfig, see client/connection.ts; where `chom dev` finds the
@@ -36,6 +39,11 @@ const SETTINGS = {
   /** Another authority, for certificates that are about to end and that the first one does not renew; as above. */
   acmeFallbackDirectory: ['CHOM_ACME_FALLBACK_DIRECTORY', z.string().min(1).optional()],
   acmeFallbackCaFile: ['CHOM_ACME_FALLBACK_CA_FILE', z.string().min(1).optional()],
+  /** External account binding of the two (RFC 8555 §7.3.4), where an authority wants one: its key's id, and the key in base64url. Both or neither. */
+  acmeEabKid: ['CHOM_ACME_EAB_KID', z.string().min(1).max(1000).optional()],
+  acmeEabSecret: ['CHOM_ACME_EAB_SECRET', eabSecret.optional()],
+  acmeFallbackEabKid: ['CHOM_ACME_FALLBACK_EAB_KID', z.string().min(1).max(1000).optional()],
+  acmeFallbackEabSecret: ['CHOM_ACME_FALLBACK_EAB_SECRET', eabSecret.optional()],
   /** E-mail address given to the certificate authority. */
   acmeContact: ['CHOM_ACME_CONTACT', z.email().optional()],
   /** `ip:port` of the DNS server that CHOM asks about sites' names, instead of the system's. */
@@ -72,6 +80,8 @@ const SETTINGS = {
       .regex(/^[0-9a-f]{64}$/, 'not 64 small hex digits')
       .optional(),
   ],
+  /** Name of the storage where copies of CHOM's own backups are laid down that a worker makes. */
+  backupStorage: ['CHOM_BACKUP_STORAGE', z.string().min(1).optional()],
   /** Command line of sh(1) that a worker runs with each alert as JSON on its standard input. */
   alertCommand: ['CHOM_ALERT_COMMAND', z.string().min(1).optional()],
   /** Address that alerts are sent to, by `smtpUrl`, from `alertFrom` or itself. */
@@ -102,6 +112,14 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   });
   if (environment['CHOM_ALERT_MAIL'] && !environment['CHOM_SMTP_URL']) {
     problems.push('CHOM_ALERT_MAIL: CHOM_SMTP_URL does not say which server sends it');
+  }
+  for (const prefix of ['CHOM_ACME_EAB', 'CHOM_ACME_FALLBACK_EAB']) {
+    const [kid, secret] = [`${prefix}_KID`, `${prefix}_SECRET`];
+    if (Boolean(environment[kid]) === Boolean(environment[secret])) continue;
+    problems.push(environment[kid] ? `${secret}: ${kid} is set without it` : `${kid}: ${secret} is set without it`);
+  }
+  if (environment['CHOM_ACME_FALLBACK_EAB_KID'] && !environment['CHOM_ACME_FALLBACK_DIRECTORY']) {
+    problems.push('CHOM_ACME_FALLBACK_EAB_KID: CHOM_ACME_FALLBACK_DIRECTORY does not say of which authority');
   }
   if (problems.length > 0) {
     throw failure('InvalidInput', `Settings are wrong: ${problems.join('; ')}`, {

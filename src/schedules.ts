@@ -34,6 +34,13 @@ export const SCHEDULES: readonly Schedule[] = [
     catchUpMinutes: 20 * 60,
   },
   {
+    name: 'back-up-control-plane',
+    does: 'a backup of CHOM itself, encrypted, tried out and laid down at CHOM_BACKUP_STORAGE',
+    at: { hour: 2, minute: 0 },
+    windowMinutes: 0,
+    catchUpMinutes: 20 * 60,
+  },
+  {
     name: 'clean-backups',
     does: 'removes the backups that no policy keeps',
     at: { hour: 3, minute: 0, dayOfWeek: 'SUNDAY' },

@@ -20,6 +20,7 @@ import { keepDelivering } from './delivery/deliver.js';
 import { createHosts } from './host/pool.js';
 import { refuseMissingKeys, controllerId } from './inventory/keys.js';
 import { serverLogin } from './inventory/logins.js';
+import * as workers from './inventory/workers.js';
 import { resticProgram } from './restic-program.js';
 import { failure } from './workflows/failures.js';
 
@@ -37,6 +38,8 @@ async function main(): Promise<void> {
   // First: it says what is wrong with the settings.
   const temporal = await connectTemporal(keyring);
   const connection = await NativeConnection.connect(connectionOptions);
+  const identity = workerIdentity(controller, keyring);
+  await inventory.transaction(async (trx) => await workers.tell(trx, identity, keyring));
   const wake = async (ids: readonly string[]) => await wakeOperations(temporal, ids);
   const restic = async () => await findProgram(resticProgram(config), { say: (line) => log.info(line) });
   const scheduler = createScheduler({ ...stores, temporal });
@@ -44,7 +47,7 @@ async function main(): Promise<void> {
     connection,
     namespace,
     taskQueue: config.taskQueue,
-    identity: workerIdentity(controller, keyring),
+    identity,
     workflowBundle: { codePath: fileURLToPath(new URL('../dist/workflow-bundle.js', import.meta.url)) },
     activities: createActivities(
       { inventory, keyring, config, hosts, controller, log, wake, restic },
@@ -71,6 +74,7 @@ async function main(): Promise<void> {
   const swept = keepSweeping({ ...stores, temporal }, log, sweeping.signal).catch((error: unknown) =>
     log.error({ err: error }, 'no more sweeps'),
   );
+  const told = keepTelling(stores, identity, log, sweeping.signal);
   const delivered = keepDelivering({ inventory, keyring, settings: config, controller, log }, sweeping.signal);
   try {
     await worker.run();
@@ -80,6 +84,7 @@ async function main(): Promise<void> {
     sweeping.abort();
     await swept;
     await delivered;
+    await told;
     await hosts.close();
     await connection.close();
     await temporal.connection.close();
@@ -107,6 +112,29 @@ async function keepSweeping(chom: Submitter, log: pino.Logger, end: AbortSignal)
     }
     await sleep(60_000, undefined, { signal: end }).catch(() => undefined);
   }
+}
+
+/** Which keys are held here: every half minute, and as soon as others are. `chom key rotate` waits for that. */
+async function keepTelling(
+  { inventory, keyring }: Pick<Submitter, 'inventory' | 'keyring'>,
+  identity: string,
+  log: pino.Logger,
+  end: AbortSignal,
+): Promise<void> {
+  let [told, at] = ['', 0];
+  while (!end.aborted) {
+    const held = [keyring.current, ...keyring.ids].join(' ');
+    if (held !== told || Date.now() - at > 30_000) {
+      await inventory
+        .transaction(async (trx) => await workers.tell(trx, identity, keyring))
+        .then(
+          () => ([told, at] = [held, Date.now()]),
+          (error: unknown) => log.warn({ err: error }, 'could not tell which keys are held'),
+        );
+    }
+    await sleep(2000, undefined, { signal: end }).catch(() => undefined);
+  }
+  await inventory.transaction(async (trx) => await workers.leave(trx, identity)).catch(() => undefined);
 }
 
 /** Temporal's own messages go where ours go, from warnings upwards. */

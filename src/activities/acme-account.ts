@@ -1,8 +1,8 @@
-import { createHash, generateKeyPairSync } from 'node:crypto';
 import * as accounts from '../inventory/accounts.js';
 import * as credentials from '../inventory/credentials.js';
 import { failure } from '../workflows/failures.js';
 import type { StepContext } from '../workflows/step.js';
+import { accountKeyId, makeAccountKey } from './account-key.js';
 import { AcmeProblem, authorityFailure } from './acme-problem.js';
 import type { Account, Authority } from './authority.js';
 import type { Deps } from './deps.js';
@@ -31,6 +31,8 @@ export async function prepareAccount(
     throw refused(authority, known.url, status);
   } catch (error) {
     if (!(error instanceof AcmeProblem)) throw error;
+    const changed = await takeChangedKey(deps, authority, step, error);
+    if (changed) return { account: changed, renewed: false };
     if (error.problem.type === 'unauthorized') throw refused(authority, known.url, error.problem.detail);
     if (error.problem.type !== 'accountDoesNotExist') throw error;
     return { account: await register(deps, authority, step), renewed: true };
@@ -54,7 +56,10 @@ export async function asAccount<Result>(
     try {
       return await work(account);
     } catch (error) {
-      if (!(error instanceof AcmeProblem) || error.problem.type !== 'accountDoesNotExist') throw error;
+      if (!(error instanceof AcmeProblem)) throw error;
+      const changed = await takeChangedKey(deps, authority, step, error);
+      if (changed) return await work(changed);
+      if (error.problem.type !== 'accountDoesNotExist') throw error;
       return await work(await register(deps, authority, step));
     }
   } catch (error) {
@@ -65,9 +70,9 @@ export async function asAccount<Result>(
 async function register({ inventory, keyring, config }: AccountDeps, authority: Authority, step: StepContext) {
   const { directory } = authority;
   const contact = config.acmeContact ?? null;
-  const id = `acme-account-${createHash('sha256').update(directory).digest('hex').slice(0, 16)}`;
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const secret = Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  const known = await accounts.byDirectory(inventory.db, directory);
+  const id = known?.credential ?? accountKeyId(directory);
+  const secret = makeAccountKey();
   // The key is kept before it is used: what is registered is never lost.
   const credential = await inventory.fenced(fence(step), async (trx) => {
     return await credentials.put(trx, keyring, {
@@ -85,6 +90,34 @@ async function register({ inventory, keyring, config }: AccountDeps, authority: 
     await accounts.put(trx, { directory, url, credential: id, contact });
   });
   return { key, url };
+}
+
+/** What an authority says to whoever signs with a key that is not the account's (any more). */
+const ANOTHER_KEY = ['accountDoesNotExist', 'unauthorized', 'malformed', 'badPublicKey'];
+
+/**
+ * Where a change of the account's key was left between the authority and the inventory, the key that the authority goes by
+ * by now; it is the one in use from then on. Null where that is not what is wrong. @throws AcmeProblem; AcmeSilence
+ */
+export async function takeChangedKey(
+  { inventory, keyring }: AccountDeps,
+  authority: Authority,
+  step: StepContext,
+  error?: AcmeProblem,
+): Promise<Account | null> {
+  if (error && !ANOTHER_KEY.includes(error.problem.type)) return null;
+  const { directory } = authority;
+  const known = await accounts.byDirectory(inventory.db, directory);
+  if (!known) return null;
+  for (const next of await accounts.nextKeys(inventory.db, accountKeyId(directory))) {
+    const key = credentials.open(next, keyring).toString();
+    if ((await authority.existing(key)) !== known.url) continue;
+    await inventory.fenced(fence(step), async (trx) => {
+      await accounts.changeKey(trx, { directory, to: next.id, all: accountKeyId(directory) });
+    });
+    return { key, url: known.url };
+  }
+  return null;
 }
 
 async function opened({ inventory, keyring }: AccountDeps, { credential, url }: accounts.Account): Promise<Account> {

@@ -1,7 +1,7 @@
 import type { Config } from '../config.js';
 import { failure } from '../workflows/failures.js';
 import { messageOf } from '../workflows/thrown.js';
-import { type Authority, directoryUrl, openAuthority } from './authority.js';
+import { type Authority, type Binding, directoryUrl, openAuthority } from './authority.js';
 
 /** The authorities that CHOM is set up for, each opened when it is first needed. */
 export interface Authorities {
@@ -11,21 +11,27 @@ export interface Authorities {
   of(directory: string): Promise<Authority | null>;
 }
 
-type Settings = Pick<Config, 'acmeDirectory' | 'acmeCaFile' | 'acmeFallbackDirectory' | 'acmeFallbackCaFile'>;
+type Settings = Pick<Config, 'acmeDirectory' | 'acmeFallbackDirectory'> & Partial<Config>;
 
 export function authorities(config: Settings): Authorities {
   const opened = new Map<boolean, Promise<Authority>>();
   const setting = (fallback: boolean) =>
     fallback
-      ? { directory: config.acmeFallbackDirectory, caFile: config.acmeFallbackCaFile ?? null }
-      : { directory: config.acmeDirectory, caFile: config.acmeCaFile ?? null };
+      ? {
+          ...{ directory: config.acmeFallbackDirectory, caFile: config.acmeFallbackCaFile ?? null },
+          binding: bindingOf(config.acmeFallbackEabKid, config.acmeFallbackEabSecret),
+        }
+      : {
+          ...{ directory: config.acmeDirectory, caFile: config.acmeCaFile ?? null },
+          binding: bindingOf(config.acmeEabKid, config.acmeEabSecret),
+        };
 
   async function get(fallback: boolean): Promise<Authority> {
     const prefix = fallback ? 'CHOM_ACME_FALLBACK' : 'CHOM_ACME';
     const next = `set ${prefix}_DIRECTORY and ${prefix}_CA_FILE, and start the worker again`;
-    const { directory, caFile } = setting(fallback);
+    const { directory, caFile, binding } = setting(fallback);
     if (directory === undefined) throw failure('InvalidInput', 'There is no second certificate authority', { next });
-    const opening = opened.get(fallback) ?? openAuthority({ directory, caFile });
+    const opening = opened.get(fallback) ?? openAuthority({ directory, caFile, binding });
     opened.set(fallback, opening);
     try {
       return await opening;
@@ -45,4 +51,9 @@ export function authorities(config: Settings): Authorities {
       return null;
     },
   };
+}
+
+/** Settings that name one without the other are refused when they are read. */
+function bindingOf(kid: string | undefined, hmacKey: string | undefined): Binding | null {
+  return kid !== undefined && hmacKey !== undefined ? { kid, hmacKey } : null;
 }

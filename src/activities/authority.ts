@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import acme from 'acme-client';
 import { z } from 'zod';
 import { readRetryAfter } from '../retry-after.js';
-import { type Problem, readProblem } from './acme-problem.js';
+import { AcmeProblem, type Problem, readProblem } from './acme-problem.js';
 import { type Reply, type Send, transport } from './acme-transport.js';
 
 /** An account at an authority: its private key (PEM, P-256) and the URL that the authority gave it. */
@@ -46,6 +46,10 @@ export interface Authority {
   readonly host: string;
   /** Makes the account of this key, or finds it: the same key always has the same account. Returns its URL. */
   register(key: string, contact: string | null): Promise<string>;
+  /** URL of the account that this key has, and null where it has none; makes none (RFC 8555 §7.3.1). */
+  existing(key: string): Promise<string | null>;
+  /** From then on the account has the other key, and this one opens nothing (RFC 8555 §7.3.5). */
+  changeKey(account: Account, key: string): Promise<void>;
   /** `valid`, `deactivated` or `revoked`. Also stores the contact. */
   accountStatus(account: Account, contact: string | null): Promise<string>;
   /** `replaces`: by `renewalInfoId`, the certificate in whose place it is to come (RFC 9773 §5). */
@@ -61,6 +65,12 @@ export interface Authority {
   advises(): Promise<boolean>;
   /** What it advises for a certificate of its own; null where it does not advise. `window` is null where it makes no sense. */
   renewalInfo(id: string): Promise<Advice | null>;
+}
+
+/** External account binding: the key's id as the authority gave it, and the key in base64url; a secret. */
+export interface Binding {
+  kid: string;
+  hmacKey: string;
 }
 
 /** What an authority advises, as it came. Times are ISO-8601 UTC. */
@@ -95,7 +105,12 @@ export function directoryUrl(setting: string): string {
  * An authority by its directory. `caFile` holds the PEM roots that its own TLS certificate is checked against, where
  * the public ones do not do (a private authority, Pebble).
  */
-export async function openAuthority(setting: { directory: string; caFile?: string | null }): Promise<Authority> {
+export async function openAuthority(setting: {
+  directory: string;
+  caFile?: string | null;
+  /** What ties a new account to one that its holder has there already (RFC 8555 §7.3.4). */
+  binding?: Binding | null;
+}): Promise<Authority> {
   const url = directoryUrl(setting.directory);
   const ca = setting.caFile ? await readFile(setting.caFile) : undefined;
   const send = transport(url, ca);
@@ -124,9 +139,29 @@ export async function openAuthority(setting: { directory: string; caFile?: strin
     host: new URL(url).host,
 
     async register(key, contact) {
-      const { client } = open(send, url, key);
+      const { client } = open(send, url, key, undefined, setting.binding);
       await client.createAccount({ termsOfServiceAgreed: true, ...contacts(contact) });
       return client.getAccountUrl();
+    },
+
+    async existing(key) {
+      const { client } = open(send, url, key);
+      try {
+        await client.createAccount({ onlyReturnExisting: true });
+        return client.getAccountUrl();
+      } catch (error) {
+        if (error instanceof AcmeProblem && error.problem.type === 'accountDoesNotExist') return null;
+        throw error;
+      }
+    },
+
+    async changeKey({ key: old, url: at }, key) {
+      // The library's own would fetch the directory past our HTTP layer.
+      const { inner } = open(send, url, old, at);
+      const { http } = open(send, url, key).inner;
+      const oldKey = inner.http.getJwk();
+      const body = http.createSignedBody(await inner.http.getResourceUrl('keyChange'), { account: at, oldKey });
+      await inner.api.updateAccountKey(body);
     },
 
     async accountStatus({ key, url: at }, contact) {
@@ -205,8 +240,20 @@ export async function openAuthority(setting: { directory: string; caFile?: strin
 
 interface Session {
   client: acme.Client;
+  inner: Inner;
   /** What the last reply asked for. */
   retryAfterSeconds(): number | null;
+}
+
+/** What the library keeps to itself of a client. */
+interface Inner {
+  http: {
+    request: Send;
+    getJwk(): object;
+    getResourceUrl(resource: string): Promise<string>;
+    createSignedBody(url: string, payload: object): object;
+  };
+  api: { updateAccountKey(body: object): Promise<unknown> };
 }
 
 /**
@@ -214,12 +261,26 @@ interface Session {
  * and 5xx, sends the same nonce again and ends with "bad nonce" (node-acme-client issues 89 and 103), and its settings
  * are global to the process.
  */
-function open(send: Send, directory: string, accountKey: string, accountUrl?: string): Session {
-  const client = new acme.Client({ directoryUrl: directory, accountKey, ...(accountUrl && { accountUrl }) });
+function open(
+  send: Send,
+  directory: string,
+  accountKey: string,
+  accountUrl?: string,
+  binding: Binding | null = null,
+): Session {
+  const client = new acme.Client({
+    ...{ directoryUrl: directory, accountKey },
+    ...(accountUrl && { accountUrl }),
+    ...(binding && { externalAccountBinding: binding }),
+  });
   let last: Reply | undefined;
-  const inner = client as unknown as { http: { request: Send } };
+  const inner = client as unknown as Inner;
   inner.http.request = async (...request) => (last = await send(...request));
-  return { client, retryAfterSeconds: () => readRetryAfter(last?.headers['retry-after'], last?.headers['date']) };
+  return {
+    client,
+    inner,
+    retryAfterSeconds: () => readRetryAfter(last?.headers['retry-after'], last?.headers['date']),
+  };
 }
 
 function contacts(contact: string | null): { contact?: string[] } {

@@ -1,9 +1,11 @@
+import { accountRollActivities } from './account-roll.js';
 import { aliasActivities } from './aliases.js';
 import { applicationActivities } from './application.js';
 import { adoptionActivities } from './adoption.js';
 import { backupActivities } from './backup.js';
 import { cleaningActivities } from './cleaning.js';
 import { clearingActivities } from './clearing.js';
+import { controlPlaneActivities } from './control-plane.js';
 import { deletionActivities } from './deletion.js';
 import { certificateActivities } from './certificate.js';
 import { coordinationActivities, type Members } from './coordination.js';
@@ -28,6 +30,8 @@ import { stepActivity } from './step.js';
 import { storageActivities } from './storage.js';
 import { storageQuestions } from './storage-questions.js';
 import { storageLoginActivities } from './storage-login.js';
+import { storageRetirementActivities } from './storage-retirement.js';
+import { storageRotationActivities } from './storage-rotation.js';
 import { suspensionActivities } from './suspension.js';
 import { verificationActivities } from './verification.js';
 
@@ -63,6 +67,10 @@ export function createActivities(
     suspensionActivities(deps),
     aliasActivities(deps),
     storageLoginActivities(deps),
+    controlPlaneActivities(deps),
+    accountRollActivities(deps),
+    storageRotationActivities(deps),
+    storageRetirementActivities(deps),
   ];
   const entries = groups.flatMap((group) => Object.entries(group));
   const names = entries.map(([name]) => name);

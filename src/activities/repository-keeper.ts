@@ -37,6 +37,8 @@ export interface Reader {
 /** From where backups are removed and pruned. */
 export interface Keeper extends Reader {
   readonly reach: Reach;
+  /** Runs a script that changes nothing. */
+  read(script: Script): Promise<Output>;
   /** Runs a change as a job of the step, or follows it; on CHOM's own machine one that died is begun again. */
   job(part: string, change: Maintenance, limitSeconds?: number): Promise<Output>;
 }
@@ -77,6 +79,7 @@ export async function keeperOf(
     return {
       ...reader(open, place.name, at, reach, read),
       reach,
+      read: async (script) => await read(script, LIST_SECONDS),
       job: async (part, change, limitSeconds = JOB_SECONDS) =>
         await place.job(part, { ...change, secrets: reach.secrets, limitSeconds }),
     };
@@ -85,6 +88,7 @@ export async function keeperOf(
   return {
     ...reader(open, CONTROLLER, at, reach, run),
     reach,
+    read: async (script) => await run(script, LIST_SECONDS),
     async job(_part, { check, act }, limitSeconds = JOB_SECONDS) {
       // There is no claim here. A run that somebody took the operation from begins nothing; what it has begun ends with its
       // heartbeat, and restic's own lock keeps the two apart until then.

@@ -88,7 +88,7 @@ async function keep({ inventory, keyring }: Deps, step: StepContext, storage: St
   );
 }
 
-function ownLogin({ id, kind }: Storage, name: string): StorageLogin {
+export function ownLogin({ id, kind }: Storage, name: string): StorageLogin {
   if (kind === 'rest') return { kind, user: name, password: secret() };
   if (kind !== 'sftp') throw failure('Bug', `No logins are made for ${kind}`);
   const key = makeSshKey(sftpUserName({ storage: id, name }));
@@ -111,18 +111,40 @@ async function refuseWithoutRestic(place: Workplace): Promise<void> {
   });
 }
 
-async function letIn(keeper: Workplace | null, open: OpenRepository, name: string): Promise<void> {
-  const { storage, repository, access } = open;
+/** Lets it in by the login of `open`, or by what is said of its keys. @throws by exit code */
+export async function letIn(
+  keeper: Workplace | null,
+  open: OpenRepository,
+  name: string,
+  keys: { key: string; besides?: string } | null = open.repository.loginPublic === null
+    ? null
+    : { key: open.repository.loginPublic },
+): Promise<void> {
+  const { storage, access } = open;
   const { id, maintainPath: path } = storage;
   const { login } = access;
   const doing = `Letting ${name} into storage ${storage.name}`;
   if (keeper !== null && path !== null && login?.kind === 'rest') {
     const adding = addRestUser({ path, user: name, salt: salt() });
     await change(keeper, `rest-user-${name}`, doing, { ...adding, secrets: { login: Buffer.from(login.password) } });
-  } else if (keeper !== null && path !== null && login?.kind === 'sftp' && repository.loginPublic !== null) {
-    const adding = addSftpUser({ storage: id, path, name, key: repository.loginPublic });
+  } else if (keeper !== null && path !== null && login?.kind === 'sftp' && keys !== null) {
+    const adding = addSftpUser({ storage: id, path, name, ...keys });
     await change(keeper, `sftp-user-${name}`, doing, adding);
   } else throw failure('Bug', `Storage ${storage.name} has logins per site, and no server where they could be made`);
+}
+
+/** Lays the password of `open` down beside its repository, sealed to the recovery key. */
+export async function escrowPassword(
+  deps: Deps,
+  step: StepContext,
+  open: OpenRepository,
+  { server, site }: { server: string; site: string },
+): Promise<void> {
+  const { maintainServer } = open.storage;
+  const scope = `site/${site}`;
+  const place = await workplace(deps, step, server, scope);
+  const keeper = maintainServer === null ? null : await workplace(deps, step, maintainServer, scope);
+  await escrow(deps, { place, keeper, open, site });
 }
 
 async function escrow(
@@ -162,19 +184,27 @@ async function escrow(
 
 /** Where a user was let in just now, the storage may not know him yet: then it is asked again. */
 async function initialise(place: Workplace, { repository, storage, access }: OpenRepository): Promise<string> {
-  const deadline = Date.now() + (repository.loginPublic === null ? 0 : LET_IN_MILLISECONDS);
   const what = `Making the repository of ${nameOf(repository.site)} in storage ${storage.name}`;
-  for (let n = 1; ; n += 1) {
+  const output = await settling(repository.loginPublic !== null, async (n) => {
     const job = { ...initRepository(access), secrets: resticCredentials(access), limitSeconds: 240 };
-    const output = await place.job(`init-repository-${n}`, job);
-    const unknown = output.exit !== 0 && resticFailure(output) === 'StorageRefused';
-    if (unknown && Date.now() < deadline) {
-      await sleep(3000, undefined, { signal: Context.current().cancellationSignal });
-      continue;
-    }
-    const id = parseRepositoryId(expectRestic(output, place, { what, storage: storage.name }).stdout);
-    if (id !== null) return id;
-    throw failure('CommandFailed', `${what} failed on ${place.name}: restic named no id`, { server: place.name });
+    const tried = await place.job(`init-repository-${n}`, job);
+    return { again: tried.exit !== 0 && resticFailure(tried) === 'StorageRefused', result: tried };
+  });
+  const id = parseRepositoryId(expectRestic(output, place, { what, storage: storage.name }).stdout);
+  if (id !== null) return id;
+  throw failure('CommandFailed', `${what} failed on ${place.name}: restic named no id`, { server: place.name });
+}
+
+/** Tries again for as long as a storage may not know a login yet that it was told of. `n` counts from 1. */
+export async function settling<Result>(
+  told: boolean,
+  attempt: (n: number) => Promise<{ again: boolean; result: Result }>,
+): Promise<Result> {
+  const deadline = Date.now() + (told ? LET_IN_MILLISECONDS : 0);
+  for (let n = 1; ; n += 1) {
+    const { again, result } = await attempt(n);
+    if (!again || Date.now() >= deadline) return result;
+    await sleep(3000, undefined, { signal: Context.current().cancellationSignal });
   }
 }
 
@@ -183,7 +213,7 @@ function nameOf(site: string | null): string {
   return site ?? 'trial';
 }
 
-function secret(): string {
+export function secret(): string {
   return randomBytes(SECRET_BYTES).toString('base64url');
 }
 

@@ -1,6 +1,7 @@
 import { addKey, expectKey, removeKeys } from '../host/authorized-keys.js';
 import { fingerprintOfLine, makeSshKey } from '../host/ssh-key.js';
 import * as credentials from '../inventory/credentials.js';
+import type { Trx } from '../inventory/database.js';
 import * as events from '../inventory/events.js';
 import * as obligations from '../inventory/obligations.js';
 import * as operations from '../inventory/operations.js';
@@ -107,6 +108,7 @@ export function rotationActivities(deps: Deps) {
         await credentials.makeCurrent(trx, by);
         const due = new Date(Date.now() + (emergency ? EMERGENCY_MS : overlapHours * HOUR_MS)).toISOString();
         const targets: Replaced = { old, by, emergency };
+        await oweAgain(trx, server, due);
         await obligations.add(trx, { operation, name: OLD_KEY, targets: { ...targets }, due });
         await operations.commitOperation(trx, operation);
         const keys = {
@@ -125,6 +127,16 @@ export function rotationActivities(deps: Deps) {
       await expectRoot(await hosts.for(plan.server), plan.name);
     },
   };
+}
+
+/** Keys that were replaced and that nobody was going to remove any more, for somebody had cancelled that, go with this one. */
+async function oweAgain(trx: Trx, server: string, due: string): Promise<void> {
+  const kept = (await credentials.list(trx, server)).filter(({ state }) => state === 'retired').map(({ id }) => id);
+  for (const owed of await obligations.voided(trx, { server, name: OLD_KEY })) {
+    if (!kept.includes(String(owed.targets['old']))) continue;
+    await obligations.reopen(trx, owed);
+    await obligations.postpone(trx, owed, due);
+  }
 }
 
 /** By the operation that makes it, so that whoever takes that one back finds it. */

@@ -1,15 +1,12 @@
-import { join } from 'node:path';
 import type { Command } from 'commander';
-import * as credentials from '../inventory/credentials.js';
-import { sealedKeyring } from '../inventory/keyring-file.js';
-import { findController } from '../inventory/keys.js';
+import { inventoryLocation } from '../inventory/location.js';
 import * as storages from '../inventory/storages.js';
 import { failure } from '../workflows/failures.js';
 import type { SourceDatabase } from '../plane/source-database.js';
 import type { Made } from '../plane/make-backup.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseStorageName } from './names.js';
-import { inventoryLocation, type Chom } from './open.js';
+import type { Chom } from './open.js';
 import { readRecoveryKey } from './recovery-key.js';
 import { duration, facts, size } from './text.js';
 
@@ -23,6 +20,7 @@ interface BackUpOptions {
   source?: string;
   /** A file, which is taken apart into `to`; none is made. */
   extract?: string;
+  detach?: boolean;
 }
 
 /** `chom backup database`, and by its other name `chom backup:database` */
@@ -42,10 +40,14 @@ export function backUpDatabaseCommands(program: Command, backup: Command, cli: C
         '--source <url>',
         'another database instead, none of CHOM: mysql://USER@HOST/DATABASE (CHOM_SOURCE_PASSWORD)',
       )
+      .option(
+        '--detach',
+        'leave it to a worker, which encrypts, tests and uploads it, and removes those that are kept no more; return at once',
+      )
       .addHelpText(
         'after',
         `
-It needs neither Temporal nor a worker. What comes back from it, and how: chom recovery-kit.
+Without --detach it needs neither Temporal nor a worker. What comes back from it, and how: chom recovery-kit.
 
 Examples:
   chom backup database --encrypt --test --upload box
@@ -53,11 +55,6 @@ Examples:
       )
       .action(action(cli, backUp));
   }
-}
-
-/** Where backups lie unless somebody said otherwise. */
-export function backupDirectory(home: string): string {
-  return join(home, 'backups');
 }
 
 async function backUp(session: Session, options: BackUpOptions): Promise<void> {
@@ -71,41 +68,41 @@ async function backUp(session: Session, options: BackUpOptions): Promise<void> {
       '--recovery-key is for --test FILE alone: what is made here is tested with its own key',
     );
   }
-  const { hasRecoveryKey, makeBackup } = await import('../plane/make-backup.js');
-  const { plainSettings } = await import('../plane/settings.js');
+  if (options.detach === true) return await ask(session, options);
   const chom = await session.open();
-  const { inventory, keyring, config } = chom;
-  const recovery = encrypt ? hasRecoveryKey(keyring) : null;
+  const { inventory } = chom;
   const storage = upload === undefined ? null : await storages.byName(inventory.db, chom.tenant, upload);
-  const uploads = storage && (await import('../plane/upload.js'));
-  if (storage) uploads?.refuseUpload(storage);
+  const { backUpControlPlane, backUpTo } = await import('../plane/control-plane.js');
   const began = Date.now();
-  // Before it is copied: all of these are in the copy.
-  const held = options.source === undefined ? await credentials.ids(inventory.db) : [];
-  const made = await makeBackup({
-    ...{ to: to ?? backupDirectory(config.home), scratch: config.home, recovery, test },
-    database: await databaseOf(session, chom, options),
-    belongings:
-      options.source === undefined
-        ? {
-            controller: await findController(inventory.db),
-            keyring: await sealedKeyring(config.home),
-            settings: plainSettings(session.environment),
-          }
-        : null,
-  });
-  let uploaded: string | null = null;
-  try {
-    if (storage && uploads) uploaded = await uploads.uploadBackup(storage, keyring, made);
-  } catch (error) {
-    session.output.say(`It lies on this machine alone: ${made.file}`);
-    throw error;
+  const order = { encrypt, test, storage, ...(to !== undefined && { to }) };
+  const unsent = (file: string) => session.output.say(`It lies on this machine alone: ${file}`);
+  if (options.source !== undefined) {
+    const what = { database: await databaseOf(session, chom, options), belongings: null };
+    const made = await backUpTo(chom, order, what, unsent);
+    return tell(session, made, { uploaded: made.uploaded, milliseconds: Date.now() - began });
   }
-  if (made.keyring) await inventory.transaction(async (trx) => await credentials.markBackedUp(trx, held));
-  if (options.source === undefined && !made.keyring) {
+  const made = await backUpControlPlane({ ...chom, environment: session.environment }, order, unsent);
+  await inventory.transaction(made.record);
+  if (!made.keyring) {
     session.output.say('There is no recovery key yet, so the keyring is not in it. Next: chom recovery-kit');
   }
-  tell(session, made, { uploaded, milliseconds: Date.now() - began });
+  tell(session, made, { uploaded: made.uploaded, milliseconds: Date.now() - began });
+}
+
+/** A worker makes it. */
+async function ask(session: Session, options: BackUpOptions): Promise<void> {
+  const { to, test, source, upload } = options;
+  if (to !== undefined || test === true || source !== undefined) {
+    throw failure('InvalidInput', '--detach leaves it to a worker: --to, --test and --source do not go with it', {
+      cause: 'such a backup is always encrypted and tested, and lies in the data directory of the worker',
+      next: 'chom backup database --detach',
+    });
+  }
+  const { backUpChom } = await import('./back-up-chom.js');
+  const chom = await session.open();
+  const operation = await backUpChom(chom, upload === undefined ? {} : { storage: upload });
+  session.output.say(`Asked for. Follow it with: chom op watch ${operation}`);
+  session.output.data({ operation, status: 'running' }, operation);
 }
 
 function tell(

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import * as certificates from '../inventory/certificates.js';
+import * as events from '../inventory/events.js';
 import type { Site } from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
 import { certificateDocument, listCertificates } from './certificate-document.js';
@@ -38,6 +39,45 @@ export function certificateCommand(program: Command, cli: Cli): void {
     .option('--all', 'also those that were replaced or never installed')
     .addHelpText('after', '\nExample:\n  chom certificate list --json')
     .action(action(cli, list));
+  certificate
+    .command('account')
+    .description("CHOM's accounts at certificate authorities")
+    .command('roll')
+    .description('give the account another key; the authority knows the old one no more')
+    .option('--fallback', 'at the second authority (CHOM_ACME_FALLBACK_DIRECTORY)')
+    .option(...FOLLOW_OPTIONS.detach)
+    .option(...FOLLOW_OPTIONS.timeout)
+    .addHelpText('after', '\nExample:\n  chom certificate account roll')
+    .action(action(cli, roll));
+}
+
+async function roll(session: Session, options: FollowOptions & { fallback?: boolean }): Promise<number> {
+  parseTimeout(options.timeout);
+  const { rollAccount } = await import('./roll-account.js');
+  const chom = await session.open();
+  const operation = await rollAccount(chom, { fallback: options.fallback === true });
+  return await follow(session, chom, operation, {
+    ...options,
+    needsWorker: true,
+    tell: async ({ id }) => {
+      const all = await events.list(chom.inventory.db, { operation: id });
+      const data = (all.find(({ type }) => type === 'CertificateAccountRolled')?.data ?? {}) as Rolled;
+      const { authority, account } = data;
+      const next = 'chom backup database: no backup of CHOM itself holds this key yet';
+      return {
+        document: { authority, account },
+        text: facts([
+          ['account', account],
+          ['next', next],
+        ]),
+      };
+    },
+  });
+}
+
+interface Rolled {
+  authority?: string;
+  account?: string;
 }
 
 async function issue(session: Session, domain: string, options: FollowOptions & { wait: boolean }): Promise<number> {

@@ -11,6 +11,7 @@ import { doctorCommand } from './doctor.js';
 import { eventCommand } from './event.js';
 import { foregroundCommands } from './foreground.js';
 import { opCommand } from './op.js';
+import { keyCommand } from './key.js';
 import { globalOptions } from './global-options.js';
 import { openOutput } from './output.js';
 import { EXIT, problemOf } from './problem.js';
@@ -109,6 +110,7 @@ Examples:
   backupCommand(program, cli);
   secretsCommand(program, cli);
   eventCommand(program, cli);
+  keyCommand(program, cli);
   scheduleCommand(program, cli);
   opCommand(program, cli);
   batchCommands(program, cli);

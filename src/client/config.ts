@@ -11,7 +11,13 @@ interface Setting {
 }
 
 /** Passwords stand in these. */
-const SECRET = new Set(['CHOM_SOURCE_PASSWORD', 'CHOM_TOKEN', 'TEMPORAL_API_KEY']);
+const SECRET = new Set([
+  'CHOM_SOURCE_PASSWORD',
+  'CHOM_TOKEN',
+  'TEMPORAL_API_KEY',
+  'CHOM_ACME_EAB_SECRET',
+  'CHOM_ACME_FALLBACK_EAB_SECRET',
+]);
 
 /** `chom config …` */
 export function configCommand(program: Command, cli: Cli): void {

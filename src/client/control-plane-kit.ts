@@ -2,11 +2,11 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { findController } from '../inventory/keys.js';
+import * as keyIds from '../inventory/key-ids.js';
 import * as servers from '../inventory/servers.js';
 import { openKeyring } from '../inventory/keyring-file.js';
-import { backupDirectory } from './back-up-database.js';
 import { action, type Cli, type Session } from './cli.js';
-import { inventoryLocation } from './open.js';
+import { inventoryLocation } from '../inventory/location.js';
 import { makeRecoveryKey } from './recovery-key.js';
 import { age, facts, size } from './text.js';
 
@@ -34,6 +34,7 @@ interface Found {
 
 async function recoveryKit(session: Session, { from }: { from?: string }): Promise<void> {
   const { withoutPassword } = await import('../plane/settings.js');
+  const { backupDirectory } = await import('../plane/control-plane.js');
   const chom = await session.open();
   const { config, inventory } = chom;
   await makeRecoveryKey(chom, (line) => session.output.say(line));
@@ -44,6 +45,16 @@ async function recoveryKit(session: Session, { from }: { from?: string }): Promi
   const database = 'url' in where ? withoutPassword(where.url) : where.file;
   const controller = await findController(inventory.db);
   const known = (await servers.list(inventory.db)).map(({ name, address, port }) => ({ name, address, port }));
+  const { current, ages } = chom.keyring;
+  const inUse = (await keyIds.list(inventory.db)).find(({ id }) => id === current);
+  const since = ages.find(({ id }) => id === current)?.created ?? '';
+  // Its file may be newer than the key and hold the one before: what it holds was recorded as it was made.
+  const outdated = newest !== undefined && ages.length > 1 && (inUse?.backedUpAt ?? null) === null;
+  if (outdated) {
+    session.output.say(
+      'The newest backup is from before the master key was changed. Next: chom backup database --encrypt',
+    );
+  }
   if (newest?.foreign)
     session.output.say('The newest backup is encrypted to another recovery key than the present one');
   if (!newest) session.output.say('There is no backup yet. Next: chom backup database --encrypt --test');
@@ -52,6 +63,7 @@ async function recoveryKit(session: Session, { from }: { from?: string }): Promi
     ['controller', controller],
     ['database', database],
     ['recovery key', recovery],
+    ['master key', `${current}, made ${since}; where chom key list names another one in use, this text is old`],
     [
       'newest backup',
       newest ? `${newest.file}, ${size(newest.bytes)}, ${age(Date.now() - Date.parse(newest.at))} old` : 'none',
@@ -60,7 +72,19 @@ async function recoveryKit(session: Session, { from }: { from?: string }): Promi
     ['restore', `on a machine with this CHOM and nothing in CHOM_HOME: ${restore}`],
     ['then', ['chom dev (or chom worker)', ...known.map(({ name }) => `chom server adopt ${name}`)].join('; ')],
   ]);
-  session.output.data({ controller, database, recoveryKey: recovery, backups: found, servers: known, restore }, text);
+  session.output.data(
+    {
+      controller,
+      database,
+      recoveryKey: recovery,
+      masterKey: current,
+      outdated,
+      backups: found,
+      servers: known,
+      restore,
+    },
+    text,
+  );
 }
 
 /** The newest first; what does not begin like a backup is none. */

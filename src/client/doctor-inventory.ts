@@ -5,12 +5,15 @@ import { keyringFile, readKeyring } from '../inventory/keyring-file.js';
 import type { Keyring } from '../inventory/keyring.js';
 import { findController } from '../inventory/keys.js';
 import { schemaVersion } from '../inventory/migrations.js';
+import * as keyIds from '../inventory/key-ids.js';
 import * as renewals from '../inventory/renewals.js';
 import { missingKeys } from '../inventory/sealing.js';
 import * as tenants from '../inventory/tenants.js';
+import { type Holder, holders } from '../inventory/workers.js';
 import { wrong, type Finding } from './findings.js';
 import { stageOf } from './renewal-words.js';
-import { inventoryLocation, refuseOpenHome } from './open.js';
+import { refuseOpenHome } from './open.js';
+import { inventoryLocation } from '../inventory/location.js';
 
 /** What a worker is compared with, as far as it could be read. */
 export interface Known {
@@ -18,6 +21,8 @@ export interface Known {
   controller: string | null;
   /** Ids of the keys that are held. */
   keys: readonly string[] | null;
+  /** What workers tell of the keys that they hold. */
+  holders: readonly Holder[];
 }
 
 /** The data directory, the keyring and the inventory, without making any of them. Fills `known`. */
@@ -36,7 +41,9 @@ export async function examineInventory(config: Config, known: Known): Promise<Fi
   if (!inventory) return found;
   try {
     known.controller = await findController(inventory.db);
+    known.holders = await holders(inventory.db);
     if (found.every(({ name }) => name !== 'keyring')) found.push(await examineKeys(inventory, keyring, home));
+    found.push(...(await examineRotation(inventory, keyring)));
     found.push(...(await examineRenewals(inventory)));
     await tenants.byName(inventory.db, config.tenant).then(
       () => found.push({ name: 'tenant', state: 'ok', message: config.tenant }),
@@ -97,7 +104,7 @@ async function examineDatabase(config: Config, found: Finding[]): Promise<Invent
 async function examineKeys(inventory: Inventory, keyring: Keyring | null, home: string): Promise<Finding> {
   const name = 'keyring';
   const file = keyringFile(home);
-  const needed = await inventory.db.selectFrom('keyIds').select('id').execute();
+  const needed = (await keyIds.list(inventory.db)).filter(({ retiredAt }) => retiredAt === null);
   if (!keyring && needed.length === 0) return { name, state: 'ok', message: `${file} is not there yet` };
   const lacking = keyring ? await missingKeys(inventory.db, keyring) : needed.map(({ id }) => id);
   if (lacking.length === 0) return { name, state: 'ok', message: `${file} holds every key that sealed something here` };
@@ -108,6 +115,35 @@ async function examineKeys(inventory: Inventory, keyring: Keyring | null, home: 
     cause: 'it is the keyring of another installation, an old copy, or was lost',
     next: `put the copy of this installation's keyring at ${file}`,
   };
+}
+
+/** A master key that was not changed to the end, or that no copy of CHOM's own data holds. */
+async function examineRotation({ db }: Inventory, keyring: Keyring | null): Promise<Finding[]> {
+  if (!keyring) return [];
+  const { current, rotating } = keyring;
+  if (rotating !== undefined) {
+    return [
+      {
+        name: 'master key',
+        state: 'wrong',
+        message: `The change to key ${rotating} is not finished`,
+        cause: 'chom key rotate was ended on its way, or waits for a worker; nothing is lost meanwhile',
+        next: 'chom key rotate, which goes on',
+      },
+    ];
+  }
+  const known = await keyIds.list(db);
+  const inUse = known.find(({ id }) => id === current);
+  if (known.length < 2 || !inUse || inUse.backedUpAt !== null) return [];
+  return [
+    {
+      name: 'master key',
+      state: 'wrong',
+      message: `No backup of CHOM itself holds key ${current}, which was made ${inUse.createdAt}`,
+      cause: 'all backups are from before the master key was changed: what came since could not be opened with them',
+      next: 'chom backup database --encrypt --upload STORAGE, and print chom recovery-kit again',
+    },
+  ];
 }
 
 /** Certificates that are not renewed as they should be: where no worker runs, nobody else tells of them. */

@@ -46,7 +46,10 @@ export async function examineWorkers(connection: Connection, where: Where): Prom
   return { name, state: 'ok', message: `${present.length} on task queue ${taskQueue}, the last asked ${last} ago` };
 }
 
-function whyStrange(identity: string, { controller, keys }: Known): Pick<Finding, 'message' | 'cause' | 'next'> | null {
+function whyStrange(
+  identity: string,
+  { controller, keys, holders }: Known,
+): Pick<Finding, 'message' | 'cause' | 'next'> | null {
   const worker = parseWorkerIdentity(identity);
   if (!worker) {
     return {
@@ -62,7 +65,9 @@ function whyStrange(identity: string, { controller, keys }: Known): Pick<Finding
       next: 'end it, or give one of the two another CHOM_TASK_QUEUE',
     };
   }
-  const lacking = (keys ?? []).filter((id) => !worker.keys.includes(id));
+  // What it calls itself stays as it began; which keys it holds by now it tells the inventory.
+  const held = holders.find((holder) => holder.identity === identity)?.keys ?? worker.keys;
+  const lacking = (keys ?? []).filter((id) => !held.includes(id));
   if (lacking.length === 0) return null;
   return {
     message: `The worker ${worker.process} lacks keys that are held here: ${lacking.join(', ')}`,

@@ -36,7 +36,7 @@ export async function examine(environment: Cli['environment']): Promise<Finding[
   } catch (error) {
     return [...found, wrong('settings', error)];
   }
-  const known: Known = { controller: null, keys: null };
+  const known: Known = { controller: null, keys: null, holders: [] };
   found.push(...(await examineInventory(config, known)));
   // Loaded last: also where Temporal's client cannot be loaded, the rest is told.
   try {

@@ -1,11 +1,11 @@
 import { mkdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { readConfig, type Config } from '../config.js';
-import { openInventory, type Inventory, type InventoryLocation } from '../inventory/database.js';
+import { openInventory, type Inventory } from '../inventory/database.js';
 import { openKeyring } from '../inventory/keyring-file.js';
 import type { Keyring } from '../inventory/keyring.js';
 import { refuseMissingKeys } from '../inventory/keys.js';
+import { inventoryLocation } from '../inventory/location.js';
 import type { Priority } from '../inventory/schema.js';
 import * as tenants from '../inventory/tenants.js';
 import { failure } from '../workflows/failures.js';
@@ -51,11 +51,6 @@ export async function openStores(environment: Environment): Promise<Stores> {
     await inventory.close();
     throw error;
   }
-}
-
-/** Where the settings say that the inventory is. */
-export function inventoryLocation({ home, databaseUrl }: Config): InventoryLocation {
-  return databaseUrl === undefined ? { file: join(home, 'inventory.db') } : { url: databaseUrl };
 }
 
 /** The same, with a Temporal connection as soon as it is needed. @throws NotFound the tenant is unknown */

@@ -21,6 +21,27 @@ export async function nobodyTakes(chom: Chom, id: string): Promise<boolean> {
   }
 }
 
+/** A worker asks for work at least once a minute; Temporal lists one that is gone for five. */
+const SILENT_MS = 75_000;
+
+/** Those who ask for work, or have within the last minute, and how long ago, in milliseconds by our clock. @throws gRPC's errors */
+export async function present(
+  { workflowService, namespace }: Pick<Client, 'workflowService'> & Pick<TemporalAddress, 'namespace'>,
+  taskQueue: string,
+): Promise<{ identity: string; ago: number }[]> {
+  const { pollers } = await workflowService.describeTaskQueue({
+    namespace,
+    taskQueue: { name: taskQueue },
+    taskQueueType: WORKFLOW_QUEUE,
+  });
+  return (pollers ?? [])
+    .map(({ identity, lastAccessTime }) => ({
+      identity: identity ?? '',
+      ago: Date.now() - Number(lastAccessTime?.seconds ?? 0) * 1000,
+    }))
+    .filter(({ ago }) => ago < SILENT_MS);
+}
+
 async function liesUntaken(temporal: Client & TemporalAddress, taskQueue: string, id: string): Promise<boolean> {
   const { namespace, workflowService } = temporal;
   const execution = { workflowId: id };

@@ -2,7 +2,8 @@ import type { Command } from 'commander';
 import { readConfig } from '../config.js';
 import type { Restored } from '../plane/restore.js';
 import { action, type Cli, type Session } from './cli.js';
-import { inventoryLocation, refuseOpenHome } from './open.js';
+import { refuseOpenHome } from './open.js';
+import { inventoryLocation } from '../inventory/location.js';
 import { readRecoveryKey } from './recovery-key.js';
 import { facts, printable } from './text.js';
 

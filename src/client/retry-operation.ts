@@ -12,9 +12,13 @@ import { optimisationPlan } from '../workflows/optimisation-plan.js';
 import { type SitePlan, sitePlan, storagePlan } from '../workflows/plans.js';
 import { restorePlan } from '../workflows/restore-plan.js';
 import { rotationPlan } from '../workflows/rotation-plan.js';
+import { storageRotationPlan } from '../workflows/storage-rotation-plan.js';
 import type { OperationKind } from '../workflows/step.js';
 import { suspensionPlan } from '../workflows/suspension-plan.js';
 import { verificationPlan } from '../workflows/verification-plan.js';
+import { accountPlan } from '../workflows/account-plan.js';
+import { controlPlanePlan } from '../workflows/control-plane-plan.js';
+import { backUpChom } from './back-up-chom.js';
 import { checkStorage } from './check-storage.js';
 import { issueCertificate } from './new-certificate.js';
 import { changeAliases } from './change-aliases.js';
@@ -25,6 +29,8 @@ import type { Chom } from './open.js';
 import { optimiseDatabase } from './optimise-database.js';
 import { renewCertificate } from './renew-certificate.js';
 import { repairSite } from './repair-site.js';
+import { rollAccount } from './roll-account.js';
+import { rotateStorage } from './rotate-storage.js';
 import { rotateCredentials } from './rotate-credentials.js';
 import { resumeSite, suspendSite } from './suspend-site.js';
 import { verifyBackup } from './verify-backup.js';
@@ -80,6 +86,17 @@ const AGAIN: Partial<Record<OperationKind, Again>> = {
     const { name, emergency, overlapHours } = rotationPlan.parse(input);
     return await rotateCredentials(chom, { server: name, emergency, operation, ...(!emergency && { overlapHours }) });
   },
+  'back-up-control-plane': async (chom, input, operation) => {
+    const { storage } = controlPlanePlan.parse(input);
+    const name = storage === null ? null : (await storages.byId(chom.inventory.db, storage, chom)).name;
+    return await backUpChom(chom, { operation, ...(name !== null && { storage: name }) });
+  },
+  'rotate-storage-credentials': async (chom, input, operation) => {
+    const { storageName, domain } = storageRotationPlan.parse(input);
+    return await rotateStorage(chom, { storage: storageName, site: domain, operation });
+  },
+  'roll-acme-account': async (chom, input, operation) =>
+    await rollAccount(chom, { fallback: accountPlan.parse(input).fallback, operation }),
   'provision-site': async (chom, input, operation, { id }) =>
     await createSite(chom, { ...siteOf(sitePlan.parse(input), id), operation }),
 };

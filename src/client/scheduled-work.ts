@@ -9,6 +9,7 @@ import type { ScheduledWork } from '../workflows/run-schedule.js';
 import type { OperationKind } from '../workflows/step.js';
 import type { Asking } from './ask-for.js';
 import { checkServer } from './check-server.js';
+import { backUpChom } from './back-up-chom.js';
 import { cleanBackups, judgeBackups } from './clean-backups.js';
 import { createBackup } from './new-backup.js';
 import type { Chom } from './open.js';
@@ -86,6 +87,21 @@ export const SCHEDULED_WORK: Readonly<Record<ScheduledWork, Listed | Direct>> = 
           return true;
         },
       }));
+    },
+  },
+  'back-up-control-plane': {
+    kind: 'back-up-control-plane',
+    perServer: 1,
+    async items({ config: { tenant } }) {
+      return [
+        {
+          ...{ key: 'chom', what: 'CHOM itself', tenant, server: '' },
+          async ask(chom, { operation }) {
+            await backUpChom(chom, { operation });
+            return true;
+          },
+        },
+      ];
     },
   },
   'clean-backups': {

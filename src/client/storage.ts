@@ -13,6 +13,7 @@ import { readPrivateKey } from './private-key.js';
 import { recoveryKitCommand } from './recovery-kit.js';
 import { makeRecoveryKey } from './recovery-key.js';
 import { accessOf, loginsOf, storageDocument, tellStorage, triedFindings } from './storage-document.js';
+import { storageRotationCommand } from './storage-rotation.js';
 import { parseReadData } from './storage-words.js';
 import { table } from './text.js';
 
@@ -120,6 +121,7 @@ Examples:
     .option('--confirm <name>', 'the name once more; without it you are asked')
     .addHelpText('after', '\nExample:\n  chom storage remove store --confirm store')
     .action(action(cli, remove));
+  storageRotationCommand(storage, cli);
   recoveryKitCommand(storage, cli);
 }
 

@@ -10,6 +10,7 @@ import { type DiscardPlan, discardPlan, KEPT_CERTIFICATE, SITE_REMOVAL } from '.
 import { CERTIFICATE, certificatePlan, repairPlan, UNDO, type UndoPlan } from '../workflows/plans.js';
 import { UNDO_WINDOW, undoWindowPlan } from '../workflows/restore-plan.js';
 import { OLD_KEY, retirementPlan } from '../workflows/rotation-plan.js';
+import { OLD_PASSWORD, storageRotationPlan } from '../workflows/storage-rotation-plan.js';
 import type { Chom } from './open.js';
 import { isOn, refuseElsewhere } from './settle.js';
 import { recordedSite } from './site-plan.js';
@@ -94,6 +95,7 @@ async function requestOf({ inventory }: Submitter, owed: Obligation): Promise<Re
   if (owed.name === UNDO) return await undoRequest(inventory.db, owed);
   if (owed.name === UNDO_WINDOW) return await windowRequest(inventory.db, owed);
   if (owed.name === OLD_KEY) return await oldKeyRequest(inventory.db, owed);
+  if (owed.name === OLD_PASSWORD) return oldPasswordRequest(owed);
   if (owed.name === SITE_REMOVAL) return await clearingRequest(inventory.db, owed);
   if (owed.name === KEPT_CERTIFICATE) return await discardRequest(inventory.db, owed);
   if (owed.name !== CERTIFICATE) return null;
@@ -140,6 +142,15 @@ async function oldKeyRequest(db: Db, { operation }: Obligation): Promise<Request
   const summary = `Remove the old key of ${name}`;
   const what = { kind: 'retire-credentials', summary, priority: 'low', exclusive: true } as const;
   return { ...what, input, tenant, server: id, serverName: name };
+}
+
+/** The password that a rotation replaced opens its repository no more. */
+function oldPasswordRequest(owed: Obligation): Request {
+  const input = storageRotationPlan.parse(owed.targets);
+  const { tenant, server, serverName, site, domain } = input;
+  const summary = `Remove the old password of the repository of ${domain}`;
+  const where = { tenant, server, serverName, site, domain };
+  return { kind: 'retire-storage-credentials', summary, priority: 'low', input, ...where };
 }
 
 /** Nothing of a site that was given up is left on its server. */

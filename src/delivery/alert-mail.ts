@@ -16,7 +16,10 @@ export function alertText({ id, at, operation, tenant, server, site, data }: Mes
   text: string;
   messageId: string;
 } {
-  const { about, reason, severity } = data as { about?: string; reason?: string; severity?: string };
+  const { about, reason, severity, next } = data as Record<
+    'about' | 'reason' | 'severity' | 'next',
+    string | undefined
+  >;
   const of = site?.domain ?? server?.name ?? tenant;
   const lines: [string, string | undefined][] = [
     ['what', about],
@@ -26,7 +29,8 @@ export function alertText({ id, at, operation, tenant, server, site, data }: Mes
     ['tenant', tenant],
     ['when', at],
     ['why', reason],
-    ['next', `chom op show ${operation}`],
+    // Of no operation of ours there is nothing to be shown.
+    ['next', next ?? `chom op show ${operation}`],
   ];
   const told = lines.filter((line): line is [string, string] => line[1] !== undefined);
   return {

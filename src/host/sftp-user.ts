@@ -15,6 +15,8 @@ export interface SftpUser {
   name: string;
   /** As in authorized_keys. */
   key: string;
+  /** Another one that gets in too, for as long as the one is to take the other's place. */
+  besides?: string;
 }
 
 /** By what a user goes on the server; no site's is called so. */
@@ -28,13 +30,14 @@ export function sftpUserName({ storage, name }: Pick<SftpUser, 'storage' | 'name
 const UIDS = ['--key', 'UID_MIN=70000', '--key', 'UID_MAX=99999', '--key', 'GID_MIN=70000', '--key', 'GID_MAX=99999'];
 
 /**
- * Lets a user in over SFTP by one key alone, without a shell, a tunnel or a way out of the storage's directory, of which he
+ * Lets a user in over SFTP by this key alone, without a shell, a tunnel or a way out of the storage's directory, of which he
  * may not even list the rest. Exit codes: conflict (the directory is not root's alone), rejected (by sshd), lockTimeout.
  */
 export function addSftpUser(wanted: SftpUser): CheckedStep {
-  const { storage, path, name, key } = wanted;
+  const { storage, path, name, key, besides } = wanted;
   const user = sftpUserName(wanted);
-  const [home, keys, line] = [`${path}/${name}`, `${paths.backupKeys}/${user}`, `restrict ${key}`];
+  const [home, keys] = [`${path}/${name}`, `${paths.backupKeys}/${user}`];
+  const line = [besides, key].flatMap((one) => (one === undefined ? [] : [`restrict ${one}`])).join('\n');
   const file = `/etc/ssh/sshd_config.d/chom-${storage}.conf`;
   const text = configuration(storage, path);
   const check: Script = sh`[ "$(cat ${keys} 2>/dev/null)" = ${line} ] && [ "$(cat ${file} 2>/dev/null)" = ${text} ] || exit 1

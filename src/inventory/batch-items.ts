@@ -27,9 +27,9 @@ const ROWS_AT_ONCE = 500;
 
 /** Their inputs are sealed, each for its own place in this batch. */
 export async function add(trx: Trx, keyring: Keyring, batch: string, items: readonly NewItem[]): Promise<void> {
-  await noteKey(trx, keyring);
+  const key = await noteKey(trx, keyring);
   const rows = items.map(({ input, ...item }) => ({
-    ...{ ...item, batch, input: keyring.seal(Buffer.from(JSON.stringify(input)), context({ ...item, batch })) },
+    ...{ ...item, batch, input: keyring.seal(Buffer.from(JSON.stringify(input)), context({ ...item, batch }), key) },
     ...{ state: 'pending' as const, operation: null, failureType: null, reason: null, startedAt: null, endedAt: null },
   }));
   for (let n = 0; n < rows.length; n += ROWS_AT_ONCE) {
@@ -184,6 +184,7 @@ export async function change(trx: Trx, { batch, phase, ordinal }: Item, values: 
   await one.where('phase', '=', phase).where('ordinal', '=', ordinal).execute();
 }
 
-function context(item: Pick<Item, 'batch' | 'phase' | 'ordinal'>): string {
+/** What an item's input is sealed for. */
+export function context(item: Pick<Item, 'batch' | 'phase' | 'ordinal'>): string {
   return `batch/${item.batch}/${keyOf(item)}`;
 }

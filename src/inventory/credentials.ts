@@ -116,6 +116,7 @@ async function retire(trx: Trx, server: string | null, kind: CredentialKind): Pr
     .execute();
 }
 
-function context(id: string): string {
+/** What it is sealed for: nothing else opens it. */
+export function context(id: string): string {
   return `credential/${id}`;
 }

@@ -30,6 +30,10 @@ const TYPES: Record<OperationKind, EventType> = {
   'resume-site': 'SiteResumptionFailed',
   'change-aliases': 'SiteAliasesFailed',
   'optimise-database': 'DatabaseOptimisationFailed',
+  'back-up-control-plane': 'ControlPlaneBackupFailed',
+  'roll-acme-account': 'CertificateAccountFailed',
+  'rotate-storage-credentials': 'StorageCredentialsRotationFailed',
+  'retire-storage-credentials': 'StorageCredentialsRetirementFailed',
 };
 
 /** Of these a failure is a matter of security: somebody has to look. */

@@ -19,6 +19,7 @@ import { maintenance } from './migrations/0014-maintenance.js';
 import { delivery } from './migrations/0015-delivery.js';
 import { forgotten } from './migrations/0016-forgotten.js';
 import { serverUpkeep } from './migrations/0017-server-upkeep.js';
+import { keys } from './migrations/0018-keys.js';
 import { batches } from './migrations/0020-batches.js';
 import { planned } from './migrations/0021-planned.js';
 import { apiTokens } from './migrations/0022-api-tokens.js';
@@ -41,7 +42,8 @@ export interface Migration {
 /** In order; only ever appended to. Its length is the schema's version. */
 const MIGRATIONS: readonly Migration[] = [
   ...[first, siteTypes, line, protection, tries, machine, backups, restores, verification, retention],
-  ...[rotation, siteLife, renewals, maintenance, delivery, forgotten, serverUpkeep, batches, planned, apiTokens],
+  ...[rotation, siteLife, renewals, maintenance, delivery, forgotten, serverUpkeep, keys],
+  ...[batches, planned, apiTokens],
 ];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };

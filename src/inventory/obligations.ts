@@ -116,6 +116,18 @@ export async function stillOpen(
   return (await query.orderBy('due').orderBy('obligations.operation').execute()).map(fromRow);
 }
 
+/** Of a name, on a server, what nobody is going to do any more. */
+export async function voided(db: Db, { server, name }: { server: string; name: string }): Promise<Obligation[]> {
+  const rows = db
+    .selectFrom('obligations')
+    .innerJoin('operations', 'operations.id', 'obligations.operation')
+    .selectAll('obligations')
+    .where('obligations.state', '=', 'void')
+    .where('obligations.name', '=', name)
+    .where('operations.server', '=', server);
+  return (await rows.orderBy('obligations.operation').execute()).map(fromRow);
+}
+
 /** Open ones whose time has come, the longest due first. `at` is ISO-8601 UTC. */
 export async function due(db: Db, at: string): Promise<Obligation[]> {
   const open = db.selectFrom('obligations').selectAll().where('state', '=', 'open').where('due', '<=', at);

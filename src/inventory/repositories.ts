@@ -43,9 +43,11 @@ export async function add(trx: Trx, keyring: Keyring, repository: NewRepository)
     .insertInto('repositories')
     .values({
       ...{ id, storage, site, url },
-      sealedPassword: await seal(trx, keyring, secret, `repository/${id}/password`),
+      sealedPassword: await seal(trx, keyring, secret, passwordContext(id)),
       loginPublic: own ? publicOf(own) : null,
-      sealedLogin: own ? await seal(trx, keyring, Buffer.from(JSON.stringify(own)), `repository/${id}/login`) : null,
+      sealedLogin: own ? await seal(trx, keyring, Buffer.from(JSON.stringify(own)), loginContext(id)) : null,
+      ...{ sealedNextPassword: null, sealedNextLogin: null, nextLoginPublic: null },
+      ...{ sealedOldPassword: null, passwordBackedUpAt: null },
       resticId: null,
       escrowedAt: null,
       initialisedAt: null,
@@ -89,14 +91,14 @@ export async function recordDataRead(trx: Trx, id: string, { part, parts }: Data
 
 /** Only in the activity that needs it. @throws Forbidden as `Keyring.open` */
 export function passwordOf(repository: Repository, keyring: Keyring): Buffer {
-  return keyring.open(repository.sealedPassword, `repository/${repository.id}/password`);
+  return keyring.open(repository.sealedPassword, passwordContext(repository.id));
 }
 
 /** What gets in: its own login, else the storage's; null where none is needed. @throws Forbidden as `Keyring.open` */
 export function loginOf(repository: Repository, storage: storages.Storage, keyring: Keyring): StorageLogin | null {
   const { id, sealedLogin } = repository;
   if (sealedLogin === null) return storages.sharedLogin(storage, keyring);
-  return openLogin(keyring.open(sealedLogin, `repository/${id}/login`));
+  return openLogin(keyring.open(sealedLogin, loginContext(id)));
 }
 
 /** @throws NotFound */
@@ -145,4 +147,14 @@ async function find(db: Db, id: string): Promise<Repository | null> {
 async function refuseForeign(trx: Trx, storage: string, site: string): Promise<void> {
   const { tenant } = await trx.selectFrom('sites').select('tenant').where('id', '=', site).executeTakeFirstOrThrow();
   await storages.byId(trx, storage, { tenant });
+}
+
+/** What it is sealed for: nothing else opens it. */
+export function passwordContext(id: string): string {
+  return `repository/${id}/password`;
+}
+
+/** What it is sealed for: nothing else opens it. */
+export function loginContext(id: string): string {
+  return `repository/${id}/login`;
 }

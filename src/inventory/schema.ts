@@ -24,6 +24,7 @@ export interface Schema {
   operationSecrets: OperationSecretsTable;
   accounts: AccountsTable;
   keyIds: KeyIdsTable;
+  workers: WorkersTable;
   controllers: ControllersTable;
   storages: StoragesTable;
   repositories: RepositoriesTable;
@@ -341,9 +342,27 @@ export interface AccountsTable {
   contact: string | null;
 }
 
+/** Keys that sealed something here. */
 export interface KeyIdsTable {
   id: string;
   createdAt: string;
+  /** Since when nothing here is sealed with it any more; histories may be. */
+  replacedAt: string | null;
+  /** Since when nobody needs it; a worker starts without it. */
+  retiredAt: string | null;
+  /** Since when a backup of CHOM's own data holds it. */
+  backedUpAt: string | null;
+}
+
+/** Which keys workers hold: each tells of itself. */
+export interface WorkersTable {
+  /** As Temporal lists it. */
+  identity: string;
+  /** Id of the key that it seals with. */
+  current: string;
+  /** JSON array of ids. */
+  keys: string;
+  seenAt: string;
 }
 
 /** One row: which installation of CHOM this inventory is of. */
@@ -404,6 +423,14 @@ export interface RepositoriesTable {
   loginPublic: string | null;
   /** Its own login, sealed JSON of `StorageLogin`; null: the storage's. */
   sealedLogin: string | null;
+  /** What is to open it, sealed, while an operation changes over to that. */
+  sealedNextPassword: string | null;
+  sealedNextLogin: string | null;
+  nextLoginPublic: string | null;
+  /** What opened it before, sealed, and still does. */
+  sealedOldPassword: string | null;
+  /** Since when a backup of CHOM's own data holds the password in use; null: none does, or it was never changed. */
+  passwordBackedUpAt: string | null;
   /** restic's id of it (`restic cat config`), once it was read. */
   resticId: string | null;
   /** Since when the password lies beside it, sealed to the recovery key, and was read back. */

@@ -69,6 +69,7 @@ export async function sweep(trx: Trx, olderThan: string): Promise<number> {
   return Number((await abandoned.executeTakeFirst()).numDeletedRows);
 }
 
-function context({ operation, name }: SecretName): string {
+/** What it is sealed for: nothing else opens it. */
+export function context({ operation, name }: SecretName): string {
   return `secret/${operation}/${name}`;
 }

@@ -98,9 +98,9 @@ class ImmediateDriver extends SqliteDriver {
   }
 }
 
-/** SQLite has no row locks and, with BEGIN IMMEDIATE, needs none: `for update` is left out. */
+/** SQLite has no row locks and, with BEGIN IMMEDIATE, needs none: `for update` and `for share` are left out. */
 class LocklessCompiler extends SqliteQueryCompiler {
   protected override visitSelectModifier(node: SelectModifierNode): void {
-    if (node.modifier !== 'ForUpdate') super.visitSelectModifier(node);
+    if (node.modifier !== 'ForUpdate' && node.modifier !== 'ForShare') super.visitSelectModifier(node);
   }
 }

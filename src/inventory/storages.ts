@@ -158,10 +158,12 @@ async function columnsOf(trx: Trx, keyring: Keyring, id: string, keeper?: Keeper
   return { ...none, maintainUrl: url, maintainLoginPublic: publicOf(login), maintainSealedLogin: sealed };
 }
 
-function maintenanceContext(id: string): string {
+/** What it is sealed for: nothing else opens it. */
+export function maintenanceContext(id: string): string {
   return `storage/${id}/maintenance`;
 }
 
-function context(id: string): string {
+/** What it is sealed for: nothing else opens it. */
+export function context(id: string): string {
   return `storage/${id}/login`;
 }

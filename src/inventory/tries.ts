@@ -2,6 +2,7 @@ import { isAway, isFailureType, RETRYABLE } from '../workflows/failures.js';
 import { SITE_REMOVAL } from '../workflows/deletion-plan.js';
 import { UNDO } from '../workflows/plans.js';
 import { OLD_KEY } from '../workflows/rotation-plan.js';
+import { OLD_PASSWORD } from '../workflows/storage-rotation-plan.js';
 import { now } from './clock.js';
 import type { Db, Trx } from './database.js';
 import * as obligations from './obligations.js';
@@ -83,7 +84,7 @@ export async function conclude(
   // A server that knows newer things than a restored inventory lets it in once it was adopted.
   const stale = type === 'StaleClaim';
   // A key that was replaced lets somebody in for as long as it stays: whatever keeps it there may be mended.
-  const key = tried.name === OLD_KEY;
+  const key = tried.name === OLD_KEY || tried.name === OLD_PASSWORD;
   const helps = ending.outcome === 'failed' && (undo || key || stale || RETRYABLE[type] || isAway(type));
   const often = tried.n >= MOST_TRIES && !(undo && isAway(type)) && !(key && (isAway(type) || type === 'NotBackedUp'));
   if (!helps || often) return void (await obligations.close(trx, tried, 'void'));

@@ -80,6 +80,7 @@ function fromRow(row: Selectable<UndosTable>, keyring: Keyring): JournalEntry {
   return { step, label, activity, args, state, reason, at };
 }
 
-function context(operation: string, step: number): string {
+/** What it is sealed for: nothing else opens it. */
+export function context(operation: string, step: number): string {
   return `undo/${operation}/${step}`;
 }

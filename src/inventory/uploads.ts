@@ -94,8 +94,8 @@ async function create(trx: Trx, operation: string): Promise<void> {
 
 async function keep(trx: Trx, keyring: Keyring, chunk: { operation: string; n: number; bytes: Buffer }): Promise<void> {
   const { operation, n } = chunk;
-  await noteKey(trx, keyring);
-  const bytes = Buffer.from(keyring.sealBytes(chunk.bytes, context(operation, n)));
+  const by = await noteKey(trx, keyring);
+  const bytes = Buffer.from(keyring.sealBytes(chunk.bytes, context(operation, n), by));
   // Run again after a commit of unknown effect, it finds its own chunk.
   await trx
     .insertInto('uploadChunks')
@@ -104,7 +104,8 @@ async function keep(trx: Trx, keyring: Keyring, chunk: { operation: string; n: n
     .execute();
 }
 
-function context(operation: string, n: number): string {
+/** What it is sealed for: nothing else opens it. */
+export function context(operation: string, n: number): string {
   return `upload/${operation}/${n}`;
 }
 

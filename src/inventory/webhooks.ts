@@ -84,6 +84,7 @@ function fromRow({ id, tenant, name, url, events, allowPrivate, createdAt }: Sel
   return { id, tenant, name, url, events: types, allowPrivate: allowPrivate === 1, createdAt };
 }
 
-function context(id: string): string {
+/** What it is sealed for: nothing else opens it. */
+export function context(id: string): string {
   return `webhook/${id}/secret`;
 }

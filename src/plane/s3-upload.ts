@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { pipeline } from 'node:stream/promises';
-import { sign } from 'aws4';
+import aws4 from 'aws4';
 import type { StorageLogin } from '../inventory/storage-login.js';
 import type { Storage } from '../inventory/storages.js';
 import { DIRECTORY, uploadFailed, type Uploaded } from './uploaded.js';
@@ -19,7 +19,7 @@ interface Answer {
 /** Nothing moves for so long: it is away. */
 const SILENT_MS = 60_000;
 /** Of an answer that is read by people and by us. */
-const TEXT_BYTES = 65_536;
+const TEXT_BYTES = 1_048_576;
 /** One request holds no more (Amazon S3 User Guide, "Uploading objects", read 2026-11). */
 const MOST_BYTES = 5 * 1024 ** 3;
 /** Where a bucket lies of which nobody says it. */
@@ -44,6 +44,33 @@ export async function uploadToS3(storage: Storage, login: Login, uploaded: Uploa
   return `s3:${address.href}`;
 }
 
+/** Removes those of the backups there that `pick` names. Returns their names. @throws StorageUnreachable; StorageRefused */
+export async function removeFromS3(
+  storage: Storage,
+  login: Login,
+  pick: (names: string[]) => string[],
+): Promise<string[]> {
+  const address = new URL(`${storage.url.slice('s3:'.length)}/${DIRECTORY}/`);
+  const client = new S3Client(storage, login, await regionOf(storage, login, address));
+  const [, bucket = '', ...path] = address.pathname.split('/');
+  const prefix = path.join('/');
+  // The first thousand, which the policy never reaches.
+  const listed = await client.ask({
+    method: 'GET',
+    path: `/${bucket}?list-type=2&prefix=${encodeURIComponent(prefix)}`,
+  });
+  if (listed.status !== 200) throw uploadFailed(storage, 'StorageRefused', new Error(told(listed)));
+  const keys = [...listed.text.matchAll(/<Key>([^<]+)<\/Key>/g)].map(([, key = '']) => key);
+  const spare = pick(keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length)));
+  for (const name of spare) {
+    const removed = await client.ask({ method: 'DELETE', path: `${address.pathname}${name}` });
+    if (removed.status !== 204 && removed.status !== 200) {
+      throw uploadFailed(storage, 'StorageRefused', new Error(told(removed)));
+    }
+  }
+  return spare;
+}
+
 /** Who asks for it with a signature for another one is told which it is; who may not ask is told nothing. */
 async function regionOf(storage: Storage, login: Login, { pathname }: URL): Promise<string> {
   const bucket = pathname.split('/')[1] ?? '';
@@ -58,7 +85,7 @@ async function regionOf(storage: Storage, login: Login, { pathname }: URL): Prom
 }
 
 interface Question {
-  method: 'GET' | 'PUT';
+  method: 'GET' | 'PUT' | 'DELETE';
   /** With what it asks for. */
   path: string;
   /** Of the body, hex; without a body there is nothing to sign. */
@@ -83,7 +110,7 @@ class S3Client {
       'X-Amz-Content-Sha256': sha256 ?? 'UNSIGNED-PAYLOAD',
       ...(body && { 'Content-Length': body.bytes, 'Content-Type': 'application/octet-stream' }),
     };
-    const signed = sign({ method, path, host, headers, service: 's3', region: this.region }, this.login);
+    const signed = aws4.sign({ method, path, host, headers, service: 's3', region: this.region }, this.login);
     try {
       const asking = request({
         ...{ method, path, hostname: hostname.replace(/^\[(.*)\]$/, '$1'), port: port || 443 },

@@ -1,5 +1,6 @@
 /** The registry of workflow types: each name is exported once, under the name that its function has. */
 export { adoptServer } from './adopt-server.js';
+export { backUpControlPlane } from './back-up-control-plane.js';
 export { changeAliases } from './change-aliases.js';
 export { checkServer } from './check-server.js';
 export { checkStorage } from './check-storage.js';
@@ -18,7 +19,9 @@ export { rebootServer } from './reboot-server.js';
 export { removeServer } from './remove-server.js';
 export { repairSite } from './repair-site.js';
 export { retireCredentials } from './retire-credentials.js';
+export { rollAcmeAccount } from './roll-acme-account.js';
 export { rotateCredentials } from './rotate-credentials.js';
+export { retireStorageCredentials, rotateStorageCredentials } from './rotate-storage-credentials.js';
 export { restoreBackup } from './restore-backup.js';
 export { resumeSite } from './resume-site.js';
 export { runBatch, runChain } from './run-batch.js';

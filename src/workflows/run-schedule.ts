@@ -6,6 +6,7 @@ import { isUnreadable } from './unreadable.js';
 
 /** What schedules can have done. */
 export type ScheduledWork =
+  | 'back-up-control-plane'
   | 'back-up-sites'
   | 'clean-backups'
   | 'rotate-credentials'

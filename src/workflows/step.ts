@@ -26,6 +26,10 @@ export const OPERATION_KINDS = [
   'resume-site',
   'change-aliases',
   'optimise-database',
+  'back-up-control-plane',
+  'roll-acme-account',
+  'rotate-storage-credentials',
+  'retire-storage-credentials',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 

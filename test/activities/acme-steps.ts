@@ -1,6 +1,7 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { pino } from 'pino';
+import { accountRollActivities } from '../../src/activities/account-roll.js';
 import { certificateOrderActivities } from '../../src/activities/certificate-order.js';
 import type { Deps } from '../../src/activities/deps.js';
 import { readConfig } from '../../src/config.js';
@@ -24,12 +25,15 @@ export const plan: CertificatePlan = {
   names: ['a.test'],
 };
 
-type Steps = ReturnType<typeof certificateOrderActivities>;
+type Steps = ReturnType<typeof certificateOrderActivities> & ReturnType<typeof accountRollActivities>;
 type Result<Activity> = Activity extends (...args: never[]) => Promise<infer Value> ? Value : never;
 type Arguments<Activity> = Activity extends (step: StepContext, ...args: infer Args) => unknown ? Args : never;
 
 /** An operation that has begun, an authority, and the steps of the one at the other. */
-export async function acmeSteps(database: TestDatabase, settings: Record<string, string> = {}) {
+export async function acmeSteps(
+  database: TestDatabase,
+  settings: Record<string, string> | ((directory: string) => Record<string, string>) = {},
+) {
   const fake = await fakeAuthority();
   const { inventory, keyring } = database;
   await inventory.transaction(async (trx) => {
@@ -38,7 +42,8 @@ export async function acmeSteps(database: TestDatabase, settings: Record<string,
     await operations.ask(trx, keyring, provision(OPERATION, { kind: 'issue-certificate', site: SITE }));
   });
   await begin(inventory, { operation: OPERATION, run: 'run' });
-  const config = readConfig({ CHOM_ACME_DIRECTORY: fake.directory, CHOM_ACME_CONTACT: 'ops@example.org', ...settings });
+  const more = typeof settings === 'function' ? settings(fake.directory) : settings;
+  const config = readConfig({ CHOM_ACME_DIRECTORY: fake.directory, CHOM_ACME_CONTACT: 'ops@example.org', ...more });
   const log = pino({ level: 'silent' });
   const deps: Deps = {
     inventory,
@@ -53,7 +58,7 @@ export async function acmeSteps(database: TestDatabase, settings: Record<string,
 
   /** What one worker does; workers share the inventory alone. */
   function worker() {
-    const steps = certificateOrderActivities(deps);
+    const steps = { ...certificateOrderActivities(deps), ...accountRollActivities(deps) };
     return async <Name extends keyof Steps>(
       name: Name,
       attempt: number,

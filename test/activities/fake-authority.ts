@@ -1,3 +1,4 @@
+import { createPublicKey, verify } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { selfSigned } from './self-signed.js';
@@ -7,6 +8,7 @@ type Endpoint =
   | 'directory'
   | 'nonce'
   | 'account'
+  | 'keyChange'
   | 'newOrder'
   | 'order'
   | 'authz'
@@ -38,7 +40,7 @@ export function problem(status: number, type: string, detail: string, headers: R
 
 /**
  * A certificate authority that misbehaves to order, as no Pebble does: rate limits, lost replies, errors of the edge,
- * orders that hang. It checks nonces and nothing else; signatures are Pebble's to check.
+ * orders that hang. It checks nonces and, once the account's key was changed, by whom a request was signed; all else is Pebble's to check.
  */
 export async function fakeAuthority() {
   const received: Received[] = [];
@@ -55,6 +57,10 @@ export async function fakeAuthority() {
     orderHeaders: {} as Record<string, string>,
     certificate: 'PEM',
     accountKnown: true,
+    /** JSON of the key that the account has; null: there is none yet. */
+    holder: null as string | null,
+    /** Since the key was changed, what was signed with another one is refused. */
+    changed: false,
     /** What it says of when to renew (RFC 9773); null: it offers no such thing. */
     advice: null as { body: unknown; headers?: Record<string, string> } | null,
     /** What comes of an accepted challenge; `manual` leaves it to the test. */
@@ -80,11 +86,11 @@ export async function fakeAuthority() {
     };
   }
 
-  function act(endpoint: Endpoint, path: string[], payload: unknown): Answer {
+  function act(endpoint: Endpoint, path: string[], payload: unknown, key: string | null): Answer {
     const index = Number(path[1]);
     if (endpoint === 'directory') {
       const urls = {
-        ...{ newNonce: 'nonce', newAccount: 'account', newOrder: 'newOrder' },
+        ...{ newNonce: 'nonce', newAccount: 'account', newOrder: 'newOrder', keyChange: 'keyChange' },
         ...(state.advice && { renewalInfo: 'renewalInfo' }),
       };
       return {
@@ -95,12 +101,22 @@ export async function fakeAuthority() {
     if (endpoint === 'nonce') return { status: 200 };
     if (endpoint === 'renewalInfo') return { status: 200, ...state.advice };
     if (endpoint === 'account') {
+      const { onlyReturnExisting = false } = (payload ?? {}) as { onlyReturnExisting?: boolean };
+      const known = state.accountKnown && (path.length > 1 || key === state.holder);
+      if (onlyReturnExisting && known) return { status: 200, headers: { location: `${base}/account/1` }, body: {} };
+      if (onlyReturnExisting) return problem(400, 'accountDoesNotExist', 'no such account');
+      if (path.length === 1) state.holder ??= key;
       if (path.length > 1 && !state.accountKnown) return problem(400, 'accountDoesNotExist', 'no such account');
       return {
         status: path.length > 1 ? 200 : 201,
         headers: { location: `${base}/account/1` },
         body: { status: 'valid' },
       };
+    }
+    if (endpoint === 'keyChange') {
+      const { jwk } = decode((payload as { protected: string }).protected) as { jwk: object };
+      Object.assign(state, { holder: JSON.stringify(jwk), changed: true });
+      return { status: 200, body: {} };
     }
     if (endpoint === 'newOrder') {
       const { identifiers } = payload as { identifiers: { value: string }[] };
@@ -155,8 +171,8 @@ export async function fakeAuthority() {
     const path = (request.url ?? '/').slice(1).split('/');
     const endpoint = path[0] as Endpoint;
     const text = Buffer.concat((await request.toArray()) as Buffer[]).toString();
-    const signed = text === '' ? undefined : (JSON.parse(text) as { protected: string; payload: string });
-    const header = signed && (decode(signed.protected) as { nonce: string; jwk?: object });
+    const signed = text === '' ? undefined : (JSON.parse(text) as Jws);
+    const header = signed && (decode(signed.protected) as { nonce: string; jwk?: object; kid?: string });
     if (header?.jwk) accountKeys.add(JSON.stringify(header.jwk));
     const payload = signed?.payload ? decode(signed.payload) : null;
     const { method = '', headers } = request;
@@ -164,8 +180,11 @@ export async function fakeAuthority() {
     let answer: Answer;
     const misbehaviour = queued.get(endpoint)?.shift();
     if (header && !nonces.delete(header.nonce)) answer = problem(400, 'badNonce', 'this nonce was used before');
-    else if (misbehaviour === undefined || misbehaviour === 'lost') answer = act(endpoint, path, payload);
-    else answer = misbehaviour;
+    else if (signed && header?.kid && state.changed && !signedBy(state.holder, signed)) {
+      answer = problem(400, 'malformed', 'JWS verification error');
+    } else if (misbehaviour === undefined || misbehaviour === 'lost') {
+      answer = act(endpoint, path, payload, header?.jwk ? JSON.stringify(header.jwk) : null);
+    } else answer = misbehaviour;
     if (misbehaviour === 'lost') {
       request.socket.destroy();
       return;
@@ -214,6 +233,18 @@ export async function willingAuthority(domain: string): Promise<FakeAuthority> {
 }
 
 export type FakeAuthority = Awaited<ReturnType<typeof fakeAuthority>>;
+
+interface Jws {
+  protected: string;
+  payload: string;
+  signature: string;
+}
+
+function signedBy(holder: string | null, { protected: head, payload, signature }: Jws): boolean {
+  const key = createPublicKey({ key: JSON.parse(holder ?? '{}') as Record<string, string>, format: 'jwk' });
+  const bytes = Buffer.from(signature, 'base64url');
+  return verify('sha256', Buffer.from(`${head}.${payload}`), { key, dsaEncoding: 'ieee-p1363' }, bytes);
+}
 
 function decode(part: string): unknown {
   return JSON.parse(Buffer.from(part, 'base64url').toString()) as unknown;

@@ -54,7 +54,7 @@ describe('what may come', () => {
     expect((await completed('server', 'show', '')).names).toEqual(['web1']);
     expect((await completed('--tenant', 'acme', 'server', 'show', '')).names).toEqual(['web2']);
     expect((await completed('--tenant', '')).names).toEqual(['acme', 'default']);
-    expect((await completed('schedule', 'pause', 'back')).names).toEqual(['back-up-sites']);
+    expect((await completed('schedule', 'pause', 'back-up-s')).names).toEqual(['back-up-sites']);
   });
 
   test('choices; files where one is wanted; nothing where somebody makes a name up', async () => {

@@ -10,6 +10,7 @@ afterAll(async () => await line?.close());
 
 test('config show says every setting, its value and where that comes from, and no secret', async () => {
   const secrets = {
+    ...{ CHOM_ACME_EAB_KID: 'ours', CHOM_ACME_EAB_SECRET: 'opensesameopensesame' },
     ...{ CHOM_DATABASE_URL: 'postgres://chom:opensesame@db.example/chom', CHOM_SOURCE_PASSWORD: 'opensesame' },
     ...{ CHOM_SMTP_URL: 'smtp://me:opensesame@mail.example:587', TEMPORAL_API_KEY: 'opensesame' },
   };

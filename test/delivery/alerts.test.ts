@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { SMTPServer } from 'smtp-server';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { runAlertCommand } from '../../src/delivery/alert-command.js';
-import { sendAlert } from '../../src/delivery/alert-mail.js';
+import { alertText, sendAlert } from '../../src/delivery/alert-mail.js';
 import type { Message } from '../../src/delivery/message.js';
 
 const alert: Message = {
@@ -47,6 +47,9 @@ test('a mail server gets an alert that says what, where, why and the next comman
   for (const part of ['web1', 'acme', "it's $(broken) `now`", 'chom op show create-backup-1']) {
     expect(text).toContain(part);
   }
+  expect(alertText({ ...alert, data: { ...alert.data, next: 'chom certificate renew shop.example' } }).text).toContain(
+    'next      chom certificate renew shop.example\n',
+  );
   const away = await sendAlert({ ...settings, smtpUrl: `smtp://127.0.0.1:${port}` }, alert, 20_000);
   expect(away).toEqual({ ok: false, reason: expect.stringContaining('ECONNREFUSED') });
 });

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { keyringFile, openKeyring, setRecoveryKey } from '../../src/inventory/keyring-file.js';
-import { Keyring } from '../../src/inventory/keyring.js';
+import { changeKeyring, keyringFile, openKeyring, setRecoveryKey } from '../../src/inventory/keyring-file.js';
+import { Keyring, type KeyringObject } from '../../src/inventory/keyring.js';
 import { createRecoveryKey, openFromRecovery, sealToRecovery } from '../../src/inventory/recovery.js';
 import { failureOf } from './databases.js';
 
@@ -117,6 +117,40 @@ describe('The keyring file', () => {
       type: 'InvalidInput',
       message: 'The keyring /dev/null/none/keyring.json cannot be opened',
     });
+  });
+
+  test('is followed: whoever opened it holds a key that came later, before anything reaches him that it sealed', async () => {
+    const held = await openKeyring(directory);
+    const before = held.current;
+    const { rotating = '' } = await changeKeyring(directory, (object) => Keyring.withNext(object));
+    await changeKeyring(directory, (object) => Keyring.withNext(object));
+    const sealed = Keyring.fromObject(
+      await changeKeyring(directory, (object) => ({ ...object, current: rotating })),
+    ).seal(Buffer.from('new'), 'c');
+    expect(held.open(sealed, 'c').toString()).toBe('new');
+    expect([held.current, held.rotating, held.ids]).toEqual([rotating, rotating, [before, rotating]]);
+    expect((await stat(keyringFile(directory))).mode & 0o777).toBe(0o600);
+    expect(await readdir(directory)).toEqual(['keyring.json']);
+    await changeKeyring(directory, ({ keys, current }) => ({ keys: keys.filter(({ id }) => id === current), current }));
+    held.refreshed(true);
+    expect(held.ids).toEqual([rotating]);
+  });
+
+  test('of another installation is not taken over, nor one that others can read, or that is damaged', async () => {
+    const held = await openKeyring(directory);
+    const { ids } = held;
+    const file = keyringFile(directory);
+    const other = JSON.stringify(Keyring.generate());
+    for (const [text, mode] of [
+      [other, 0o600],
+      ['{', 0o600],
+      [JSON.stringify(Keyring.withNext(JSON.parse(await readFile(file, 'utf8')) as KeyringObject)), 0o644],
+    ] as const) {
+      await writeFile(file, text);
+      await chmod(file, mode);
+      held.refreshed(true);
+      expect(held.ids).toEqual(ids);
+    }
   });
 
   test('keeps the public half of one recovery key', async () => {

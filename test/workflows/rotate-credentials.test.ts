@@ -224,6 +224,20 @@ describe('the removal of the old key', () => {
     expect(await obligations.find(chom.inventory.db, key)).toMatchObject({ state: 'done' });
   });
 
+  test('that somebody cancelled is owed again by the next rotation', async () => {
+    const { id } = await rotate();
+    const key = { operation: id, name: OLD_KEY };
+    await chom.inventory.transaction(async (trx) => await obligations.close(trx, key, 'void'));
+    const second = await rotate();
+    expect(second.row).toMatchObject({ outcome: 'succeeded' });
+    await backUp();
+    for (const operation of [id, second.id]) {
+      expect(await obligations.find(chom.inventory.db, { operation, name: OLD_KEY })).toMatchObject({ state: 'open' });
+      expect((await tried(operation, OLD_KEY)).row).toMatchObject({ outcome: 'succeeded' });
+    }
+    await expectKeys(await current());
+  });
+
   test('does not begin where the new key does not get in, and fails where the old one still does', async () => {
     const { id } = await rotate();
     await backUp();

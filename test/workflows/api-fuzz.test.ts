@@ -33,7 +33,7 @@ afterAll(async () => {
 /** A verb may still refuse what the document lets through: a name that DNS does not allow, a site that is not live. */
 const NOT_CHECKED = 'positive_data_acceptance,use_after_free,ensure_resource_availability';
 
-// Some thousand requests: half a minute where nothing else is at work.
+// Some thousand requests: less than a minute where nothing else is at work.
 const LIMIT_MS = 600_000;
 
 test(
@@ -53,8 +53,8 @@ test(
       const program = await schemathesisProgram();
       const words = [
         ...['run', `${api.url}/openapi.json`, '--header', `Authorization: Bearer ${text}`],
-        // Streams have no end.
-        ...['--exclude-operation-id', 'watchOperation', '--phases', 'coverage', '--workers', '2', '--seed', '1'],
+        // Streams have no end; and Python 3.11 parses in one thread alone (github.com/python/cpython/issues/106905).
+        ...['--exclude-operation-id', 'watchOperation', '--phases', 'coverage', '--workers', '1', '--seed', '1'],
         ...['--exclude-checks', NOT_CHECKED, '--continue-on-failure', '--request-timeout', '30', '--no-color'],
       ];
       // Where it keeps what it has found.

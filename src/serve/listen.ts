@@ -1,26 +1,28 @@
-import { readFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Server as TlsServer } from 'node:tls';
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
 import type { Chom } from '../client/open.js';
 import { failure } from '../workflows/failures.js';
-import { messageOf } from '../workflows/thrown.js';
 import { apiApp } from './app.js';
 import type { Rates } from './bearer.js';
+import { readTls, renewTls, type TlsFiles } from './tls.js';
 
 /** Where and how the API is served. */
 export interface Listening {
   host: string;
   /** 0: any that is free. */
   port: number;
-  /** PEM files; null: HTTP, on loopback alone. */
-  tls: { cert: string; key: string } | null;
+  /** Null: HTTP, on loopback alone. */
+  tls: TlsFiles | null;
   log(line: string): void;
   rates?: Rates;
   checkEvery?: number;
   /** How long a request may take to arrive, in milliseconds; 20 s unless said. */
   arrivalMs?: number;
+  /** How often it is looked for a renewed certificate, in milliseconds; a minute unless said. */
+  renewMs?: number;
 }
 
 export interface ApiServer {
@@ -58,11 +60,12 @@ export async function serveApi(chom: Chom, listening: Listening): Promise<ApiSer
     connectionsCheckingInterval: Math.min(1000, arrivalMs),
   };
   const { fetch } = app;
-  const server = tls
+  const served = tls && (await readTls(tls));
+  const server = served
     ? createAdaptorServer({
         fetch,
         createServer: createHttpsServer,
-        serverOptions: { ...options, ...(await pem(tls)) },
+        serverOptions: { ...options, ...served, handshakeTimeout: HEADERS_MS },
       })
     : createAdaptorServer({ fetch, createServer: createHttpServer, serverOptions: options });
   server.maxConnections = MOST_CONNECTIONS;
@@ -70,9 +73,13 @@ export async function serveApi(chom: Chom, listening: Listening): Promise<ApiSer
   await listen(server, host, port);
   const { port: bound } = server.address() as AddressInfo;
   const shown = host.includes(':') ? `[${host}]` : host;
+  const { renewMs: everyMs } = listening;
+  const renewing = { log, ...(everyMs !== undefined && { everyMs }) };
+  const endRenewing = tls && served && renewTls(server as TlsServer, tls, { ...renewing, served });
   return {
     url: `${tls ? 'https' : 'http'}://${shown}:${bound}`,
     async close() {
+      endRenewing?.();
       closing.abort();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       const ended = server as ReturnType<typeof createHttpServer>;
@@ -96,12 +103,4 @@ async function listen(server: ServerType, host: string, port: number): Promise<v
     });
     server.listen(port, host, () => resolve());
   });
-}
-
-async function pem({ cert, key }: { cert: string; key: string }): Promise<{ cert: Buffer; key: Buffer }> {
-  const read = async (file: string, option: string) =>
-    await readFile(file).catch((error: unknown) => {
-      throw failure('InvalidInput', `The file of ${option} cannot be read`, { cause: messageOf(error) });
-    });
-  return { cert: await read(cert, '--tls-cert'), key: await read(key, '--tls-key') };
 }

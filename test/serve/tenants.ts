@@ -63,7 +63,7 @@ export interface Tenants {
 }
 
 /** Another one over the same inventory, with other limits; it is closed by whoever started it. */
-export type Limits = Partial<Pick<Listening, 'rates' | 'checkEvery' | 'arrivalMs' | 'tls'>>;
+export type Limits = Partial<Pick<Listening, 'rates' | 'checkEvery' | 'arrivalMs' | 'tls' | 'host' | 'renewMs'>>;
 
 const PLENTY = { burst: 1_000_000, perSecond: 1_000_000 };
 

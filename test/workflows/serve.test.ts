@@ -6,15 +6,18 @@ import { freePort } from '../../lab/ports.js';
 import { createToken } from '../../src/client/token-verbs.js';
 import type { Scope } from '../../src/inventory/api-tokens.js';
 import * as operations from '../../src/inventory/operations.js';
-import { serveApi } from '../../src/serve/listen.js';
+import { serveApi, type ApiServer } from '../../src/serve/listen.js';
+import { runHere } from '../client/command-line.js';
 import { startFollowing, until, type Following, type Running } from './following.js';
 
 let following: Following;
 let serving: Running;
 let url = '';
 let ca = '';
+let plain: ApiServer;
 
-// The built chom serves over HTTPS in a process of its own; commands of the same build are its clients.
+// The built chom serves over HTTPS in a process of its own, with commands of the same build as clients; for the many there is
+// one without processes.
 beforeAll(async () => {
   following = await startFollowing();
   await following.startWorker();
@@ -27,8 +30,15 @@ beforeAll(async () => {
   serving = following.start('serve', '--port', String(port), '--tls-cert', cert, '--tls-key', key);
   await until('an API', () => serving.stderr.includes('openapi.json'));
   [url, ca] = [`https://localhost:${port}`, cert];
+  plain = await serveApi(following.chom, { host: '127.0.0.1', port: 0, tls: null, log: () => undefined });
 });
-afterAll(async () => await following?.close());
+afterAll(async () => {
+  await plain?.close();
+  await following?.close();
+});
+
+/** A client reaches the API, and nothing else of CHOM. */
+const AWAY = { TEMPORAL_ADDRESS: '127.0.0.1:1', CHOM_HOME: '/nonexistent' };
 
 async function token(scope: Scope): Promise<{ text: string; name: string }> {
   const name = `t${Math.random().toString(36).slice(2, 10)}`;
@@ -36,22 +46,20 @@ async function token(scope: Scope): Promise<{ text: string; name: string }> {
 }
 
 function client(text: string, ...words: string[]): Running {
-  const away = { TEMPORAL_ADDRESS: '127.0.0.1:1', CHOM_HOME: '/nonexistent' };
-  return following.startWith({ CHOM_API: url, CHOM_TOKEN: text, NODE_EXTRA_CA_CERTS: ca, ...away }, ...words);
+  return following.startWith({ CHOM_API: url, CHOM_TOKEN: text, NODE_EXTRA_CA_CERTS: ca, ...AWAY }, ...words);
 }
 
 async function run(text: string, ...words: string[]) {
-  const ran = client(text, ...words);
-  return { status: await ran.ended, ...ran };
+  return await runHere(words, { CHOM_API: plain.url, CHOM_TOKEN: text, ...AWAY });
 }
 
 describe('over the API', () => {
   test('[SE-05] a site is made, followed and shown by the same commands, and nothing else is there', async () => {
     const { text } = await token('operate');
-    const made = await run(text, 'site', 'create', 'münchen.example', '--server', 'web1', '--no-tls', '--json');
+    const made = client(text, 'site', 'create', 'münchen.example', '--server', 'web1', '--no-tls', '--json');
+    expect(await made.ended).toBe(0);
     expect(made.stderr).toMatch(/^✔ Create the user \(\d+\.\d s\)$/m);
     expect(made.stderr).toMatch(/^provision-site succeeded$/m);
-    expect(made.status).toBe(0);
     const { operation } = JSON.parse(made.stdout) as { operation: string };
     expect(JSON.parse(made.stdout)).toEqual({ operation, status: 'succeeded', warnings: [] });
     const listed = await run(text, 'site', 'list');
@@ -114,12 +122,12 @@ describe('over the API', () => {
 
   test('[SE-05] a request that is sent again under its key is done once, also at the same time, and by another process', async () => {
     const { text } = await token('admin');
-    const plain = { host: '127.0.0.1', port: 0, tls: null, log: () => undefined };
-    const apis = [await serveApi(following.chom, plain), await serveApi(following.chom, plain)];
+    const second = await serveApi(following.chom, { host: '127.0.0.1', port: 0, tls: null, log: () => undefined });
+    const apis = [plain.url, second.url];
     const headers = { Authorization: `Bearer ${text}`, 'Content-Type': 'application/json', 'Idempotency-Key': 'twice' };
     const body = JSON.stringify({ domain: 'twice.example', server: 'web1', tls: false });
     const post = async (n: number) => {
-      const response = await fetch(`${apis[n % 2]?.url}/v1/sites`, { method: 'POST', headers, body });
+      const response = await fetch(`${apis[n % 2]}/v1/sites`, { method: 'POST', headers, body });
       return [response.status, (await response.json()) as { operation: string | null }] as const;
     };
     try {
@@ -138,7 +146,7 @@ describe('over the API', () => {
       const sites = await db.selectFrom('sites').select('id').where('domain', '=', 'twice.example').execute();
       expect(sites).toHaveLength(1);
     } finally {
-      for (const api of apis) await api.close();
+      await second.close();
     }
   });
 });

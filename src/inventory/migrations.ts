@@ -20,9 +20,9 @@ import { delivery } from './migrations/0015-delivery.js';
 import { forgotten } from './migrations/0016-forgotten.js';
 import { serverUpkeep } from './migrations/0017-server-upkeep.js';
 import { keys } from './migrations/0018-keys.js';
-import { batches } from './migrations/0020-batches.js';
-import { planned } from './migrations/0021-planned.js';
-import { apiTokens } from './migrations/0022-api-tokens.js';
+import { batches } from './migrations/0019-batches.js';
+import { planned } from './migrations/0020-planned.js';
+import { apiTokens } from './migrations/0021-api-tokens.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {

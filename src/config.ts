@@ -27,6 +27,22 @@ const SETTINGS = {
   tenant: ['CHOM_TENANT', z.string().min(1).default('default')],
   /** Temporal task queue of the operations. */
   taskQueue: ['CHOM_TASK_QUEUE', z.string().min(1).default('chom')],
+  /** Worker versioning: name of Temporal's deployment that the workers are. Without it any worker takes any operation. */
+  deployment: [
+    'CHOM_DEPLOYMENT',
+    z
+      .string()
+      .regex(/^[\w-]{1,64}$/, 'letters, digits, - and _ alone')
+      .optional(),
+  ],
+  /** What this build of the workers is called in it, instead of its version and what its workflows hash to. */
+  build: [
+    'CHOM_BUILD',
+    z
+      .string()
+      .regex(/^[\w.-]{1,64}$/, 'letters, digits, ., - and _ alone')
+      .optional(),
+  ],
   /** Whose hours schedules mean, for example Europe/Berlin. */
   timezone: ['CHOM_TIMEZONE', z.string().refine(isTimezone, 'no timezone that is known').default('UTC')],
   /** ACME directory URL, or `letsencrypt`, `letsencrypt-staging`. */

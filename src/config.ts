@@ -95,6 +95,8 @@ const SETTINGS = {
   alertFrom: ['CHOM_ALERT_FROM', z.email().optional()],
   /** `smtp://USER:PASSWORD@HOST:587` or `smtps://…`, for `alertMail`. */
   smtpUrl: ['CHOM_SMTP_URL', z.url({ protocol: /^smtps?$/ }).optional()],
+  /** What Temporal's command line shows the codec server (`--codec-auth 'Bearer …'`); browsers are known by the UI's address. */
+  codecToken: ['CHOM_CODEC_TOKEN', z.string().min(16).optional()],
   /** Least severe level that the worker logs. */
   logLevel: ['CHOM_LOG_LEVEL', z.enum(['debug', 'info', 'warn', 'error']).default('info')],
 } as const satisfies Record<string, readonly [string, z.ZodType]>;

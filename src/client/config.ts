@@ -11,7 +11,7 @@ interface Setting {
 }
 
 /** Passwords stand in these. */
-const SECRET = new Set(['CHOM_SOURCE_PASSWORD', 'TEMPORAL_API_KEY']);
+const SECRET = new Set(['CHOM_CODEC_TOKEN', 'CHOM_SOURCE_PASSWORD', 'TEMPORAL_API_KEY']);
 
 /** `chom config …` */
 export function configCommand(program: Command, cli: Cli): void {

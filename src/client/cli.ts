@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { withSuggestion } from './did-you-mean.js';
 import { askingOf, settingsOf, type GlobalOptions } from './global-options.js';
 import { openChom, type Chom } from './open.js';
 import { openOutput, type Output } from './output.js';
@@ -44,6 +45,8 @@ export function action<Args extends unknown[]>(
     };
     try {
       cli.exitStatus = (await run(session, ...(all.slice(0, -1) as Args))) ?? 0;
+    } catch (error) {
+      throw await withSuggestion(session, error);
     } finally {
       await opened?.then((chom) => chom.close()).catch(() => undefined);
     }

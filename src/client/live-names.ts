@@ -52,6 +52,8 @@ export async function liveNames(
   try {
     const { inventory, config } = await openStores(environment);
     try {
+      // Of these there are the same for all, also for who mistypes a tenant's name.
+      if (of === 'tenants' || of === 'schedules') return await LISTS[of](inventory.db, '');
       const { id } = await tenants.byName(inventory.db, name ?? config.tenant);
       return await LISTS[of](inventory.db, id);
     } finally {

@@ -28,7 +28,7 @@ async function builds({ open, output }: Session): Promise<void> {
   const rows = known.map((one) => [one.build, one.state, one.build === own.buildId ? 'installed here' : '']);
   output.data(
     { deployment: own.deploymentName, installed: own.buildId, builds: known },
-    table(['BUILD', 'STATE', ''], rows),
+    table(['BUILD', 'STATE', 'WHERE'], rows),
   );
 }
 

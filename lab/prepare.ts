@@ -1,6 +1,7 @@
 import { findProgram } from '../src/client/program.js';
 import { temporalCli } from '../src/client/programs/temporal.js';
 import { base } from './base.js';
+import { installPackages } from './packages.js';
 import { acmePrograms, timeSkippingServer } from './programs.js';
 import { requireLab } from './requirements.js';
 import { resticProgram, restServerProgram } from './restic-programs.js';
@@ -18,6 +19,7 @@ const wanted = (project: string) => projects.length === 0 || projects.includes(p
 
 // With apt, which is one's alone.
 if (wanted('workflows') || wanted('lab')) await timeSkippingServer();
+if (wanted('workflows')) await installPackages({ chromium: 'chromium' });
 if (wanted('lab')) {
   await requireLab();
   await wordpressArchive();

@@ -30,6 +30,22 @@ const SETTINGS = {
   tenant: ['CHOM_TENANT', z.string().min(1).default('default')],
   /** Temporal task queue of the operations. */
   taskQueue: ['CHOM_TASK_QUEUE', z.string().min(1).default('chom')],
+  /** Worker versioning: name of Temporal's deployment that the workers are. Without it any worker takes any operation. */
+  deployment: [
+    'CHOM_DEPLOYMENT',
+    z
+      .string()
+      .regex(/^[\w-]{1,64}$/, 'letters, digits, - and _ alone')
+      .optional(),
+  ],
+  /** What this build of the workers is called in it, instead of its version and what its workflows hash to. */
+  build: [
+    'CHOM_BUILD',
+    z
+      .string()
+      .regex(/^[\w.-]{1,64}$/, 'letters, digits, ., - and _ alone')
+      .optional(),
+  ],
   /** Whose hours schedules mean, for example Europe/Berlin. */
   timezone: ['CHOM_TIMEZONE', z.string().refine(isTimezone, 'no timezone that is known').default('UTC')],
   /** ACME directory URL, or `letsencrypt`, `letsencrypt-staging`. */
@@ -89,6 +105,8 @@ const SETTINGS = {
   alertFrom: ['CHOM_ALERT_FROM', z.email().optional()],
   /** `smtp://USER:PASSWORD@HOST:587` or `smtps://…`, for `alertMail`. */
   smtpUrl: ['CHOM_SMTP_URL', z.url({ protocol: /^smtps?$/ }).optional()],
+  /** What Temporal's command line shows the codec server (`--codec-auth 'Bearer …'`); browsers are known by the UI's address. */
+  codecToken: ['CHOM_CODEC_TOKEN', z.string().min(16).optional()],
   /** Least severe level that the worker logs. */
   logLevel: ['CHOM_LOG_LEVEL', z.enum(['debug', 'info', 'warn', 'error']).default('info')],
 } as const satisfies Record<string, readonly [string, z.ZodType]>;

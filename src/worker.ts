@@ -5,6 +5,8 @@ import { pino } from 'pino';
 import { authorities } from './activities/authorities.js';
 import { createActivities } from './activities/index.js';
 import { askRenewalInfo } from './activities/renewal-info.js';
+import { ownBuild } from './client/build-id.js';
+import { isCurrent } from './client/deployment.js';
 import { connectTemporal, temporalSettings, sealedDataConverter } from './client/connection.js';
 import { members } from './client/members.js';
 import { openStores } from './client/open.js';
@@ -43,6 +45,7 @@ async function main(): Promise<void> {
   const wake = async (ids: readonly string[]) => await wakeOperations(temporal, ids);
   const restic = async () => await findProgram(resticProgram(config), { say: (line) => log.info(line) });
   const scheduler = createScheduler({ ...stores, temporal });
+  const build = await ownBuild(config);
   const worker = await Worker.create({
     connection,
     namespace,
@@ -54,6 +57,9 @@ async function main(): Promise<void> {
       { scheduler, members: members({ ...stores, temporal }) },
     ),
     dataConverter: sealedDataConverter(keyring),
+    ...(build && {
+      workerDeploymentOptions: { useWorkerVersioning: true, version: build, defaultVersioningBehavior: 'PINNED' },
+    }),
     // Memory: each cached workflow costs about 1 MB; activities mostly wait for hosts.
     maxCachedWorkflows: 50,
     maxConcurrentActivityTaskExecutions: 100,
@@ -68,7 +74,10 @@ async function main(): Promise<void> {
     if (worker.getState() === 'RUNNING') worker.shutdown();
   });
   if (process.send && !process.connected) process.exit(1);
-  log.info({ taskQueue: config.taskQueue, namespace, address: connectionOptions.address }, 'worker started');
+  log.info({ taskQueue: config.taskQueue, namespace, address: connectionOptions.address, ...build }, 'worker started');
+  if (build && !(await isCurrent(temporal, build))) {
+    log.warn(build, 'no new operations come to this build until: chom worker promote');
+  }
   process.send?.('started');
   const sweeping = new AbortController();
   const swept = keepSweeping({ ...stores, temporal }, log, sweeping.signal).catch((error: unknown) =>

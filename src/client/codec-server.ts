@@ -1,3 +1,4 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Payload } from '@temporalio/common';
 import type { Keyring } from '../inventory/keyring.js';
@@ -15,21 +16,22 @@ const LIMIT_BYTES = 16 * 1024 * 1024;
 /**
  * Opens sealed payloads for the Temporal UI, on loopback only. Only pages of `uiOrigin` may ask from a browser, and
  * only under a loopback name, so that no other site reads histories through the operator's browser (CORS, DNS
- * rebinding). https://docs.temporal.io/production-deployment/data-encryption (2026-11)
- * @param listen the port, and the option by which another one is chosen
+ * rebinding). Whoever is no browser needs the token; without one nobody else is let in. https://docs.temporal.io/production-deployment/data-encryption (2026-11)
+ * @param listen the port, the option by which another one is chosen, and the token (`Authorization: Bearer …`)
  * @throws InvalidInput when the port is in use
  */
 export async function startCodecServer(
   keyring: Keyring,
-  listen: { port: number; option: string },
+  listen: { port: number; option: string; token?: string | undefined },
   uiOrigins: readonly string[],
 ): Promise<Server> {
-  const { port, option } = listen;
+  const { port, option, token } = listen;
   const codec = payloadCodec(keyring);
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { origin, host } = request.headers;
     if (!/^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(host ?? '')) return end(response, 403);
     if (origin !== undefined && !uiOrigins.includes(origin)) return end(response, 403);
+    if (origin === undefined && !bears(request, token)) return end(response, 401);
     if (origin !== undefined) {
       response.setHeader('Access-Control-Allow-Origin', origin);
       response.setHeader('Vary', 'Origin');
@@ -58,6 +60,12 @@ export async function startCodecServer(
     });
     server.listen(port, '127.0.0.1', () => resolve(server));
   });
+}
+
+function bears({ headers }: IncomingMessage, token: string | undefined): boolean {
+  if (token === undefined) return false;
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(headers.authorization ?? ''), digest(`Bearer ${token}`));
 }
 
 function end(response: ServerResponse, status: number): void {

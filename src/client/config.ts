@@ -12,6 +12,7 @@ interface Setting {
 
 /** Passwords stand in these. */
 const SECRET = new Set([
+  'CHOM_CODEC_TOKEN',
   'CHOM_SOURCE_PASSWORD',
   'CHOM_TOKEN',
   'TEMPORAL_API_KEY',

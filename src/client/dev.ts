@@ -43,9 +43,9 @@ export async function runWorker(environment: NodeJS.ProcessEnv): Promise<number>
 /** `chom codec-server` */
 export async function runCodecServer({ port, ui }: { port: number; ui: string[] }): Promise<void> {
   const interrupted = interruption();
-  const { keyring, inventory } = await openStores(process.env);
+  const { config, keyring, inventory } = await openStores(process.env);
   await inventory.close();
-  const server = await startCodecServer(keyring, { port, option: '--port' }, ui);
+  const server = await startCodecServer(keyring, { port, option: '--port', token: config.codecToken }, ui);
   process.stderr.write(`Codec server http://127.0.0.1:${port} for ${ui.join(', ')}\n`);
   await interrupted.promise;
   server.close();
@@ -67,7 +67,8 @@ export async function runDev(options: DevOptions, given: NodeJS.ProcessEnv): Pro
     const alone = program === null || config.databaseUrl === undefined ? null : await developAlone(config.databaseUrl);
     if (alone) undo.push(alone.release);
     const uiOrigins = ['localhost', '127.0.0.1'].map((host) => `http://${host}:${options.uiPort}`);
-    const codec = await startCodecServer(keyring, { port: options.codecPort, option: '--codec-port' }, uiOrigins);
+    const listen = { port: options.codecPort, option: '--codec-port', token: config.codecToken };
+    const codec = await startCodecServer(keyring, listen, uiOrigins);
     undo.push(async () => codec.close());
     const own = program === null ? null : await ownServer(options, { program, home: config.home, ...settings });
     if (own) undo.push(own.stop);

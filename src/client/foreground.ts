@@ -3,6 +3,7 @@ import type { Cli } from './cli.js';
 import type { DevOptions } from './dev.js';
 import { settingsOf, type GlobalOptions } from './global-options.js';
 import { parsePort } from './names.js';
+import { versioningCommands } from './worker.js';
 
 /**
  * `chom dev`, `chom worker`, `chom codec-server`: what runs in the foreground until Ctrl-C. Loaded when it is asked for:
@@ -10,13 +11,14 @@ import { parsePort } from './names.js';
  */
 export function foregroundCommands(program: Command, cli: Cli): void {
   const run = async () => await import('./dev.js');
-  program
+  const worker = program
     .command('worker')
     .description('run a worker against the configured Temporal, until Ctrl-C')
     .addHelpText('after', '\nExample:\n  TEMPORAL_ADDRESS=temporal.internal:7233 chom worker')
     .action(async () => {
       cli.exitStatus = await (await run()).runWorker(environmentOf(program));
     });
+  versioningCommands(worker, cli);
   program
     .command('codec-server')
     .description('open sealed payloads for the Temporal UI, on loopback, until Ctrl-C')

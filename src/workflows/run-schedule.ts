@@ -1,4 +1,12 @@
-import { continueAsNew, isCancellation, log, proxyActivities, sleep, workflowInfo } from '@temporalio/workflow';
+import {
+  continueAsNew,
+  isCancellation,
+  log,
+  proxyActivities,
+  setWorkflowOptions,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { scheduleActivities } from '../activities/schedule.js';
 import { causeOf } from './causes.js';
 import { failure, RETRYABLE } from './failures.js';
@@ -111,6 +119,9 @@ export async function runSchedule(given: ScheduledRun): Promise<ScheduleResult> 
   if (refused.length + left.length > 0) await work.tellOfSchedule({ work: given.work, run, refused, left });
   return { asked, refused, left };
 }
+
+// It may last for a night: it moves to the newest build, and its changes are patches.
+setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, runSchedule);
 
 /** Null where it has to be tried again. */
 async function tryRound(round: Round): Promise<RoundEnd | null> {

@@ -1,4 +1,4 @@
-import { CancellationScope, defineSignal, setHandler } from '@temporalio/workflow';
+import { CancellationScope, defineSignal, setHandler, setWorkflowOptions } from '@temporalio/workflow';
 import { z } from 'zod';
 import type { settlingActivities } from '../activities/settling.js';
 import { failure } from './failures.js';
@@ -46,3 +46,6 @@ export async function settleOperation(lost: Lost): Promise<void> {
     }
   });
 }
+
+// It waits for servers as long as they are away: it moves to the newest build, and its changes are patches.
+setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, settleOperation);

@@ -114,7 +114,7 @@ const REFUSED: [number, ...string[]][] = [
 
 /** They belong to the machine or its administrator, or name nothing that could be another's. */
 const OF_NOBODY = [
-  'worker',
+  ...['builds', 'promote'].map((verb) => `worker ${verb}`),
   'codec-server',
   'dev',
   'doctor',

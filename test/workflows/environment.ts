@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
-import type { DataConverter } from '@temporalio/common';
+import type { DataConverter, WorkerDeploymentVersion } from '@temporalio/common';
 import { historyFromJSON, historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, type NativeConnection, Runtime, Worker } from '@temporalio/worker';
@@ -41,8 +41,16 @@ export interface WorkflowEnvironment extends Submitter {
   members: Members;
   /** How every server fails to be silenced, if it does. */
   servers: { away: FailureType | null };
-  /** Runs `fn` while a worker serves the task queue with the product's lifecycle and these steps; `bundle`: of another build. */
-  withWorker<Result>(activities: object, fn: () => Promise<Result>, bundle?: string): Promise<Result>;
+  /**
+   * Runs `fn` while a worker serves the task queue with the product's lifecycle and these steps; `bundle`: of another build;
+   * `version`: one that worker versioning tells from others.
+   */
+  withWorker<Result>(
+    activities: object,
+    fn: () => Promise<Result>,
+    bundle?: string,
+    version?: WorkerDeploymentVersion,
+  ): Promise<Result>;
   /** What time it is for workflows, in milliseconds. */
   now(): Promise<number>;
   /** Lets workflow time pass. */
@@ -87,7 +95,7 @@ export async function startEnvironment(
     ...{ inventory, keyring, config, temporal, deps, silenced, servers, address: environment.address },
     connection: environment.nativeConnection,
     members: batches,
-    async withWorker(activities, fn, bundle = workflowBundle) {
+    async withWorker(activities, fn, bundle = workflowBundle, version) {
       const all = [...lifecycle, ...Object.entries(activities)];
       const worker = await Worker.create({
         connection: environment.nativeConnection,
@@ -99,6 +107,9 @@ export async function startEnvironment(
         },
         dataConverter,
         maxHeartbeatThrottleInterval: '100 milliseconds',
+        ...(version && {
+          workerDeploymentOptions: { useWorkerVersioning: true, version, defaultVersioningBehavior: 'PINNED' },
+        }),
       });
       return await worker.runUntil(fn);
     },

@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -14,6 +13,7 @@ import { startLost } from '../../src/client/sweep.js';
 import { ended as exit, startWorker } from '../../src/client/worker-process.js';
 import { startFollowing, until, type Following } from './following.js';
 import { startGate } from './gate.js';
+import { startSilent } from './silent-server.js';
 
 const { TIMEOUT_TYPE_HEARTBEAT } = proto.temporal.api.enums.v1.TimeoutType;
 
@@ -204,18 +204,3 @@ test('[QC-09] a worker that dies is noticed when its heartbeats stay away, and a
     silent.close();
   }
 });
-
-/** What takes connections, and never says a word. */
-async function startSilent(): Promise<{ port: number; connections(): number; close(): void }> {
-  const sockets: Socket[] = [];
-  const server = createServer((socket) => void sockets.push(socket.on('error', () => {})));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    port: (server.address() as AddressInfo).port,
-    connections: () => sockets.length,
-    close() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    },
-  };
-}

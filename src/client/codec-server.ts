@@ -13,18 +13,19 @@ interface JsonPayload {
 const LIMIT_BYTES = 16 * 1024 * 1024;
 
 /**
- * Opens sealed payloads for the Temporal UI, on loopback only. Only pages of `uiOrigin` may ask from a browser, and
+ * Opens sealed payloads for the Temporal UI, on loopback unless told otherwise. Only pages of `uiOrigin` may ask from a browser, and
  * only under a loopback name, so that no other site reads histories through the operator's browser (CORS, DNS
  * rebinding). https://docs.temporal.io/production-deployment/data-encryption (2026-11)
- * @param listen the port, and the option by which another one is chosen
+ * @param listen the port, the option by which another one is chosen, and the address: in a container that of the container,
+ * whose port is published on loopback
  * @throws InvalidInput when the port is in use
  */
 export async function startCodecServer(
   keyring: Keyring,
-  listen: { port: number; option: string },
+  listen: { port: number; host?: string; option: string },
   uiOrigins: readonly string[],
 ): Promise<Server> {
-  const { port, option } = listen;
+  const { port, host: address = '127.0.0.1', option } = listen;
   const codec = payloadCodec(keyring);
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { origin, host } = request.headers;
@@ -50,13 +51,13 @@ export async function startCodecServer(
   return await new Promise((resolve, reject) => {
     server.once('error', (error) => {
       reject(
-        failure('InvalidInput', `The codec server cannot listen on 127.0.0.1:${port}`, {
+        failure('InvalidInput', `The codec server cannot listen on ${address}:${port}`, {
           cause: error.message,
           next: `end what uses the port, or choose another with ${option}`,
         }),
       );
     });
-    server.listen(port, '127.0.0.1', () => resolve(server));
+    server.listen(port, address, () => resolve(server));
   });
 }
 

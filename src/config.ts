@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -118,9 +119,15 @@ export function variables(): { name: keyof Config; variable: string }[] {
 
 export type Config = { readonly [Name in keyof typeof SETTINGS]: z.infer<(typeof SETTINGS)[Name][1]> };
 
-/** Reads the settings once. Throws `InvalidInput` naming each variable that is wrong. */
-export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the settings once; any of them also from a file that `VARIABLE_FILE` names, as containers have their secrets.
+ * Throws `InvalidInput` naming each variable that is wrong.
+ */
+export function readConfig(given: Environment): Config {
   const problems: string[] = [];
+  const environment = withFiles(given, problems);
   const entries = Object.entries(SETTINGS).map(([name, [variable, schema]]) => {
     const value = environment[variable];
     const parsed = schema.safeParse(value === '' ? undefined : value);
@@ -145,6 +152,21 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     });
   }
   return Object.fromEntries(entries) as Config;
+}
+
+/** What stands in files, without the line's end; what is set itself goes before. */
+function withFiles(given: Environment, problems: string[]): Environment {
+  const environment = { ...given };
+  for (const { variable } of variables()) {
+    const file = given[`${variable}_FILE`];
+    if (!file || given[variable]) continue;
+    try {
+      environment[variable] = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+    } catch (error) {
+      problems.push(`${variable}_FILE: ${file} cannot be read (${String(Reflect.get(Object(error), 'code'))})`);
+    }
+  }
+  return environment;
 }
 
 /** As Node takes it: `1.2.3.4`, `1.2.3.4:53`, `::1`, `[::1]:53`. A port out of range it takes too, or dies of it. */

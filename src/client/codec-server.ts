@@ -14,18 +14,19 @@ interface JsonPayload {
 const LIMIT_BYTES = 16 * 1024 * 1024;
 
 /**
- * Opens sealed payloads for the Temporal UI, on loopback only. Only pages of `uiOrigin` may ask from a browser, and
+ * Opens sealed payloads for the Temporal UI, on loopback unless told otherwise. Only pages of `uiOrigin` may ask from a browser, and
  * only under a loopback name, so that no other site reads histories through the operator's browser (CORS, DNS
  * rebinding). Whoever is no browser needs the token; without one nobody else is let in. https://docs.temporal.io/production-deployment/data-encryption (2026-11)
- * @param listen the port, the option by which another one is chosen, and the token (`Authorization: Bearer …`)
+ * @param listen the port, the option by which another one is chosen, the token (`Authorization: Bearer …`), and the address: in a
+ * container that of the container, whose port is published on loopback
  * @throws InvalidInput when the port is in use
  */
 export async function startCodecServer(
   keyring: Keyring,
-  listen: { port: number; option: string; token?: string | undefined },
+  listen: { port: number; host?: string; option: string; token?: string | undefined },
   uiOrigins: readonly string[],
 ): Promise<Server> {
-  const { port, option, token } = listen;
+  const { port, host: address = '127.0.0.1', option, token } = listen;
   const codec = payloadCodec(keyring);
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { origin, host } = request.headers;
@@ -52,13 +53,13 @@ export async function startCodecServer(
   return await new Promise((resolve, reject) => {
     server.once('error', (error) => {
       reject(
-        failure('InvalidInput', `The codec server cannot listen on 127.0.0.1:${port}`, {
+        failure('InvalidInput', `The codec server cannot listen on ${address}:${port}`, {
           cause: error.message,
           next: `end what uses the port, or choose another with ${option}`,
         }),
       );
     });
-    server.listen(port, '127.0.0.1', () => resolve(server));
+    server.listen(port, address, () => resolve(server));
   });
 }
 

@@ -46,7 +46,7 @@ export async function runCommandLine(given: readonly string[], cli: Cli): Promis
 }
 
 /** Names that commands had elsewhere. */
-const ALIASES: Readonly<Record<string, readonly string[]>> = {
+export const ALIASES: Readonly<Record<string, readonly string[]>> = {
   'backup:clean': ['backup', 'clean'],
   'secrets:rotate': ['secrets', 'rotate'],
   'queue:failed': ['op', 'list', '--failed'],

@@ -7,7 +7,7 @@ import { table } from './text.js';
 interface Setting {
   variable: string;
   value: string | null;
-  source: 'environment' | 'command line' | 'default' | 'profile';
+  source: 'environment' | 'file' | 'command line' | 'default' | 'profile';
 }
 
 /** Passwords stand in these. */
@@ -60,7 +60,7 @@ async function show({ cli, environment, output }: Session): Promise<void> {
   output.data({ settings }, table(['SETTING', 'VALUE', 'FROM'], rows));
 
   function from(variable: string): Setting['source'] {
-    if (!environment[variable]) return 'default';
+    if (!environment[variable]) return environment[`${variable}_FILE`] ? 'file' : 'default';
     return cli.environment[variable] === environment[variable] ? 'environment' : 'command line';
   }
 }

@@ -41,12 +41,12 @@ export async function runWorker(environment: NodeJS.ProcessEnv): Promise<number>
 }
 
 /** `chom codec-server` */
-export async function runCodecServer({ port, ui }: { port: number; ui: string[] }): Promise<void> {
+export async function runCodecServer({ port, host, ui }: { port: number; host: string; ui: string[] }): Promise<void> {
   const interrupted = interruption();
   const { config, keyring, inventory } = await openStores(process.env);
   await inventory.close();
-  const server = await startCodecServer(keyring, { port, option: '--port', token: config.codecToken }, ui);
-  process.stderr.write(`Codec server http://127.0.0.1:${port} for ${ui.join(', ')}\n`);
+  const server = await startCodecServer(keyring, { port, host, option: '--port', token: config.codecToken }, ui);
+  process.stderr.write(`Codec server http://${host}:${port} for ${ui.join(', ')}\n`);
   await interrupted.promise;
   server.close();
 }

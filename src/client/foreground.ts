@@ -23,9 +23,12 @@ export function foregroundCommands(program: Command, cli: Cli): void {
     .command('codec-server')
     .description('open sealed payloads for the Temporal UI, on loopback, until Ctrl-C')
     .option('--port <port>', 'port to listen on', parsePort, 8234)
+    .option('--host <address>', 'address to listen on; another than loopback only in a container', '127.0.0.1')
     .option('--ui <origin...>', 'addresses of the Temporal UI', ['http://localhost:8233', 'http://127.0.0.1:8233'])
     .addHelpText('after', '\nExample:\n  chom codec-server --ui http://localhost:8080')
-    .action(async (options: { port: number; ui: string[] }) => await (await run()).runCodecServer(options));
+    .action(
+      async (options: { port: number; host: string; ui: string[] }) => await (await run()).runCodecServer(options),
+    );
   program
     .command('dev')
     .description('run Temporal, the codec server and a worker on this machine, until Ctrl-C')

@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { variables } from '../../src/config.js';
 import { runHere, startCommandLine, type CommandLine } from './command-line.js';
@@ -28,4 +30,21 @@ test('config show says every setting, its value and where that comes from, and n
   expect(of('CHOM_DATABASE_URL')).toMatchObject({ value: 'postgres://chom:********@db.example/chom' });
   expect(of('TEMPORAL_ADDRESS')).toMatchObject({ source: 'environment' });
   expect(of('CHOM_ACME_CONTACT')).toMatchObject({ value: null });
+});
+
+test('a setting may stand in a file, and what is set itself goes before', async () => {
+  const file = join(line.home, 'secret');
+  await writeFile(file, 'smtp://me:opensesame@mail.example:587\n');
+  const shown = async (more: Record<string, string>) => {
+    const ran = await runHere(['config', 'show', '--json'], { ...line.environment, CHOM_SMTP_URL_FILE: file, ...more });
+    const { settings } = JSON.parse(ran.stdout) as { settings: { variable: string }[] };
+    return settings.find(({ variable }) => variable === 'CHOM_SMTP_URL');
+  };
+  expect(await shown({})).toMatchObject({ value: 'smtp://me:********@mail.example:587', source: 'file' });
+  expect(await shown({ CHOM_SMTP_URL: 'smtp://other.example' })).toMatchObject({ source: 'environment' });
+  const missing = { ...line.environment, CHOM_SMTP_URL_FILE: join(line.home, 'none') };
+  expect(await runHere(['config', 'show'], missing)).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining(`CHOM_SMTP_URL_FILE: ${line.home}/none cannot be read (ENOENT)`) as string,
+  });
 });

@@ -1,0 +1,57 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { PassThrough } from 'node:stream';
+import { expect, test } from 'vitest';
+import { ALIASES, chomCommand } from '../../src/client/commands.js';
+import { documentedCommands, wrongWith } from './documented-commands.js';
+
+const root = new URL('../../', import.meta.url);
+const stream = new PassThrough();
+const program = chomCommand({ environment: {}, stdin: stream, stdout: stream, stderr: stream, exitStatus: 0 });
+
+async function documents(): Promise<string[]> {
+  const below = await Promise.all(
+    ['docs/', 'docs/runbooks/'].map(async (path) => (await readdir(new URL(path, root))).map((name) => path + name)),
+  );
+  return ['README.md', 'CONTRIBUTING.md', ...below.flat()].filter((path) => path.endsWith('.md'));
+}
+
+test('every command that the documents show is one that there is, with options that it has', async () => {
+  const wrong: string[] = [];
+  let seen = 0;
+  for (const path of await documents()) {
+    for (const { line, words } of documentedCommands(await readFile(new URL(path, root), 'utf8'))) {
+      seen += 1;
+      const problem = wrongWith(program, words, Object.keys(ALIASES));
+      if (problem !== null) wrong.push(`${path}:${line}: chom ${words.join(' ')}: ${problem}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+  expect(seen).toBeGreaterThan(150);
+});
+
+test('finds commands wherever documents show them', () => {
+  const text = [
+    'Run `chom op list --failed`, or `chom op\nshow ID`; not chom itself.',
+    '',
+    '```sh',
+    'npm ci && npm link      # puts `chom` on PATH',
+    'export A=b; sudo -u chom chom doctor --json | jq .   # chom nothing',
+    'docker compose exec worker chom op list',
+    '```',
+  ].join('\n');
+  expect(documentedCommands(text)).toEqual([
+    { line: 1, words: ['op', 'list', '--failed'] },
+    { line: 1, words: ['op', 'show', 'ID'] },
+    { line: 6, words: ['doctor', '--json'] },
+    { line: 7, words: ['op', 'list'] },
+  ]);
+});
+
+test('tells a command or an option that there is not', () => {
+  const told = (text: string) => wrongWith(program, text.split(' '), Object.keys(ALIASES));
+  expect(told('certificate list|renew')).toBeNull();
+  expect(told('queue:failed')).toBeNull();
+  expect(told('--tenant acme site list --json')).toBeNull();
+  expect(told('site destroy example.org')).toBe('chom site has no command destroy');
+  expect(told('site list --everything')).toBe('chom site list has no option --everything');
+});

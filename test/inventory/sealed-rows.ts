@@ -1,4 +1,6 @@
 import { Readable } from 'node:stream';
+import * as batches from '../../src/inventory/batches.js';
+import * as batchItems from '../../src/inventory/batch-items.js';
 import * as credentials from '../../src/inventory/credentials.js';
 import type { Inventory } from '../../src/inventory/database.js';
 import type { Keyring } from '../../src/inventory/keyring.js';
@@ -41,6 +43,11 @@ export async function sealEverywhere(inventory: Inventory, keyring: Keyring, man
     await rotation.keepNext(trx, keyring, REPOSITORY, { password: Buffer.from('second'), login: LOGIN });
     await rotation.adoptNext(trx, keyring, REPOSITORY);
     await rotation.keepNext(trx, keyring, REPOSITORY, { password: Buffer.from('third'), login: LOGIN });
+    const rules = { concurrency: 1, perServer: null, canary: null, failures: null };
+    const batch = { id: 'batch-1', kind: 'batch', name: 'one', tenant: 'default', priority: 'low', rules } as const;
+    await batches.add(trx, { ...batch, taskQueue: 'chom', cluster: 'test', namespace: 'default' });
+    const item = { phase: 'item', ordinal: 1, verb: 'backup.create', target: 'a.example', server: null } as const;
+    await batchItems.add(trx, keyring, batch.id, [{ ...item, input: { word: TEXT } }]);
     const receiver = { id: 'hook', tenant: null, name: 'hook', url: 'https://example.org/', events: [] };
     await webhooks.add(trx, keyring, { ...receiver, allowPrivate: false, secret: Buffer.from(TEXT) });
   });
@@ -62,6 +69,7 @@ export async function openEverything({ db }: Inventory, keyring: Keyring): Promi
   opened.push(repositories.passwordOf(repository, keyring), repositories.loginOf(repository, storage, keyring));
   opened.push(rotation.nextOf(repository, keyring), rotation.oldPasswordOf(repository, keyring));
   opened.push((await webhooks.opened(db, keyring, 'hook'))?.secret.toString());
+  opened.push(...(await batchItems.list(db, 'batch-1')).map((one) => batchItems.openInput(one, keyring)));
   for await (const bytes of uploads.read(db, keyring, operation.id)) opened.push(bytes.toString());
   return opened;
 }

@@ -279,6 +279,28 @@ test('[CH-03/create-backup] goes on over a cut cable and a reboot in the middle'
   await web2.exec(`rm /srv/chom/${site}/app/large`);
 });
 
+test('schedules back every site up once, and leave alone what is not due', { timeout: 600_000 }, async () => {
+  await rig.chom.must('schedule', 'apply');
+  expect((await rig.chom('schedule', 'diff')).exit).toBe(0);
+  const { workflow } = (await rig.chom.must('schedule', 'run', 'back-up-sites', '--json')).json as unknown as {
+    workflow: string;
+  };
+  expect(await rig.temporal.workflow.getHandle(workflow).result()).toEqual({ asked: 4, refused: [], left: [] });
+  const nightly = async () => (await backups.list(rig.inventory.db, {})).filter(({ tag }) => tag === 'nightly');
+  await poll('all are backed up', 300_000, async () => {
+    return (await nightly()).filter(({ state }) => state === 'completed').length === 4;
+  });
+  expect((await nightly()).map(({ domain }) => domain).toSorted()).toEqual([AWAY, BLOG, FULL, SHOP]);
+  // By Temporal's own schedule: no key is due yet.
+  const schedule = rig.temporal.schedule.getHandle('chom-rotate-credentials');
+  await schedule.trigger();
+  const run = await poll('it has run', 60_000, async () => {
+    const [taken] = (await schedule.describe()).info.recentActions;
+    return taken?.action.workflow.workflowId;
+  });
+  expect(await rig.temporal.workflow.getHandle(run).result()).toEqual({ asked: 0, refused: [], left: [] });
+});
+
 test('[EV-01/BackupCreated] [EV-01/BackupCompleted] [EV-01/BackupFailed] [EV-01/webhooks] a webhook was told of each once, in order', async () => {
   expect(await told.all()).toEqual(expect.arrayContaining(['BackupCreated', 'BackupCompleted', 'BackupFailed']));
 });

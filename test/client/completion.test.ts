@@ -78,7 +78,7 @@ describe('what may come', () => {
   });
 });
 
-describe('in a shell', () => {
+describe('in a shell', { timeout: 240_000 }, () => {
   let path = '';
   beforeAll(async () => {
     await installPackages({ zsh: 'zsh', fish: 'fish' });

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { poll } from '../../lab/poll.js';
 import * as operations from '../../src/inventory/operations.js';
@@ -35,22 +36,61 @@ interface Stormy {
   wanted: Set<string>;
 }
 
+/** The history of an operation, as it comes: Temporal tells of each event at once, so that nobody has to look again and again. */
+class Recording {
+  /** The activities that are done, in order. */
+  readonly done: string[] = [];
+  readonly #names = new Map<string, string>();
+  #token: Uint8Array | undefined;
+  #reading: Promise<void> | undefined;
+
+  constructor(
+    private readonly rig: Rig,
+    private readonly operation: string,
+  ) {}
+
+  /** Resolves once there is more, or after some seconds. */
+  async more(): Promise<void> {
+    this.#reading ??= this.#read().finally(() => (this.#reading = undefined));
+    await this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    const { workflowService, options } = this.rig.temporal;
+    const asked = { namespace: options.namespace, execution: { workflowId: this.operation }, waitNewEvent: true };
+    const token = this.#token && { nextPageToken: this.#token };
+    const answer = await workflowService.getWorkflowExecutionHistory({ ...asked, ...token }).catch(() => null);
+    // One inside another is not there until that comes to it; of one that has ended nothing more comes.
+    if (!answer?.nextPageToken?.length) await sleep(50);
+    if (!answer) return;
+    if (!this.#token) this.done.length = 0;
+    this.#token = answer.nextPageToken?.length ? answer.nextPageToken : undefined;
+    for (const event of answer.history?.events ?? []) {
+      const name = event.activityTaskScheduledEventAttributes?.activityType?.name;
+      if (name) this.#names.set(String(event.eventId), name);
+      const scheduled = event.activityTaskCompletedEventAttributes?.scheduledEventId;
+      if (scheduled) this.done.push(this.#names.get(String(scheduled)) ?? '');
+    }
+  }
+}
+
 /**
  * SIGKILLs the worker each time that a wanted step of one of the operations is done, and starts the next one, until all
  * have ended. What it was killed after is wanted no more; a step that was over before it could be seen still is.
  */
 async function killAfterEveryStep(rig: Rig, all: readonly Stormy[], whileDead: () => Promise<void>): Promise<void> {
+  const recordings = all.map(({ operation }) => new Recording(rig, operation));
   const seen = all.map(() => 0);
   const deadline = Date.now() + 900_000;
   await rig.startWorker();
   for (;;) {
     if (Date.now() > deadline) throw new Error(`not ended: ${all.map(({ operation }) => operation).join(', ')}`);
-    const done = await Promise.all(all.map(async ({ operation }) => await stepsDone(rig, operation)));
+    await Promise.race(recordings.map(async (recording) => await recording.more()));
     const further = all.filter((one, index) => {
-      const last = done[index]?.at(-1) ?? '';
-      const isNew = (done[index]?.length ?? 0) > (seen[index] ?? 0);
-      seen[index] = done[index]?.length ?? 0;
-      return isNew && one.wanted.delete(last);
+      const { done } = recordings[index]!;
+      const isNew = done.length > (seen[index] ?? 0);
+      seen[index] = done.length;
+      return isNew && one.wanted.delete(done.at(-1) ?? '');
     });
     if (further.length > 0) {
       await rig.killWorker();
@@ -58,9 +98,8 @@ async function killAfterEveryStep(rig: Rig, all: readonly Stormy[], whileDead: (
       await rig.startWorker();
       continue;
     }
-    // One inside another has no row until that comes to it.
     const rows = await Promise.all(all.map(async (one) => await operations.find(rig.inventory.db, one.operation)));
-    if (rows.every((row, index) => row?.outcome && done[index]?.at(-1) === 'concludeOperation')) return;
+    if (rows.every((row, n) => row?.outcome && recordings[n]?.done.at(-1) === 'concludeOperation')) return;
   }
 }
 

@@ -6,10 +6,12 @@ import {
   proxyActivities,
   setCurrentDetails,
   setHandler,
+  setWorkflowOptions,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { coordinationActivities } from '../activities/coordination.js';
 import { failure } from './failures.js';
+import { lasting } from './lasting.js';
 
 const { advanceBatch, cancelBatch } = proxyActivities<ReturnType<typeof coordinationActivities>>({
   startToCloseTimeout: '10 minutes',
@@ -38,6 +40,9 @@ export async function runBatch(batch: string): Promise<void> {
 export async function runChain(chain: string): Promise<void> {
   await coordinate(chain, continueAsNew<typeof runChain>);
 }
+
+setWorkflowOptions(lasting, runBatch);
+setWorkflowOptions(lasting, runChain);
 
 /**
  * Looks at the rows whenever something has happened, and has the batch go on, until it has ended. It knows nothing itself: so

@@ -10,6 +10,7 @@ import {
 import type { scheduleActivities } from '../activities/schedule.js';
 import { causeOf } from './causes.js';
 import { failure, RETRYABLE } from './failures.js';
+import { lasting } from './lasting.js';
 import { isUnreadable } from './unreadable.js';
 
 /** What schedules can have done. */
@@ -121,7 +122,7 @@ export async function runSchedule(given: ScheduledRun): Promise<ScheduleResult> 
 }
 
 // It may last for a night: it moves to the newest build, and its changes are patches.
-setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, runSchedule);
+setWorkflowOptions(lasting, runSchedule);
 
 /** Null where it has to be tried again. */
 async function tryRound(round: Round): Promise<RoundEnd | null> {

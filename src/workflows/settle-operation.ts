@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { settlingActivities } from '../activities/settling.js';
 import { failure } from './failures.js';
 import { insist } from './insist.js';
+import { lasting } from './lasting.js';
 import { OPERATION_KINDS } from './step.js';
 import { steps } from './steps.js';
 import { settleMember, silence, type Settlement } from './settlement.js';
@@ -48,4 +49,4 @@ export async function settleOperation(lost: Lost): Promise<void> {
 }
 
 // It waits for servers as long as they are away: it moves to the newest build, and its changes are patches.
-setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, settleOperation);
+setWorkflowOptions(lasting, settleOperation);

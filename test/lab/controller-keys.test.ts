@@ -190,6 +190,47 @@ test('a repository gets another password and login, and the old ones go once a b
   for (const id of [operation, early, retired]) await rig.replayed(id);
 });
 
+test('over REST, where a user has one password, the old one gets in no more as soon as the new one does', async () => {
+  const { rest, caFile, restPath } = rig.lab.store;
+  const [, domain] = SITES;
+  await rig.chom.must(
+    'storage',
+    'add',
+    'rest',
+    '--repository',
+    rest,
+    '--ca',
+    caFile,
+    '--maintain',
+    `store1:${restPath}`,
+  );
+  await rig.chom.must('backup', 'create', domain, '--storage', 'rest');
+  const { db } = rig.inventory;
+  const login = async () => {
+    const storage = await storages.byName(db, 'default', 'rest');
+    const id = repositories.repositoryId(storage.id, (await sites.byDomain(db, domain)).id);
+    const repository = await repositories.byId(db, id);
+    const own = repositories.loginOf(repository, storage, rig.keyring);
+    if (own?.kind !== 'rest') throw new Error('no login of its own');
+    for (const password of [own.password, repositories.passwordOf(repository, rig.keyring).toString()])
+      held.add(password);
+    return { url: repository.url.slice('rest:'.length), who: `${own.user}:${own.password}` };
+  };
+  const answers = async ({ url, who }: { url: string; who: string }) =>
+    (
+      await rig.lab.store.host.exec(
+        `curl -sk -o /dev/null -w '%{http_code}' -u '${who}' '${url.replace(/\/?$/, '/config')}'`,
+      )
+    ).stdout;
+  const old = await login();
+  expect(await answers(old)).toBe('200');
+  const operation = rotated(await rig.chom('storage', 'rotate', 'rest', '--site', domain, '--json'));
+  expect(await row(operation)).toMatchObject({ outcome: 'succeeded', committed: true, warnings: [] });
+  expect([await answers(await login()), await answers(old)]).toEqual(['200', '401']);
+  await rig.chom.must('backup', 'create', domain, '--storage', 'rest');
+  await rig.replayed(operation);
+});
+
 test('the account at the certificate authority gets another key, and the authority knows the old one no more', async () => {
   const { db } = rig.inventory;
   const account = async () =>

@@ -46,7 +46,7 @@ test('systemd units run a whole CHOM, stop it without loss, and start it at boot
   const decode = 'curl -s -w " %{http_code}" -d \'{"payloads":[]}\' http://127.0.0.1:8234/decode';
   // For the UI's pages, and for nobody else without a token.
   expect(await on(`${decode} -H 'Origin: http://127.0.0.1:8233'`)).toBe('{"payloads":[]} 200');
-  expect(await on(decode)).toMatch(/ 401$/);
+  expect(await on(decode)).toMatch(/401$/);
   for (const unit of units) {
     // Exposure of a unit without any restriction is 9.6.
     const [, exposure] = /exposure level for \S+: ([\d.]+)/.exec(await on(`systemd-analyze security ${unit}`)) ?? [];

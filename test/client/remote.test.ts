@@ -28,7 +28,7 @@ describe('[SE-05] over the API', () => {
     const others = all(program).filter((name) => !REMOTE_VERBS[name] && !nouns.includes(name) && !here.includes(name));
     expect(others.length).toBeGreaterThan(30);
     for (const name of [
-      'worker',
+      'worker promote',
       'dev',
       'codec-server',
       'serve',

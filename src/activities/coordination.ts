@@ -9,7 +9,7 @@ import { failure, isFailureType } from '../workflows/failures.js';
 import { nameAndMessageOf } from '../workflows/thrown.js';
 import { isUnreadable } from '../workflows/unreadable.js';
 import type { Deps } from './deps.js';
-import { beat } from './heartbeat.js';
+import { beating } from './heartbeat.js';
 
 /** How the operations of a batch are asked for: as programs do, each checked as by hand. */
 export interface Members {
@@ -87,19 +87,15 @@ export function coordinationActivities(deps: Pick<Deps, 'inventory' | 'log'>, me
 
   /** A failure of ours is for Temporal's retries here, unless there is nothing to coordinate. */
   async function coordinating<Result>(id: unknown, act: (id: string) => Promise<Result>): Promise<Result> {
-    const ended = new AbortController();
-    void beat(deps, Context.current(), ended.signal);
     try {
       if (isUnreadable(id)) throw failure('Forbidden', `Which batch it is is ${id.chomUnreadable}`);
       if (typeof id !== 'string') throw failure('InvalidInput', 'That names no batch');
-      return await act(id);
+      return await beating(deps, async () => await act(id));
     } catch (error) {
       const { type } = error instanceof ApplicationFailure ? error : {};
       if (type === 'NotFound' || type === 'Forbidden' || type === 'InvalidInput') throw error;
       if (type !== 'WorkerLeft') log.warn({ batch: id, err: error }, 'a batch could not go on; it is tried again');
       throw ApplicationFailure.retryable(nameAndMessageOf(error), type ?? 'Unexpected');
-    } finally {
-      ended.abort();
     }
   }
 

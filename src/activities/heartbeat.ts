@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Context } from '@temporalio/activity';
+import { Context } from '@temporalio/activity';
 import type { Amount } from '../workflows/progress.js';
 import type { Deps } from './deps.js';
 
@@ -17,8 +17,19 @@ export function tellAmount(context: Context, amount: Beat): void {
   latest.set(context, amount);
 }
 
+/** Acts, and heartbeats until that has ended. */
+export async function beating<Result>(deps: Pick<Deps, 'log'>, act: () => Promise<Result>): Promise<Result> {
+  const ended = new AbortController();
+  void beat(deps, Context.current(), ended.signal);
+  try {
+    return await act();
+  } finally {
+    ended.abort();
+  }
+}
+
 /** Temporal throttles what it sends; the beat itself must only be well below the heartbeat timeout of 10 s. */
-export async function beat({ log }: Pick<Deps, 'log'>, context: Context, ended: AbortSignal): Promise<void> {
+async function beat({ log }: Pick<Deps, 'log'>, context: Context, ended: AbortSignal): Promise<void> {
   try {
     for (;;) {
       context.heartbeat(latest.get(context));

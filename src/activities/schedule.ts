@@ -1,7 +1,6 @@
-import { Context } from '@temporalio/activity';
 import type { Refused, Round, RoundEnd, ScheduledWork } from '../workflows/run-schedule.js';
 import type { Deps } from './deps.js';
-import { beat } from './heartbeat.js';
+import { beating } from './heartbeat.js';
 
 /** What runs of schedules have done, by the same verbs that people use. */
 export interface Scheduler {
@@ -14,13 +13,7 @@ export function scheduleActivities(deps: Pick<Deps, 'log'>, scheduler: Scheduler
   return {
     /** Asks for operations, each of them once however often this is tried. @throws InventoryUnavailable; TemporalUnavailable */
     async askScheduled(round: Round): Promise<RoundEnd> {
-      const ended = new AbortController();
-      void beat(deps, Context.current(), ended.signal);
-      try {
-        return await scheduler.ask(round);
-      } finally {
-        ended.abort();
-      }
+      return await beating(deps, async () => await scheduler.ask(round));
     },
 
     /** Tells each tenant once what a run could not ask for. @throws InventoryUnavailable */

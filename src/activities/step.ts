@@ -7,7 +7,7 @@ import type { StepContext } from '../workflows/step.js';
 import { nameAndMessageOf } from '../workflows/thrown.js';
 import { isUnreadable } from '../workflows/unreadable.js';
 import type { Deps } from './deps.js';
-import { beat } from './heartbeat.js';
+import { beating } from './heartbeat.js';
 import { fence } from './workplace.js';
 
 type StepActivity = (step: StepContext, ...args: never[]) => Promise<unknown>;
@@ -18,20 +18,18 @@ type StepActivity = (step: StepContext, ...args: never[]) => Promise<unknown>;
  */
 export function stepActivity(deps: Deps, activity: StepActivity) {
   return async (step: StepContext, ...args: never[]): Promise<unknown> => {
-    const context = Context.current();
-    const ended = new AbortController();
-    void beat(deps, context, ended.signal);
+    const { cancellationSignal } = Context.current();
     try {
-      refuseUnreadable(step, args);
-      // Index 0: the operation's own beginning and end, which look after their fence themselves.
-      if (step.index > 0) await enter(deps, step, args);
-      const result = await activity(step, ...args);
-      if (step.undoes !== undefined || step.takesBack) await undone(deps, step);
-      return result;
+      return await beating(deps, async () => {
+        refuseUnreadable(step, args);
+        // Index 0: the operation's own beginning and end, which look after their fence themselves.
+        if (step.index > 0) await enter(deps, step, args);
+        const result = await activity(step, ...args);
+        if (step.undoes !== undefined || step.takesBack) await undone(deps, step);
+        return result;
+      });
     } catch (error) {
-      throw asFailure(deps, step, error, context.cancellationSignal);
-    } finally {
-      ended.abort();
+      throw asFailure(deps, step, error, cancellationSignal);
     }
   };
 }

@@ -9,7 +9,7 @@ import type { Finding, Report } from '../workflows/inspection.js';
 import type { CheckOptions, ReadData } from '../workflows/storage-questions.js';
 import type { Deps } from './deps.js';
 import { fine, wrong } from './finding.js';
-import { beat } from './heartbeat.js';
+import { beating } from './heartbeat.js';
 import { openRepository } from './repository-access.js';
 import { readerOf } from './repository-keeper.js';
 
@@ -74,15 +74,11 @@ export function storageQuestions(deps: Deps) {
           findings: [{ name: 'repositories', state: 'unknown', message, next: `chom storage set ${storage.name}` }],
         };
       }
-      const ended = new AbortController();
-      void beat(deps, Context.current(), ended.signal);
-      try {
+      return await beating(deps, async () => {
         const findings: Finding[] = [];
         for (const { id: repository } of made) findings.push(await checked(repository, readData));
         return { findings };
-      } finally {
-        ended.abort();
-      }
+      });
     },
   };
 }

@@ -9,9 +9,9 @@ import { batchRunCommand, chainRunCommand } from './batch-run.js';
 import { action, type Cli, type Session } from './cli.js';
 import { FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
 import { followBatch } from './follow-batch.js';
-import { parseOperationId } from './names.js';
+import { parseLimit, parseOperationId } from './names.js';
 import type { Chom } from './open.js';
-import { facts, quoted, table } from './text.js';
+import { facts, table } from './text.js';
 
 type Follow = Pick<FollowOptions, 'detach' | 'timeout'>;
 
@@ -75,8 +75,7 @@ interface ListOptions {
 }
 
 async function list(session: Session, { name, running: atWork, limit: text }: ListOptions): Promise<void> {
-  const limit = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (limit < 1) throw failure('InvalidInput', `${quoted(text)} is no number of batches`);
+  const limit = parseLimit(text, 'batches');
   const { tenant, inventory } = await session.open();
   const which = { ...(name !== undefined && { name }), ...(atWork === true && { atWork }) };
   const listed = await batches.list(inventory.db, { tenant, limit, ...which });

@@ -6,6 +6,7 @@ import { askYesNo, interactive } from './ask.js';
 import type { Judged } from './clean-backups.js';
 import { action, type Cli, type Session } from './cli.js';
 import { confirm } from './confirm.js';
+import { exitOfEach } from './follow-each.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions, type Told } from './follow.js';
 import { describePolicy } from './keep-options.js';
 import type { Chom } from './open.js';
@@ -20,9 +21,6 @@ interface CleanOptions extends FollowOptions {
   despiteFindings?: boolean;
   wait: boolean;
 }
-
-/** Of several operations only some succeeded. */
-const SOME_FAILED = 3;
 
 /** `chom backup clean` and `chom backup purge` */
 export function cleaningCommands(backup: Command, cli: Cli): void {
@@ -143,9 +141,7 @@ async function followAll(
     }
   }
   output.data({ [name]: documents }, texts.join('\n\n'));
-  const bad = statuses.filter((status) => status !== EXIT.ok);
-  if (bad.length === 0) return EXIT.ok;
-  return bad.length === statuses.length ? (bad[0] ?? EXIT.failed) : SOME_FAILED;
+  return exitOfEach(statuses);
 }
 
 /** What was removed and how much space that gave back, as the operation's event says it. */

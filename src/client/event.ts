@@ -9,7 +9,7 @@ import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
 import { action, type Cli, type Session } from './cli.js';
 import { parseDomain } from './domain.js';
-import { parseServerName } from './names.js';
+import { parseLimit, parseServerName } from './names.js';
 import { parseSince } from './since.js';
 import { quoted, table } from './text.js';
 
@@ -40,8 +40,7 @@ export function eventCommand(program: Command, cli: Cli): void {
 }
 
 async function list(session: Session, options: ListOptions): Promise<void> {
-  const limit = /^\d{1,5}$/.test(options.limit) ? Number(options.limit) : 0;
-  if (limit < 1) throw failure('InvalidInput', `${quoted(options.limit)} is no number of events`);
+  const limit = parseLimit(options.limit, 'events');
   const unknown = (options.type ?? []).find((type) => !isEventType(type));
   if (unknown !== undefined) {
     throw failure('InvalidInput', `There is no event ${quoted(unknown)}`, {

@@ -22,8 +22,8 @@ export interface Followed {
   statuses: number[];
 }
 
-/** Who leaves with Ctrl-C leaves all of them; and without a worker the next one fares no better. */
-const ENDS_ALL: readonly number[] = [EXIT.detached, EXIT.nobody];
+/** Who leaves with Ctrl-C leaves all of them; and without Temporal or a worker the next one fares no better. */
+export const ENDS_ALL: readonly number[] = [EXIT.detached, EXIT.nobody];
 
 /**
  * Asks for all of them, so that they work side by side, and then follows one after the other; a failure stops none. Lists

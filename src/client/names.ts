@@ -52,6 +52,13 @@ export function parsePort(text: string): number {
   throw failure('InvalidInput', `${quoted(text)} is no port`, { cause: 'a port is a number from 1 to 65535' });
 }
 
+/** How many are listed at most. `of` names them. @throws InvalidInput */
+export function parseLimit(text: string, of: string): number {
+  const limit = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1) return limit;
+  throw failure('InvalidInput', `${quoted(text)} is no number of ${of}`);
+}
+
 /** A login name (useradd(8)). @throws InvalidInput */
 export function parseUser(text: string): string {
   if (/^[a-z_][a-z0-9_-]{0,31}$/.test(text)) return text;

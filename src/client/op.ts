@@ -7,11 +7,10 @@ import { parseDomain } from './domain.js';
 import { tellLogin } from './first-login.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions } from './follow.js';
 import { logsCommand } from './logs.js';
-import { parseOperationId } from './names.js';
+import { parseLimit, parseOperationId } from './names.js';
 import { retryCommands } from './op-retry.js';
 import { settleCommand } from './op-settle.js';
 import { listOperations, showOperation } from './operation-document.js';
-import { quoted } from './text.js';
 
 interface ListOptions {
   failed?: boolean;
@@ -55,8 +54,7 @@ export function opCommand(program: Command, cli: Cli): void {
 }
 
 async function list(session: Session, options: ListOptions): Promise<void> {
-  const limit = /^\d{1,5}$/.test(options.limit) ? Number(options.limit) : 0;
-  if (limit < 1) throw failure('InvalidInput', `${quoted(options.limit)} is no number of operations`);
+  const limit = parseLimit(options.limit, 'operations');
   if (options.failed && options.running) throw failure('InvalidInput', '--failed and --running exclude each other');
   if (options.kind === '') throw failure('InvalidInput', '--kind is empty');
   const { site, failed, running, kind } = options;

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import * as backups from '../inventory/backups.js';
 import * as operations from '../inventory/operations.js';
 import type { Operation } from '../inventory/operations.js';
@@ -32,6 +31,7 @@ import { repairSite } from './repair-site.js';
 import { rollAccount } from './roll-account.js';
 import { rotateStorage } from './rotate-storage.js';
 import { rotateCredentials } from './rotate-credentials.js';
+import { hashedOperationId } from './submit.js';
 import { resumeSite, suspendSite } from './suspend-site.js';
 import { verifyBackup } from './verify-backup.js';
 
@@ -121,8 +121,7 @@ const COMMANDS: Partial<Record<OperationKind, string>> = {
 export function retryId({ id, kind }: Pick<Operation, 'id' | 'kind'>): string {
   const renewal = renewedBy(id);
   if (renewal !== null) return renewalId(renewal.site, renewal.n + 1);
-  const hash = createHash('sha256').update(`retry ${id}`).digest();
-  return `${kind}-${Array.from(hash.subarray(0, 12), (byte) => 'abcdefghijklmnopqrstuvwxyz234567'[byte % 32]).join('')}`;
+  return hashedOperationId(kind, `retry ${id}`);
 }
 
 /** Whether `op retry` can ask for it. */

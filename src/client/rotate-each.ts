@@ -1,6 +1,7 @@
 import type { Operation } from '../inventory/operations.js';
 import type { KeyAge } from '../inventory/rotations.js';
 import type { Session } from './cli.js';
+import { ENDS_ALL, exitOfEach } from './follow-each.js';
 import { follow, type FollowOptions, type Told } from './follow.js';
 import type { Chom } from './open.js';
 import { EXIT, problemDocument, problemOf, describeProblem, type Problem } from './problem.js';
@@ -10,9 +11,6 @@ import { table } from './text.js';
 interface Each extends Omit<Rotation, 'server'>, FollowOptions {
   tell: (ended: Operation) => Promise<Told>;
 }
-
-/** Who leaves with Ctrl-C leaves all of them; and without Temporal or a worker the next one fares no better. */
-const ENDS_ALL: readonly number[] = [EXIT.detached, EXIT.nobody];
 
 /**
  * Rotates one server after the other, so that what is wrong with the first is seen before the last; a failure stops none
@@ -58,9 +56,7 @@ export async function rotateEach(
   }
   if (failed.length > 0) output.say(`\nNot rotated:\n${failures(failed)}`);
   output.data({ rotated: documents }, texts.join('\n\n'));
-  const bad = statuses.filter((status) => status !== EXIT.ok);
-  if (bad.length === 0) return EXIT.ok;
-  return bad.length === statuses.length ? (bad[0] ?? EXIT.failed) : EXIT.partly;
+  return exitOfEach(statuses);
 }
 
 function failures(failed: readonly { name: string; problem: Problem }[]): string {

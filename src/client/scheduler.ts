@@ -9,7 +9,7 @@ import type { OperationKind } from '../workflows/step.js';
 import { messageOf } from '../workflows/thrown.js';
 import type { Chom } from './open.js';
 import { SCHEDULED_WORK, type Item } from './scheduled-work.js';
-import type { Submitter } from './submit.js';
+import { hashedOperationId, type Submitter } from './submit.js';
 
 /** What workers do for runs of schedules, of the installation that `chom` belongs to. */
 export function createScheduler(chom: Submitter): Scheduler {
@@ -31,8 +31,7 @@ export function momentOf(key: string): number {
 
 /** The operation that a run asks for under a key. */
 export function scheduledId(kind: OperationKind, run: string, key: string): string {
-  const bytes = createHash('sha256').update(`${run}\0${key}`).digest().subarray(0, 12);
-  return `${kind}-${Array.from(bytes, (byte) => 'abcdefghijklmnopqrstuvwxyz234567'[byte % 32]).join('')}`;
+  return hashedOperationId(kind, `${run}\0${key}`);
 }
 
 interface Due {

@@ -1,5 +1,5 @@
 import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { Config } from '../config.js';
 import type { Inventory } from '../inventory/database.js';
 import type { Keyring } from '../inventory/keyring.js';
@@ -60,7 +60,17 @@ export function newOperationId(kind: OperationKind): string {
 
 /** `length` random characters of RFC 4648's base32 alphabet in lower case. */
 export function randomId(length: number): string {
-  return Array.from(randomBytes(length), (byte) => 'abcdefghijklmnopqrstuvwxyz234567'[byte % 32]).join('');
+  return base32(randomBytes(length));
+}
+
+/** An operation's id that is the same whenever it is made of the same text, for what is asked for once. */
+export function hashedOperationId(kind: string, text: string, length = 12): string {
+  return `${kind}-${base32(createHash('sha256').update(text).digest().subarray(0, length))}`;
+}
+
+/** One character for each byte. */
+function base32(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => 'abcdefghijklmnopqrstuvwxyz234567'[byte % 32]).join('');
 }
 
 /**

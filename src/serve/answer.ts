@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Context } from 'hono';
 import type { z } from 'zod';
 import * as apiRequests from '../inventory/api-requests.js';
@@ -6,7 +5,7 @@ import type { KeyedRequest } from '../inventory/api-requests.js';
 import type { ApiToken } from '../inventory/api-tokens.js';
 import * as operations from '../inventory/operations.js';
 import type { Chom } from '../client/open.js';
-import { newOperationId } from '../client/submit.js';
+import { hashedOperationId, newOperationId } from '../client/submit.js';
 import { failure, isFailureType } from '../workflows/failures.js';
 import type { Env } from './app.js';
 import { Refusal } from './problem.js';
@@ -75,8 +74,7 @@ async function once(chom: Chom, request: KeyedRequest, kind: string, ask: Ask): 
 
 /** Longer than others by far: whoever chooses keys must not be able to meet the id of an operation that is not his. */
 function keyedId({ token, key }: KeyedRequest, kind: string): string {
-  const hash = createHash('sha256').update(`${token}\n${key}`).digest();
-  return `${kind}-${Array.from(hash.subarray(0, 26), (byte) => 'abcdefghijklmnopqrstuvwxyz234567'[byte % 32]).join('')}`;
+  return hashedOperationId(kind, `${token}\n${key}`, 26);
 }
 
 function checkKey(key: string): string {

@@ -80,9 +80,9 @@ export class Keyring {
     return this.refreshed().current;
   }
 
-  /** Public half of the recovery key, if one was made. */
+  /** Public half of the recovery key, if one was made, be it at this moment. */
   get recovery(): string | undefined {
-    return this.refreshed().recovery;
+    return this.refreshed(this.#object.recovery === undefined).recovery;
   }
 
   /** Ids of all keys that are held, the oldest first. */

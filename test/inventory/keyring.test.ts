@@ -155,11 +155,15 @@ describe('The keyring file', () => {
 
   test('keeps the public half of one recovery key', async () => {
     expect(await failureOf(setRecoveryKey(directory, 'x'))).toMatchObject({ type: 'Conflict' });
-    const { current } = await openKeyring(directory);
+    const held = await openKeyring(directory);
+    const { current } = held;
+    expect(held.recovery).toBeUndefined();
     const { publicKey } = createRecoveryKey();
     const ends = await Promise.allSettled([setRecoveryKey(directory, publicKey), setRecoveryKey(directory, publicKey)]);
     expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     expect(await openKeyring(directory)).toMatchObject({ current, recovery: publicKey });
+    // At once: the process that made it goes on to seal to it.
+    expect(held.recovery).toBe(publicKey);
     expect(await failureOf(setRecoveryKey(directory, publicKey))).toMatchObject({ type: 'Conflict' });
     expect(await readdir(directory)).toEqual(['keyring.json']);
   });

@@ -17,6 +17,10 @@ export async function killAfter(rig: Rig, operation: string, step: string): Prom
 
 /** The activities that Temporal has recorded as done, in order. */
 export async function stepsDone(rig: Rig, operation: string): Promise<string[]> {
+  return (await historyOf(rig, operation)).done;
+}
+
+async function historyOf(rig: Rig, operation: string): Promise<{ done: string[]; hasEnded: boolean }> {
   const handle = rig.temporal.workflow.getHandle(operation);
   const { events: recorded } = await handle.fetchHistory().catch(() => ({ events: [] }));
   const names = new Map(
@@ -25,9 +29,10 @@ export async function stepsDone(rig: Rig, operation: string): Promise<string[]> 
       event.activityTaskScheduledEventAttributes?.activityType?.name,
     ]),
   );
-  return (recorded ?? []).flatMap(({ activityTaskCompletedEventAttributes: done }) =>
-    done ? [names.get(String(done.scheduledEventId)) ?? ''] : [],
+  const done = (recorded ?? []).flatMap(({ activityTaskCompletedEventAttributes: completed }) =>
+    completed ? [names.get(String(completed.scheduledEventId)) ?? ''] : [],
   );
+  return { done, hasEnded: (recorded ?? []).some((event) => event.workflowExecutionCompletedEventAttributes) };
 }
 
 /** An operation in a storm, and the steps of it after which the worker is still to be killed. */
@@ -94,6 +99,11 @@ async function killAfterEveryStep(rig: Rig, all: readonly Stormy[], whileDead: (
     });
     if (further.length > 0) {
       await rig.killWorker();
+      // Of the others too it died after the last step that was done, whether that was seen in time or not.
+      for (const { operation, wanted } of all.filter((one) => !further.includes(one))) {
+        const { done, hasEnded } = await historyOf(rig, operation);
+        if (!hasEnded) wanted.delete(done.at(-1) ?? '');
+      }
       await whileDead();
       await rig.startWorker();
       continue;

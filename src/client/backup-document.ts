@@ -5,6 +5,7 @@ import * as sites from '../inventory/sites.js';
 import * as storages from '../inventory/storages.js';
 import { backupId } from '../workflows/backup-plan.js';
 import { failure } from '../workflows/failures.js';
+import type { BackupDocument, SnapshotDocument } from './documents/backup.js';
 import type { Told } from './follow.js';
 import type { Chom } from './open.js';
 import { age, facts, quoted, size, table } from './text.js';
@@ -20,7 +21,7 @@ export async function listBackups(
   { tenant, inventory }: Chom,
   domain: string,
   all: boolean,
-): Promise<{ document: { site: string; backups: object[] }; text: string }> {
+): Promise<{ document: { site: string; backups: BackupDocument[] }; text: string }> {
   const site = await sites.byDomain(inventory.db, domain, { tenant });
   const found = await backups.list(inventory.db, { tenant, site: site.id });
   const shown = found.filter(({ state }) => all || (state !== 'failed' && state !== 'deleted'));
@@ -131,7 +132,7 @@ function standingOf({ startedAt, verifyFailedAt }: Backup): string {
 }
 
 /** A backup as programs read it; sizes in bytes. */
-function backupDocument(backup: Backup): object {
+function backupDocument(backup: Backup): BackupDocument {
   const { id, operation, kind, tag, state, startedAt, finishedAt, verifiedAt, files, newBytes, reason } = backup;
   const { bytes, manifestSha256, apartSeconds, retentionDays, verifyFailedAt, verifyFailure } = backup;
   return {
@@ -140,6 +141,6 @@ function backupDocument(backup: Backup): object {
   };
 }
 
-function snapshotDocument({ id, role, bytes, newBytes, files }: Snapshot): object {
+function snapshotDocument({ id, role, bytes, newBytes, files }: Snapshot): SnapshotDocument {
   return { id, role, bytes, newBytes, files };
 }

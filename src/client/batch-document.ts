@@ -3,11 +3,12 @@ import * as batchItems from '../inventory/batch-items.js';
 import type { Item } from '../inventory/batch-items.js';
 import type { BatchPhase } from '../inventory/schema.js';
 import type { ItemCounts } from '../workflows/batch-plan.js';
+import type { BatchDocument, ItemDocument } from './documents/batch.js';
 import { EXIT } from './problem.js';
 import { total } from './watch-batch.js';
 
 /** A batch as programs read it. */
-export function batchDocument(batch: Batch, phases: Record<BatchPhase, ItemCounts>): object {
+export function batchDocument(batch: Batch, phases: Record<BatchPhase, ItemCounts>): BatchDocument {
   const { id, kind, name, priority, taskQueue, round, reason, askedAt, startsAt, endedAt, rules } = batch;
   const { concurrency, perServer } = rules;
   return {
@@ -17,7 +18,7 @@ export function batchDocument(batch: Batch, phases: Record<BatchPhase, ItemCount
 }
 
 /** One of its operations. */
-export function itemDocument(item: Item): object {
+export function itemDocument(item: Item): ItemDocument {
   const { phase, ordinal, verb, target, operation, state, failureType, reason, startedAt, endedAt } = item;
   const error = failureType === null && reason === null ? null : { type: failureType, message: reason };
   const about = { item: batchItems.keyOf(item), phase, ordinal, verb, target, operation };
@@ -25,7 +26,7 @@ export function itemDocument(item: Item): object {
 }
 
 /** How it ended, or how it stands. */
-export function statusOf({ outcome, state }: Batch): string {
+export function statusOf({ outcome, state }: Batch): BatchDocument['status'] {
   return outcome ?? state;
 }
 

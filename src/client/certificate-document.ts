@@ -1,6 +1,7 @@
 import * as certificates from '../inventory/certificates.js';
 import type { Certificate } from '../inventory/certificates.js';
 import * as renewals from '../inventory/renewals.js';
+import type { CertificateDocument } from './documents/certificate.js';
 import type { Chom } from './open.js';
 import { describeFailing, describeRenewal, renewalDocument } from './renewal-words.js';
 import { table } from './text.js';
@@ -27,7 +28,7 @@ export async function listCertificates(
 }
 
 /** A certificate as programs read it. */
-export function certificateDocument(certificate: Certificate): object {
+export function certificateDocument(certificate: Certificate): CertificateDocument {
   const { id, names, serial, fingerprint, issuer, notBefore, notAfter, state } = certificate;
   return { id, names, serial, fingerprint, issuer, notBefore, notAfter, state };
 }

@@ -6,6 +6,7 @@ import { askYesNo, interactive } from './ask.js';
 import type { Judged } from './clean-backups.js';
 import { action, type Cli, type Session } from './cli.js';
 import { confirm } from './confirm.js';
+import type { JudgedDocument } from './documents/backup.js';
 import { exitOfEach } from './follow-each.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions, type Told } from './follow.js';
 import { describePolicy } from './keep-options.js';
@@ -174,7 +175,7 @@ function verdictText({ domain, storage, retention, verdicts }: Judged): string {
   return `${domain} in ${storage.name} (${policy}${zone})\n${verdictTable(verdicts, Date.now())}`;
 }
 
-function judgedDocument({ site, domain, storage, retention, verdicts }: Judged): object {
+function judgedDocument({ site, domain, storage, retention, verdicts }: Judged): JudgedDocument {
   const { policy, timezone, siteDeletedAt } = retention;
   const backups = verdicts.map(verdictDocument);
   return { site: domain, id: site, storage: storage.name, policy, timezone, siteDeletedAt, backups };

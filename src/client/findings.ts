@@ -2,6 +2,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { failureDetails } from '../workflows/failures.js';
 import { messageOf } from '../workflows/thrown.js';
 import type { Finding } from '../workflows/inspection.js';
+import type { CheckDocument } from './documents/finding.js';
 import type { Output } from './output.js';
 import { EXIT } from './problem.js';
 import { facts, printable } from './text.js';
@@ -19,7 +20,7 @@ export function tellFindings(output: Output, findings: readonly Finding[], more:
 }
 
 /** Findings as programs read them. */
-export function findingsDocument(findings: readonly Finding[]): object[] {
+export function findingsDocument(findings: readonly Finding[]): CheckDocument[] {
   return findings.map(({ name, state, message, cause = null, next = null }) => {
     return { name, state, message, cause, next };
   });

@@ -7,11 +7,12 @@ import { KEPT_CERTIFICATE, SITE_REMOVAL } from '../workflows/deletion-plan.js';
 import { UNDO } from '../workflows/plans.js';
 import { OLD_KEY } from '../workflows/rotation-plan.js';
 import { UNDO_WINDOW } from '../workflows/restore-plan.js';
+import type { ObligationDocument, OperationDocument } from './documents/operation.js';
 import { problemOfOperation } from './problem.js';
 import { duration } from './text.js';
 
 /** An operation as programs read it. */
-export function operationDocument(operation: Operation): object {
+export function operationDocument(operation: Operation): OperationDocument {
   const { id, kind, state, parent, warnings, askedAt, startsAt, startedAt, endedAt, outcome } = operation;
   const { type, message, server, step, cause, next } = problemOfOperation(operation);
   const error = outcome === 'failed' ? { type, message, server, step, cause, next } : null;
@@ -34,7 +35,7 @@ export function operationDocument(operation: Operation): object {
  * How it ended, or that it waits or runs. `asked` counts as running: a worker will take it, or is missing. One that was
  * deferred has failed, and is tried again by itself.
  */
-export function statusOf(operation: Operation): string {
+export function statusOf(operation: Operation): OperationDocument['status'] {
   const { outcome, failureType, state } = operation;
   if (outcome === 'failed' && failureType === 'Deferred') return 'deferred';
   if (isDelayed(operation)) return 'delayed';
@@ -47,7 +48,7 @@ export function isDelayed({ outcome, state, startsAt }: Operation): boolean {
 }
 
 /** What is owed, as programs read it. */
-export function obligationDocument({ operation, name, due, tries }: Obligation): object {
+export function obligationDocument({ operation, name, due, tries }: Obligation): ObligationDocument {
   return { operation, name, due, tries };
 }
 

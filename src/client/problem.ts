@@ -3,6 +3,7 @@ import { CommanderError } from 'commander';
 import type { Operation } from '../inventory/operations.js';
 import { failureDetails, isFailureType, type FailureType } from '../workflows/failures.js';
 import { nameAndMessageOf } from '../workflows/thrown.js';
+import type { ProblemDocument } from './documents/problem.js';
 import { facts, printable } from './text.js';
 
 /** What ends a command, for people and for programs. */
@@ -94,7 +95,7 @@ export function describeProblem(problem: Problem): string {
 }
 
 /** The document on stdout with --json. Its names are stable. */
-export function problemDocument(problem: Problem, status: 'failed' | 'cancelled' | 'running' = 'failed'): object {
+export function problemDocument(problem: Problem, status: ProblemDocument['status'] = 'failed'): ProblemDocument {
   const { type, message, server, step, cause, next, operation } = problem;
   return { operation, status, error: { type, message, server, step, cause, next } };
 }

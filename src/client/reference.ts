@@ -1,6 +1,8 @@
 import { PassThrough } from 'node:stream';
 import type { Command } from 'commander';
 import { chomCommand } from './commands.js';
+import { describeDocument, describeNamed } from './documents/describe.js';
+import { nameOf } from './remote.js';
 
 /** The reference of all commands as Markdown: what `--help` says of each, in the order of the command line. */
 export function reference(): string {
@@ -9,15 +11,26 @@ export function reference(): string {
   return `# Commands
 
 What \`--help\` says of each command, written by \`npm run reference\`. The options of \`chom\` itself go with every command.
+Under each stands the document that it prints with \`--json\`; those that are named are [at the end](#documents). Where a command
+fails, or what it asked for does, it prints a \`Problem\`. Times are ISO 8601 in UTC and sizes bytes, unless said. Fields may be
+added in any version; none goes away within a major one.
 
 ${describe(program, []).join('\n\n')}
+
+## Documents
+
+\`\`\`text
+${describeNamed().join('\n')}
+\`\`\`
 `;
 }
 
 function describe(command: Command, above: readonly string[]): string[] {
   const path = [...above, command.name()];
   const heading = `${'#'.repeat(Math.min(path.length + 1, 4))} ${path.join(' ')}`;
-  const own = `${heading}\n\n\`\`\`text\n${helpOf(command).trimEnd()}\n\`\`\``;
+  const printed = describeDocument(nameOf(command));
+  const help = `${heading}\n\n\`\`\`text\n${helpOf(command).trimEnd()}\n\`\`\``;
+  const own = printed === undefined ? help : `${help}\n\n\`\`\`text\n${printed}\n\`\`\``;
   const below = command.createHelp().visibleCommands(command);
   return [own, ...below.filter((one) => one.name() !== 'help').flatMap((one) => describe(one, path))];
 }

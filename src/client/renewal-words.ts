@@ -1,9 +1,10 @@
 import { type ExpiryStage, expiryStage, scheduledFor } from '../inventory/renewal-schedule.js';
 import { nextTry, type Owed, windowOf } from '../inventory/renewals.js';
 import { renewalId } from '../inventory/renewal-tries.js';
+import type { RenewalDocument } from './documents/certificate.js';
 
 /** A renewal as programs read it. */
-export function renewalDocument(owed: Owed): object {
+export function renewalDocument(owed: Owed): RenewalDocument {
   const { due, heldUntil, tries, failures, failingSince, failedAt, failureType, reason, explanation } = owed;
   const failing = failures > 0 ? { failures, failingSince, failedAt, type: failureType, reason } : null;
   const operation = tries > 0 ? renewalId(owed.site, tries) : null;

@@ -8,6 +8,7 @@ import { UNDO_HOURS } from '../workflows/restore-plan.js';
 import { askYesNo, interactive } from './ask.js';
 import { action, type Cli, type Session } from './cli.js';
 import { confirm } from './confirm.js';
+import type { RestoreDocument } from './documents/backup.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type FollowOptions, type Told } from './follow.js';
 import type { NewRestore } from './new-restore.js';
 import type { Chom } from './open.js';
@@ -153,7 +154,7 @@ function whatOf({ files, database, path }: Restore): string {
 }
 
 /** A restore as programs read it. */
-export function restoreDocument(restore: Restore, site: string): object {
+export function restoreDocument(restore: Restore, site: string): RestoreDocument {
   const { operation, backup, files, database, path, state, safety, beganAt, restoredAt, undoUntil } = restore;
   return { operation, backup, site, files, database, path, state, safety, beganAt, restoredAt, undoUntil };
 }

@@ -4,6 +4,7 @@ import type { Operation } from '../inventory/operations.js';
 import { ROTATION_DAYS, type KeyAge } from '../inventory/rotations.js';
 import { failure } from '../workflows/failures.js';
 import { action, type Cli, type Session } from './cli.js';
+import type { DueDocument } from './documents/server.js';
 import { FOLLOW_OPTIONS, parseTimeout, type FollowOptions, type Told } from './follow.js';
 import type { Chom } from './open.js';
 import { EXIT } from './problem.js';
@@ -123,6 +124,6 @@ function ageTable(ages: readonly KeyAge[]): string {
   return table(['SERVER', 'LAST ROTATED', 'DUE', 'LATE'], rows);
 }
 
-function ageDocument({ name, rotatedAt, dueAt, daysLate }: KeyAge): object {
+function ageDocument({ name, rotatedAt, dueAt, daysLate }: KeyAge): DueDocument {
   return { server: name, rotatedAt, dueAt, daysLate };
 }

@@ -5,6 +5,8 @@ import * as checks from '../inventory/server-checks.js';
 import * as servers from '../inventory/servers.js';
 import type { Server } from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
+import type { HealthDocument } from './documents/finding.js';
+import type { ServerDocument } from './documents/server.js';
 import type { Told } from './follow.js';
 import type { Chom } from './open.js';
 import { describeOwed, obligationDocument } from './operation.js';
@@ -15,7 +17,7 @@ import { facts, table } from './text.js';
 export async function listServers({
   tenant,
   inventory,
-}: Chom): Promise<{ document: { servers: object[] }; text: string }> {
+}: Chom): Promise<{ document: { servers: (ServerDocument & { health: HealthDocument })[] }; text: string }> {
   const found = await servers.list(inventory.db, { tenant });
   const health = await checks.health(inventory.db, tenant);
   const rows = found.map((one) => [
@@ -72,7 +74,7 @@ export async function tellServer({ inventory, tenant }: Chom, server: Server): P
   return { document: { server: { ...document, obligations: owed.map(obligationDocument) } }, text };
 }
 
-function serverDocument(server: Server): object {
+function serverDocument(server: Server): ServerDocument {
   const { id, name, status, address, port, user, os, osVersion, versions, smtpRelay, createdAt } = server;
   return {
     id,

@@ -1,9 +1,19 @@
 import type { Finding } from '../inventory/findings.js';
 import type { Health } from '../inventory/server-checks.js';
+import type { FindingDocument, HealthDocument } from './documents/finding.js';
 import { facts, printable } from './text.js';
 
 /** A finding as programs read it. */
-export function findingDocument({ name, severity, site, message, cause, next, openedAt, lastSeenAt }: Finding): object {
+export function findingDocument({
+  name,
+  severity,
+  site,
+  message,
+  cause,
+  next,
+  openedAt,
+  lastSeenAt,
+}: Finding): FindingDocument {
   return { name, severity, site, message, cause, next, since: openedAt, lastSeenAt };
 }
 
@@ -34,6 +44,6 @@ export function healthWords({ checkedAt, open, serious }: Health = { checkedAt: 
 /** The same for programs. */
 export function healthDocument(
   { checkedAt, open, serious }: Health = { checkedAt: null, open: 0, serious: 0 },
-): object {
+): HealthDocument {
   return { checkedAt, open, serious };
 }

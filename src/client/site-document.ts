@@ -8,6 +8,7 @@ import * as sites from '../inventory/sites.js';
 import type { Site } from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
 import { certificateDocument } from './certificate-document.js';
+import type { SiteDocument } from './documents/site.js';
 import type { Told } from './follow.js';
 import { describePolicy } from './keep-options.js';
 import type { Chom } from './open.js';
@@ -18,7 +19,7 @@ import { facts, table } from './text.js';
 export async function listSites(
   { tenant, inventory }: Chom,
   name?: string,
-): Promise<{ document: { sites: object[] }; text: string }> {
+): Promise<{ document: { sites: SiteDocument[] }; text: string }> {
   const server = name === undefined ? null : await servers.byName(inventory.db, tenant, name);
   const found = await sites.list(inventory.db, { tenant, ...(server && { server: server.id }) });
   const names = new Map((await servers.list(inventory.db, { tenant })).map((one) => [one.id, one.name]));
@@ -81,7 +82,7 @@ export async function tellSite(db: Db, site: Site): Promise<Told> {
   return { document, text };
 }
 
-function siteDocument(site: Site, server: string): object {
+function siteDocument(site: Site, server: string): SiteDocument {
   const { id, domain, aliases, type, php, databaseName: database, tls, status, createdAt } = site;
   const { suspendedAt, suspendedReason } = site;
   const suspended = suspendedAt === null ? null : { since: suspendedAt, reason: suspendedReason };

@@ -3,6 +3,7 @@ import * as repositories from '../inventory/repositories.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import type { Storage } from '../inventory/storages.js';
+import type { StorageDocument } from './documents/storage.js';
 import type { Finding } from './findings.js';
 import type { Chom } from './open.js';
 import { facts } from './text.js';
@@ -42,7 +43,7 @@ export async function tellStorage(chom: Chom, storage: Storage): Promise<{ docum
   return { document: { storage: document }, text };
 }
 
-export async function storageDocument({ inventory: { db }, tenant }: Chom, storage: Storage) {
+export async function storageDocument({ inventory: { db }, tenant }: Chom, storage: Storage): Promise<StorageDocument> {
   const { id, name, kind, url, logins, loginPublic, access, probedAt, createdAt } = storage;
   const held = await repositories.list(db, { storage: id });
   const own = await sites.list(db, { tenant });

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import * as tokens from '../inventory/api-tokens.js';
 import type { ApiToken } from '../inventory/api-tokens.js';
 import { action, type Cli, type Session } from './cli.js';
+import type { TokenDocument } from './documents/tenant.js';
 import { parseTokenName } from './names.js';
 import { table } from './text.js';
 import { checkNewToken, createToken } from './token-verbs.js';
@@ -64,12 +65,12 @@ async function revoke(session: Session, name: string): Promise<void> {
   session.output.data({ revoked: documentOf(revoked) }, '');
 }
 
-function stateOf({ revokedAt, expiresAt }: ApiToken): string {
+function stateOf({ revokedAt, expiresAt }: ApiToken): TokenDocument['state'] {
   if (revokedAt !== null) return 'revoked';
   return expiresAt !== null && Date.parse(expiresAt) <= Date.now() ? 'expired' : 'good';
 }
 
-function documentOf(token: ApiToken): object {
+function documentOf(token: ApiToken): TokenDocument {
   const { id, name, tenant, scope, createdAt, expiresAt, revokedAt, lastUsedAt } = token;
   return { id, name, tenant, scope, state: stateOf(token), createdAt, expiresAt, revokedAt, lastUsedAt };
 }

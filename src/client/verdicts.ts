@@ -1,5 +1,6 @@
 import type { BackupRecord, Verdict } from '../inventory/retention.js';
 import { describeReason } from '../inventory/retention-reason.js';
+import type { VerdictDocument } from './documents/backup.js';
 import { age, size, table } from './text.js';
 
 /** A backup and what was read for it, in bytes; null where that is not known. */
@@ -22,7 +23,7 @@ export function verdictTable(verdicts: readonly Verdict<SizedBackup>[], now: num
 }
 
 /** The same as programs read it: rules to go by, and the words. */
-export function verdictDocument({ backup, keep, reasons }: Verdict<SizedBackup>): object {
+export function verdictDocument({ backup, keep, reasons }: Verdict<SizedBackup>): VerdictDocument {
   const { id, kind, bytes, state, startedAt } = backup;
   const why = reasons.map((reason) => ({ ...reason, text: describeReason(reason) }));
   return { id, kind, bytes, state, startedAt, verdict: keep ? 'keep' : 'remove', reasons: why };

@@ -7,6 +7,7 @@ import type { Webhook } from '../inventory/webhooks.js';
 import { failure } from '../workflows/failures.js';
 import { action, type Cli, type Session } from './cli.js';
 import { confirm } from './confirm.js';
+import type { WebhookDocument } from './documents/webhook.js';
 import type { Chom } from './open.js';
 import { randomId } from './submit.js';
 import { facts, table } from './text.js';
@@ -155,6 +156,6 @@ async function receiverOf({ inventory, tenant }: Chom, name: string): Promise<st
   return isOwn(name) ? name : (await webhooks.byName(inventory.db, tenant, name)).id;
 }
 
-async function documentOf({ inventory }: Chom, webhook: Webhook) {
+async function documentOf({ inventory }: Chom, webhook: Webhook): Promise<WebhookDocument> {
   return { ...webhook, ...(await deliveries.counts(inventory.db, webhook.id)) };
 }

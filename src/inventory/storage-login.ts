@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { failure } from '../workflows/failures.js';
 
-const login = z.discriminatedUnion('kind', [
+export const storageLogin = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('rest'), user: z.string(), password: z.string() }),
   /** `privateKey` in OpenSSH's format; `public` as in authorized_keys. The user's name is part of the URL. */
   z.strictObject({ kind: z.literal('sftp'), privateKey: z.string(), public: z.string() }),
@@ -9,7 +9,7 @@ const login = z.discriminatedUnion('kind', [
 ]);
 
 /** What gets into a storage; a secret, sealed wherever it lies. */
-export type StorageLogin = z.infer<typeof login>;
+export type StorageLogin = z.infer<typeof storageLogin>;
 
 /** What of it may be shown. */
 export function publicOf(of: StorageLogin): string {
@@ -19,7 +19,7 @@ export function publicOf(of: StorageLogin): string {
 
 /** Reads what was sealed. Nothing of it is in the failure. */
 export function openLogin(text: Buffer): StorageLogin {
-  const parsed = login.safeParse(JSON.parse(text.toString()));
+  const parsed = storageLogin.safeParse(JSON.parse(text.toString()));
   if (parsed.success) return parsed.data;
   throw failure('Bug', 'A sealed login of a storage has another form');
 }

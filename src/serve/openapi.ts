@@ -114,7 +114,11 @@ function problems(changes: boolean): Json {
   return Object.fromEntries(all.map(([status, description]) => [String(status), { description, content }]));
 }
 
+/** Requests hold nothing that is not known; answers may come to hold more. */
 function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io }) as Json;
+  const open = ({ jsonSchema }: { jsonSchema: { additionalProperties?: unknown } }) => {
+    if (jsonSchema.additionalProperties === false) jsonSchema.additionalProperties = {};
+  };
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, ...(io === 'output' && { override: open }) }) as Json;
   return rest;
 }

@@ -10,6 +10,7 @@ import { runCommandLine } from '../../src/client/commands.js';
 import { openStores, type Stores } from '../../src/client/open.js';
 import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
+import { checkDocument } from './documents.js';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -72,6 +73,7 @@ export async function runChom(words: readonly string[], environment: Record<stri
   child.stdout.on('data', (chunk: Buffer) => (ran.stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (ran.stderr += chunk.toString()));
   ran.status = await new Promise((resolve) => child.once('close', resolve));
+  checkDocument(words, { ...ran, exit: ran.status }, environment);
   return ran;
 }
 
@@ -81,7 +83,9 @@ export async function runHere(words: readonly string[], environment: Record<stri
   const cli: Cli = { environment, stdin: new PassThrough(), stdout, stderr, exitStatus: 0 };
   const status = await runCommandLine(words, cli);
   const text = (stream: PassThrough) => (stream.read() as Buffer | null)?.toString() ?? '';
-  return { status, stdout: text(stdout), stderr: text(stderr) };
+  const ran = { status, stdout: text(stdout), stderr: text(stderr) };
+  checkDocument(words, { ...ran, exit: ran.status }, environment);
+  return ran;
 }
 
 async function listen(contact: () => void): Promise<Server> {

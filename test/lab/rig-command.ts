@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { checkDocument } from '../client/documents.js';
 import { PRODUCT } from './product.js';
 
 /** What a command gave back. */
@@ -47,14 +48,14 @@ export interface Chom {
 
 /** `started` is told of each process, so that whoever owns the rig can end it. */
 export function chomCommand(environment: NodeJS.ProcessEnv, started: (running: Running) => void): Chom {
-  const known = (child: ChildProcess): Running => {
-    const running = follow(child);
+  const known = (child: ChildProcess, words: readonly string[] = []): Running => {
+    const running = follow(child, (ran) => checkDocument(words, ran, environment));
     started(running);
     return running;
   };
   const start = (...words: string[]): Running => {
     const stdio = ['ignore', 'pipe', 'pipe'] as const;
-    return known(spawn(process.execPath, [PRODUCT.chom, ...words], { env: environment, stdio: [...stdio] }));
+    return known(spawn(process.execPath, [PRODUCT.chom, ...words], { env: environment, stdio: [...stdio] }), words);
   };
   const startOnTerminal = (...words: string[]): Running => {
     const command = [process.execPath, PRODUCT.chom, ...words].map((word) => `'${word}'`).join(' ');
@@ -73,13 +74,20 @@ export function chomCommand(environment: NodeJS.ProcessEnv, started: (running: R
   });
 }
 
-function follow(child: ChildProcess): Running {
+function follow(child: ChildProcess, check: (ran: Pick<Ran, 'exit' | 'stdout'>) => void): Running {
   const heard = { stdout: '', stderr: '' };
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (heard.stdout += text));
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (heard.stderr += text));
   const ended = new Promise<Ran>((resolve, reject) => {
     child.once('error', reject);
-    child.once('close', (exit) => resolve({ exit, ...heard, json: document(heard.stdout) }));
+    child.once('close', (exit) => {
+      try {
+        check({ exit, ...heard });
+        resolve({ exit, ...heard, json: document(heard.stdout) });
+      } catch (error) {
+        reject(error as Error);
+      }
+    });
   });
   return {
     process: child,

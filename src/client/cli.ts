@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { withSuggestion } from './did-you-mean.js';
 import { askingOf, settingsOf, type GlobalOptions } from './global-options.js';
 import { openChom, type Chom } from './open.js';
-import { openOutput, type Output } from './output.js';
+import { openOutput, type Output, outputForm } from './output.js';
 import { apiOf, runRemotely } from './remote.js';
 
 type Terminal = { isTTY?: boolean; columns?: number; rows?: number };
@@ -41,7 +41,7 @@ export function action<Args extends unknown[]>(
     const session: Session = {
       cli,
       environment,
-      output: openOutput(cli, globals.json === true),
+      output: await openOutput(cli, outputForm(globals)),
       open: async (more = {}) =>
         await (opened ??= openChom({ ...environment, ...more }).then((chom) => ({ ...chom, asking }))),
     };

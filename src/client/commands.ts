@@ -13,7 +13,7 @@ import { foregroundCommands } from './foreground.js';
 import { opCommand } from './op.js';
 import { keyCommand } from './key.js';
 import { globalOptions } from './global-options.js';
-import { openOutput } from './output.js';
+import { openOutput, outputFormIn } from './output.js';
 import { EXIT, problemOf } from './problem.js';
 import { refuseNotOverApi } from './remote.js';
 import { restoreControlPlaneCommand } from './restore-control-plane.js';
@@ -38,10 +38,10 @@ export async function runCommandLine(given: readonly string[], cli: Cli): Promis
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
     // `chom site` alone: commander has shown what there is.
     if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.usage;
-    // Nothing was parsed where the command line is wrong, so whether JSON is wanted is looked up in its words.
+    // Nothing was parsed where the command line is wrong, so the form that is wanted is looked up in its words.
     const problem = problemOf(error);
     if (problem.type === 'InvalidInput') problem.next ??= helpOf(program, words);
-    return openOutput(cli, words.includes('--json')).problem(problem);
+    return (await openOutput(cli, outputFormIn(words))).problem(problem);
   }
 }
 

@@ -2,11 +2,13 @@ import { type Command, Option } from 'commander';
 import { failure } from '../workflows/failures.js';
 import { parseTenantName } from './names.js';
 import type { Chom } from './open.js';
+import { OUTPUT_FORMS, type OutputForm } from './output.js';
 import { quoted } from './text.js';
 
 /** Options that every command has. */
 export interface GlobalOptions {
   json?: boolean;
+  output?: OutputForm;
   tenant?: string;
   api?: string;
   profile?: string;
@@ -22,7 +24,15 @@ const MOST_MS = 366 * 86_400_000;
 
 export function globalOptions(program: Command): Command {
   return program
-    .option('--json', 'one JSON document on stdout')
+    .addOption(
+      new Option(
+        '-o, --output <form>',
+        'how the result is written: wide is not cut to the terminal, name is names alone',
+      )
+        .choices(OUTPUT_FORMS)
+        .conflicts('json'),
+    )
+    .option('--json', 'one JSON document on stdout: --output json')
     .option('--tenant <name>', 'whom the command works for, instead of CHOM_TENANT', parseTenantName)
     .option('--api <url>', 'work over the API of another machine (chom serve) with the token CHOM_TOKEN; or CHOM_API')
     .option('--profile <name>', 'of the Temporal configuration file: address, namespace, TLS, API key')

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { ALIASES, chomCommand } from '../../src/client/commands.js';
 import { DOCUMENTS, overApi, WITHOUT_DOCUMENT } from '../../src/client/documents/of-command.js';
 import { problem } from '../../src/client/documents/problem.js';
+import { outputFormIn } from '../../src/client/output.js';
 import { nameOf } from '../../src/client/remote.js';
 import { REMOTE_VERBS } from '../../src/client/remote-verbs.js';
 
@@ -19,7 +20,7 @@ export function checkDocument(
   { stdout, exit }: { stdout: string; exit: number | null },
   environment: NodeJS.ProcessEnv,
 ): void {
-  if (!words.includes('--json') || words.includes('--help')) return;
+  if (outputFormIn(words) !== 'json' || words.includes('--help')) return;
   const name = nameIn(words);
   // Of one that a signal ended, a part may be there, and of one that a person has said no to, nothing.
   if (WITHOUT_DOCUMENT.includes(name) || exit === null || (stdout === '' && exit !== 0)) return;
@@ -51,7 +52,7 @@ export function nameIn(given: readonly string[]): string {
   for (const word of words) {
     const option = optionOf(command, word);
     if (value) value = false;
-    else if (word.startsWith('-')) value = option?.required === true && !word.includes('=');
+    else if (word.startsWith('-')) value = option?.required === true && (word === option.long || word === option.short);
     else {
       const next = command.commands.find((one) => one.name() === word);
       if (!next) break;
@@ -65,7 +66,7 @@ export function nameIn(given: readonly string[]): string {
 
 function optionOf(command: Command, word: string) {
   for (let one: Command | null = command; one !== null; one = one.parent) {
-    const found = one.options.find(({ long }) => long === word.split('=')[0]);
+    const found = one.options.find(({ long, short }) => long === word.split('=')[0] || short === word);
     if (found) return found;
   }
   return undefined;

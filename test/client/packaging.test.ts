@@ -53,7 +53,7 @@ test('nothing of the compose file is published beyond loopback, and no secret st
 
 test('no unit keeps more than it needs', async () => {
   const units = (await readdir(new URL('systemd/', packaging))).filter((name) => name.endsWith('.service'));
-  expect(units).toHaveLength(3);
+  expect(units).toHaveLength(4);
   for (const name of units) {
     const unit = await read(`systemd/${name}`);
     for (const line of ['NoNewPrivileges=yes', 'ProtectSystem=strict', 'CapabilityBoundingSet=', 'Restart=always']) {

@@ -3,12 +3,13 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Lab, startLab } from '../../lab/index.js';
 import { poll } from '../../lab/poll.js';
+import { makeCertificate } from '../../lab/tls.js';
 import { findProgram } from '../../src/client/program.js';
 import { temporalCli } from '../../src/client/programs/temporal.js';
 import { installChom } from './installed.js';
 import { visit } from './rig-visit.js';
 
-const units = ['chom-temporal', 'chom-codec-server', 'chom-worker'] as const;
+const units = ['chom-temporal', 'chom-codec-server', 'chom-worker', 'chom-serve'] as const;
 
 let lab: Lab;
 beforeAll(async () => {
@@ -20,8 +21,8 @@ afterAll(async () => await lab?.down());
 test('systemd units run a whole CHOM, stop it without loss, and start it at boot', async () => {
   const guide = await readFile(fileURLToPath(new URL('../../docs/guide.md', import.meta.url)), 'utf8');
   // The very commands of the guide.
-  const [, install = ''] = /<!-- install units -->\n\n```sh\n(.*?)```/s.exec(guide) ?? [];
-  await on(install);
+  const commands = (name: string) => guide.split(`<!-- ${name} -->\n\n\`\`\`sh\n`)[1]?.split('```')[0] ?? '';
+  await on(commands('install units'));
   // Nobody is asked beyond this machine; a secret in a file of its own.
   await on(`echo smtp://chom:opensesame@127.0.0.1:9 >/etc/chom/smtp-url
     chown root:chom /etc/chom/smtp-url && chmod 0640 /etc/chom/smtp-url
@@ -32,14 +33,8 @@ test('systemd units run a whole CHOM, stop it without loss, and start it at boot
   );
   const verified = await on(`cd /etc/systemd/system && systemd-analyze verify ${files.join(' ')} 2>&1`);
   expect(verified).toBe('');
-  const [, start = ''] = /<!-- start units -->\n\n```sh\n(.*?)```/s.exec(guide) ?? [];
-  await on(start);
-  await poll('all is well', 120_000, async () => {
-    const { checks } = JSON.parse(await on('chom doctor --json || true')) as {
-      checks: { name: string; state: string }[];
-    };
-    return checks.every(({ state }) => state !== 'wrong');
-  });
+  await on(commands('start units'));
+  await allIsWell();
   expect(await on('tr "\\0" "\\n" </proc/$(systemctl show -P MainPID chom-worker)/environ')).not.toContain(
     'opensesame',
   );
@@ -47,6 +42,17 @@ test('systemd units run a whole CHOM, stop it without loss, and start it at boot
   // For the UI's pages, and for nobody else without a token.
   expect(await on(`${decode} -H 'Origin: http://127.0.0.1:8233'`)).toBe('{"payloads":[]} 200');
   expect(await on(decode)).toMatch(/401$/);
+  const { address: controller } = lab.host('ctl');
+  const { ca, certificate, privateKey: ofApi } = await makeCertificate('ctl', controller);
+  for (const [name, pem] of Object.entries({ ca, fullchain: certificate, privkey: ofApi })) {
+    await on(`cat >/srv/${name}.pem <<'PEM'\n${pem}PEM`);
+  }
+  await on(`cd /srv\n${commands('start API')}`);
+  const listed = await on(`CHOM_TOKEN=$(chom token create deploy)
+    export CHOM_TOKEN CHOM_API=https://${controller}:8443 NODE_EXTRA_CA_CERTS=/srv/ca.pem
+    until curl -s --cacert /srv/ca.pem $CHOM_API/healthz >/dev/null; do systemctl is-active -q chom-serve; sleep 0.2; done
+    chom site list --json`);
+  expect(JSON.parse(listed)).toEqual({ sites: [] });
   for (const unit of units) {
     // Exposure of a unit without any restriction is 9.6.
     const [, exposure] = /exposure level for \S+: ([\d.]+)/.exec(await on(`systemd-analyze security ${unit}`)) ?? [];
@@ -79,9 +85,20 @@ test('systemd units run a whole CHOM, stop it without loss, and start it at boot
 
   await lab.host('ctl').reboot();
   await lab.host('ctl').waitUntilBooted();
+  await allIsWell();
   await on('chom site resume one.example');
   expect((await visit('one.example', { address })).status).toBe(200);
 });
+
+/** Waits until the units have come up, a worker among them. */
+async function allIsWell(): Promise<void> {
+  await poll('all is well', 120_000, async () => {
+    const { checks } = JSON.parse(await on('chom doctor --json || true')) as {
+      checks: { name: string; state: string }[];
+    };
+    return checks.every(({ state }) => state !== 'wrong');
+  });
+}
 
 /** Runs a script on the controller, as root; what it printed, trimmed. Throws unless it succeeds. */
 async function on(script: string): Promise<string> {

@@ -1,14 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
-import { bundleWorkflowCode } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { poll } from '../../lab/poll.js';
 import { backupActivities } from '../../src/activities/backup.js';
-import { listBuilds, promote } from '../../src/client/deployment.js';
 import { randomId, submit } from '../../src/client/submit.js';
 import * as backups from '../../src/inventory/backups.js';
 import * as operations from '../../src/inventory/operations.js';
@@ -19,7 +16,7 @@ import type { BackupPlan, MadeBackup } from '../../src/workflows/backup-plan.js'
 import type { StepContext } from '../../src/workflows/step.js';
 import { activeServer, sitePlan } from '../inventory/records.js';
 import { restStorage } from '../inventory/storage-records.js';
-import { runHere } from '../client/command-line.js';
+import { AUTO_UPGRADE, bound, bundled, DEPLOYMENT, PINNED, promoted, workerCommand } from './builds.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
 
 const made = async (): Promise<MadeBackup> => ({
@@ -32,13 +29,7 @@ let directory: string;
 let later: string;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'chom-later-'));
-  later = join(directory, 'bundle.js');
-  const { code } = await bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('later-build.ts', import.meta.url)),
-    failureConverterPath: fileURLToPath(new URL('../../dist/workflows/failure-converter.js', import.meta.url)),
-    logger: { ...console, log: () => {}, trace: () => {}, debug: () => {}, info: () => {} },
-  });
-  await writeFile(later, code);
+  later = await bundled(new URL('later-build.ts', import.meta.url), join(directory, 'bundle.js'));
   // The server that skips time leaves a workflow to the worker that had it last.
   chom = await startEnvironment(inject('workflowBundle'), 'real');
   await chom.inventory.transaction(async (trx) => {
@@ -146,34 +137,9 @@ test('[CB-03/later-build] a backup under way is taken over by a worker of a late
   expect(await stepsOf(another)).toEqual([prepare, check, backUp, check, record]);
 });
 
-/** Temporal's own numbers of how a workflow is bound to a build. */
-const PINNED = 1;
-const AUTO_UPGRADE = 2;
-
-/** The build that a workflow belongs to, and how. */
-async function bound(id: string): Promise<[build: string | undefined, behavior: number]> {
-  const { raw } = await chom.temporal.workflow.getHandle(id).describe();
-  const { deploymentVersion, behavior } = raw.workflowExecutionInfo?.versioningInfo ?? {};
-  return [deploymentVersion?.buildId ?? undefined, Number(behavior)];
-}
-
 test('an operation ends with the build that began it, new ones go to the one that was promoted, and a schedule moves', async () => {
-  const deploymentName = 'chom';
-  const [old, young] = [
-    { deploymentName, buildId: '1' },
-    { deploymentName, buildId: '2' },
-  ];
-  const environment = { CHOM_HOME: chom.config.home, TEMPORAL_ADDRESS: chom.address, CHOM_DEPLOYMENT: deploymentName };
-  const run = async (...words: string[]) => await runHere(['worker', ...words, '--json'], environment);
-  const promoted = async (build: string) => {
-    await poll(`a worker of build ${build} comes`, 60_000, async () => {
-      return (await listBuilds(chom.temporal, deploymentName)).some((one) => one.build === build);
-    });
-    expect(await run('promote', build)).toMatchObject({ status: 0, stderr: expect.stringContaining(`build ${build}`) });
-    // Twice is as good as once.
-    await promote(chom.temporal, { deploymentName, buildId: build });
-  };
-  expect(await run('promote', '1')).toMatchObject({
+  const [old, young] = ['1', '2'].map((buildId) => ({ deploymentName: DEPLOYMENT, buildId }));
+  expect(await workerCommand(chom, 'promote', '1')).toMatchObject({
     status: 5,
     stdout: expect.stringContaining('no worker of it has come'),
   });
@@ -190,33 +156,33 @@ test('an operation ends with the build that began it, new ones go to the one tha
   await chom.withWorker(
     { ...held, ...scheduling },
     async () => {
-      await promoted('1');
+      await promoted(chom, '1');
       const operation = await ask(await newPlan());
       const schedule = await chom.temporal.workflow.start('runSchedule', {
         ...{ taskQueue, workflowId: `schedule-${randomId(12)}` },
         args: [{ work: 'back-up-sites', definition: 'x', windowMinutes: 60 }],
       });
       await begun;
-      await poll('the schedule runs', 60_000, async () => (await bound(schedule.workflowId))[0] === '1');
+      await poll('the schedule runs', 60_000, async () => (await bound(chom, schedule.workflowId))[0] === '1');
       await chom.withWorker(
         { ...activities(made), ...scheduling },
         async () => {
-          await promoted('2');
+          await promoted(chom, '2');
           const next = await ask(await newPlan());
           await chom.temporal.workflow.getHandle(next).result();
           expect(await stepsOf(next)).toContain('checkBackup');
           expect((await stepsOf(next))[0]).toBe('prepareRepository');
-          expect(await bound(next)).toEqual(['2', PINNED]);
+          expect(await bound(chom, next)).toEqual(['2', PINNED]);
           // Whatever wakes it: here a signal, in life its next minute.
           await schedule.signal('wake');
-          await poll('the schedule moves', 60_000, async () => (await bound(schedule.workflowId))[0] === '2');
-          expect(await bound(schedule.workflowId)).toEqual(['2', AUTO_UPGRADE]);
+          await poll('the schedule moves', 60_000, async () => (await bound(chom, schedule.workflowId))[0] === '2');
+          expect(await bound(chom, schedule.workflowId)).toEqual(['2', AUTO_UPGRADE]);
           await schedule.terminate();
 
-          expect(await bound(operation)).toEqual(['1', PINNED]);
-          const { stdout } = await run('builds');
+          expect(await bound(chom, operation)).toEqual(['1', PINNED]);
+          const { stdout } = await workerCommand(chom, 'builds');
           expect(JSON.parse(stdout)).toMatchObject({
-            deployment: deploymentName,
+            deployment: DEPLOYMENT,
             builds: [
               { build: '2', state: 'current' },
               { build: '1', state: 'draining' },
@@ -224,7 +190,7 @@ test('an operation ends with the build that began it, new ones go to the one tha
           });
           signals.release();
           await chom.temporal.workflow.getHandle(operation).result();
-          expect(await bound(operation)).toEqual(['1', PINNED]);
+          expect(await bound(chom, operation)).toEqual(['1', PINNED]);
           expect(await stepsOf(operation)).toEqual(['checkBackup', 'prepareRepository', 'backUpSite', 'recordBackup']);
           await chom.replayed(operation);
         },

@@ -24,7 +24,7 @@ export interface Listed {
   /** Only those that have not ended. */
   running?: boolean;
   kind?: string;
-  /** Only those of one site, by its name in DNS or an alias. */
+  /** Only those of one site, by its name in DNS or an alias; also of one that was removed. */
   domain?: string;
 }
 
@@ -101,7 +101,7 @@ function waitsFor(line: Whereabouts | null): string {
   return `${first ? `${first.operation}${also}` : 'its turn'} since ${line.since}`;
 }
 
-/** A domain may have had several sites, and what has not ended has one of several states. */
+/** A domain may have had several sites, also such as were removed, and what has not ended has one of several states. */
 async function matching(
   db: Db,
   filter: OperationFilter,
@@ -109,11 +109,8 @@ async function matching(
   running: boolean,
 ): Promise<Operation[]> {
   const { tenant = '' } = filter;
-  const all = domain === null ? [] : await sites.list(db, { tenant });
-  const ids =
-    domain === null
-      ? [null]
-      : all.filter((one) => [one.domain, ...one.aliases].includes(domain ?? '')).map(({ id }) => id);
+  const had = domain === null ? [] : await sites.named(db, { tenant, domain });
+  const ids = domain === null ? [null] : had.map(({ id }) => id);
   if (domain !== null && ids.length === 0)
     throw failure('NotFound', `There is no site ${domain}`, { next: 'chom site list' });
   const states = running ? (['asked', 'waiting', 'running'] as const) : [null];

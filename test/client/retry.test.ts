@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as operations from '../../src/inventory/operations.js';
 import type { Conclusion } from '../../src/inventory/conclusion.js';
 import type { NewOperation } from '../../src/inventory/operations.js';
-import { type CommandLine, startCommandLine } from './command-line.js';
+import * as sites from '../../src/inventory/sites.js';
+import { addServer, addSite, type CommandLine, startCommandLine } from './command-line.js';
 
 let line: CommandLine;
 
@@ -92,4 +93,21 @@ test('a failed one is listed until it is forgotten, and shown afterwards', async
 test('one operation or all of them are named, and not both', async () => {
   expect((await json('op', 'retry')).status).toBe(2);
   expect((await json('op', 'forget', 'create-backup-a', '--all')).status).toBe(2);
+});
+
+test('operations are found by the names of a site that was removed', async () => {
+  const server = await addServer(line, 'kept');
+  const one = await addSite(line, server, 'gone.example', ['www.gone.example']);
+  const own = await ended('create-backup-of-removed', { site: one });
+  const { inventory } = line.stores;
+  await inventory.transaction(async (trx) => await sites.setStatus(trx, one, 'removed'));
+  const found = async (domain: string) => {
+    const { status, document } = await json('op', 'list', '--site', domain);
+    return { status, ids: document.operations?.map((each) => Reflect.get(each, 'operation') as string) };
+  };
+  for (const name of ['gone.example', 'www.gone.example']) expect(await found(name)).toEqual({ status: 0, ids: [own] });
+  expect(await json('op', 'list', '--site', 'never.example')).toMatchObject({
+    status: 5,
+    document: { error: { type: 'NotFound' } },
+  });
 });

@@ -61,13 +61,7 @@ export function rebootActivities(deps: Deps) {
   return {
     /** Which boot this is, and what works in it. @throws Conflict the server is not enrolled */
     async lookBefore(step: StepContext, plan: RebootPlan): Promise<Before> {
-      const { status, name } = await servers.byId(inventory.db, plan.server);
-      if (status !== 'active') {
-        throw failure('Conflict', `Server ${name} is not enrolled: it is ${status}`, {
-          server: name,
-          next: `chom server show ${name}`,
-        });
-      }
+      servers.expectEnrolled(await servers.byId(inventory.db, plan.server));
       const boot = await bootOf(plan, step);
       const hosted = (await sites.list(inventory.db, { server: plan.server })).filter((site) => sites.isSettled(site));
       const live = await Promise.all(

@@ -35,19 +35,10 @@ export function checkActivities(deps: Deps) {
     return line.find(({ state, exclusive }) => state === 'running' && exclusive === 1)?.root ?? null;
   }
 
-  async function active({ server, name }: CheckPlan): Promise<servers.Server> {
-    const found = await servers.byId(inventory.db, server);
-    if (found.status === 'active') return found;
-    throw failure('Conflict', `Server ${name} is not enrolled: it is ${found.status}`, {
-      server: name,
-      next: `chom server show ${name}`,
-    });
-  }
-
   return {
     /** One login with the current key, over a connection of its own. @throws Conflict the server is not enrolled any more */
     async contactServer(_step: StepContext, plan: CheckPlan): Promise<Contact> {
-      await active(plan);
+      servers.expectEnrolled(await servers.byId(inventory.db, plan.server));
       const before = await holder(plan.server);
       if (before !== null) return { state: 'held', by: before };
       const key = await credentials.current(inventory.db, plan.server, 'server-key');

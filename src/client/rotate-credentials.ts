@@ -39,14 +39,7 @@ export async function rotateCredentials(
 
 /** The server of that name. @throws InvalidInput; NotFound; Conflict it is not enrolled */
 export async function expectEnrolled({ inventory, tenant }: Chom, given: string): Promise<servers.Server> {
-  const server = await servers.byName(inventory.db, tenant, parseServerName(given));
-  const { name, status } = server;
-  if (status === 'active') return server;
-  throw failure('Conflict', `Server ${name} is not enrolled: it is ${status}`, {
-    server: name,
-    cause: 'its enrolment has not ended well',
-    next: `chom server add ${name}`,
-  });
+  return servers.expectEnrolled(await servers.byName(inventory.db, tenant, parseServerName(given)));
 }
 
 /** The servers whose key is due to be replaced, the longest due first; `all`: the others too. `now` in milliseconds. */

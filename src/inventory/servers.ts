@@ -174,6 +174,17 @@ export async function byName(db: Db, tenant: string, name: string): Promise<Serv
   return server;
 }
 
+/** The same server. @throws Conflict it is not enrolled, or not any more */
+export function expectEnrolled(server: Server): Server {
+  const { name, status } = server;
+  if (status === 'active') return server;
+  const left = { cause: 'its enrolment has not ended well', next: `chom server add ${name}` };
+  throw failure('Conflict', `Server ${name} is not enrolled: it is ${status}`, {
+    server: name,
+    ...(status === 'removed' ? { next: 'chom server list' } : left),
+  });
+}
+
 /** By name. Removed ones are left out. */
 export async function list(db: Db, filter: { tenant?: string } = {}): Promise<Server[]> {
   const { tenant } = filter;

@@ -117,6 +117,35 @@ export function authorityFailure(error: unknown, authority: string, doing: strin
   return failure('AuthorityError', `Could not ${doing}: ${authority} gave an unexpected answer: ${message}`);
 }
 
+/**
+ * Why an authority made no account: it wants one tied to an account that its holder has there already, and was not shown by what,
+ * or by another key than it gave. Null where it refused for something else. `prefix`: what the names of its settings begin with.
+ */
+export function unbound(
+  { problem, message }: AcmeProblem,
+  authority: string,
+  binding: { kid: string } | null,
+  prefix: string,
+): ApplicationFailure | null {
+  const settings = `${prefix}_EAB_KID and ${prefix}_EAB_SECRET`;
+  // In an answer to whoever makes an account; authorities name it by either.
+  if (binding !== null && ['unauthorized', 'malformed'].includes(problem.type)) {
+    return failure('CertificateRefused', `${authority} makes no account for us: it answered ${message}`, {
+      cause: `Most likely it does not know the external account key ${binding.kid}, or that key is another one than ours`,
+      next: `set ${settings} to what ${authority} gave, and start the worker again`,
+    });
+  }
+  if (problem.type !== 'externalAccountRequired') return null;
+  return failure(
+    'CertificateRefused',
+    `${authority} makes accounts only for whom it gave a key: it answered ${message}`,
+    {
+      cause: 'It wants an external account binding, and none is set',
+      next: `set ${settings} to what ${authority} gave, and start the worker again`,
+    },
+  );
+}
+
 const CAUSES: Partial<Record<FailureType, string>> = {
   RateLimited: 'The authority limits how many certificates, orders or failed validations it takes in a period.',
   CertificateRefused: 'The authority does not issue for this request; asking again gives the same answer.',

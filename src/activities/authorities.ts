@@ -19,19 +19,20 @@ export function authorities(config: Settings): Authorities {
     fallback
       ? {
           ...{ directory: config.acmeFallbackDirectory, caFile: config.acmeFallbackCaFile ?? null },
+          prefix: 'CHOM_ACME_FALLBACK',
           binding: bindingOf(config.acmeFallbackEabKid, config.acmeFallbackEabSecret),
         }
       : {
           ...{ directory: config.acmeDirectory, caFile: config.acmeCaFile ?? null },
+          prefix: 'CHOM_ACME',
           binding: bindingOf(config.acmeEabKid, config.acmeEabSecret),
         };
 
   async function get(fallback: boolean): Promise<Authority> {
-    const prefix = fallback ? 'CHOM_ACME_FALLBACK' : 'CHOM_ACME';
+    const { directory, caFile, prefix, binding } = setting(fallback);
     const next = `set ${prefix}_DIRECTORY and ${prefix}_CA_FILE, and start the worker again`;
-    const { directory, caFile, binding } = setting(fallback);
     if (directory === undefined) throw failure('InvalidInput', 'There is no second certificate authority', { next });
-    const opening = opened.get(fallback) ?? openAuthority({ directory, caFile, binding });
+    const opening = opened.get(fallback) ?? openAuthority({ directory, caFile, prefix, binding });
     opened.set(fallback, opening);
     try {
       return await opening;

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import acme from 'acme-client';
 import { z } from 'zod';
 import { readRetryAfter } from '../retry-after.js';
-import { AcmeProblem, type Problem, readProblem } from './acme-problem.js';
+import { AcmeProblem, type Problem, readProblem, unbound } from './acme-problem.js';
 import { type Reply, type Send, transport } from './acme-transport.js';
 
 /** An account at an authority: its private key (PEM, P-256) and the URL that the authority gave it. */
@@ -44,7 +44,10 @@ export interface Authority {
   readonly directory: string;
   /** Its host name, for messages. */
   readonly host: string;
-  /** Makes the account of this key, or finds it: the same key always has the same account. Returns its URL. */
+  /**
+   * Makes the account of this key, or finds it: the same key always has the same account. Returns its URL.
+   * @throws CertificateRefused it wants an external account binding, or another one than it was shown
+   */
   register(key: string, contact: string | null): Promise<string>;
   /** URL of the account that this key has, and null where it has none; makes none (RFC 8555 §7.3.1). */
   existing(key: string): Promise<string | null>;
@@ -110,6 +113,8 @@ export async function openAuthority(setting: {
   caFile?: string | null;
   /** What ties a new account to one that its holder has there already (RFC 8555 §7.3.4). */
   binding?: Binding | null;
+  /** What the names of its settings begin with. */
+  prefix?: string;
 }): Promise<Authority> {
   const url = directoryUrl(setting.directory);
   const ca = setting.caFile ? await readFile(setting.caFile) : undefined;
@@ -140,7 +145,10 @@ export async function openAuthority(setting: {
 
     async register(key, contact) {
       const { client } = open(send, url, key, undefined, setting.binding);
-      await client.createAccount({ termsOfServiceAgreed: true, ...contacts(contact) });
+      await client.createAccount({ termsOfServiceAgreed: true, ...contacts(contact) }).catch((error: unknown) => {
+        const { binding = null, prefix = 'CHOM_ACME' } = setting;
+        throw (error instanceof AcmeProblem && unbound(error, new URL(url).host, binding, prefix)) || error;
+      });
       return client.getAccountUrl();
     },
 

@@ -5,6 +5,7 @@ import { type Lab, startLab } from '../../lab/index.js';
 import { certificateActivities } from '../../src/activities/certificate.js';
 import { servedCertificate } from '../../src/activities/served-certificate.js';
 import { submit } from '../../src/client/submit.js';
+import type { Config } from '../../src/config.js';
 import { createHosts, type Hosts } from '../../src/host/pool.js';
 import { publishSite } from '../../src/host/nginx-site.js';
 import { sh } from '../../src/host/shell.js';
@@ -22,6 +23,7 @@ import { sitePlan } from '../inventory/records.js';
 import { startEnvironment, type WorkflowEnvironment } from '../workflows/environment.js';
 import { timersOf } from '../workflows/timers.js';
 import { NEW_ORDER, startAcmeProxy } from './acme-proxy.js';
+import { type BindingAuthority, startBindingAuthority } from './binding-authority.js';
 import { ask, make, ready, type ReadyHost } from './on-host.js';
 
 let lab: Lab;
@@ -90,12 +92,14 @@ async function issue(
   { plan, domain }: LiveSite,
   over: Partial<CertificatePlan> = {},
   acme: Pick<LabAcme, 'directoryUrl' | 'caFile'> = lab.acme,
+  more: Partial<Config> = {},
 ) {
   const config = {
     ...chom.config,
     acmeDirectory: acme.directoryUrl,
     acmeCaFile: acme.caFile,
     dnsServer: lab.acme.dnsServer,
+    ...more,
   };
   const { tenant, server, serverName, site } = plan;
   const request = { kind: 'issue-certificate', input: { ...plan, ...over }, summary: 'a certificate' } as const;
@@ -283,6 +287,59 @@ describe('[IS-05] a site whose certificate cannot be issued', () => {
       'pem',
     );
   }
+});
+
+describe('an authority that makes accounts only for whom it knows', () => {
+  let second: BindingAuthority;
+  beforeAll(async () => void (second = await startBindingAuthority(lab.acme)), 120_000);
+  afterAll(async () => await second?.close());
+
+  /** With the second authority in reserve, and this to show there. */
+  const inReserve = (binding: Partial<Pick<Config, 'acmeFallbackEabKid' | 'acmeFallbackEabSecret'>>) => ({
+    ...{ acmeFallbackDirectory: second.directoryUrl, acmeFallbackCaFile: second.caFile },
+    ...binding,
+  });
+
+  test('refuses us without the key it gave, or with another, and issues to the account that is made with it', async () => {
+    const site = await liveSite();
+    await issue(site);
+    const before = await installed(site);
+    const renewal = { certificate: before?.id ?? '', emergency: true, fallback: true };
+    const atSecond = async (binding: Parameters<typeof inReserve>[0]) =>
+      await issue(site, { renewal }, lab.acme, inReserve(binding));
+    const { kid, hmacKey } = second.binding;
+    const other = Buffer.from('another key of thirty-two bytes.').toString('base64url');
+    const { host } = new URL(second.directoryUrl);
+    const settings = 'CHOM_ACME_FALLBACK_EAB_KID and CHOM_ACME_FALLBACK_EAB_SECRET';
+    for (const [binding, reason, cause] of [
+      [{}, `${host} makes accounts only for whom it gave a key`, 'none is set'],
+      [
+        { acmeFallbackEabKid: 'theirs', acmeFallbackEabSecret: hmacKey },
+        `${host} makes no account for us`,
+        'does not know the external account key theirs',
+      ],
+      [
+        { acmeFallbackEabKid: kid, acmeFallbackEabSecret: other },
+        `${host} makes no account for us`,
+        'that key is another one than ours',
+      ],
+    ] as const) {
+      expect(await atSecond(binding)).toMatchObject({
+        ...{ outcome: 'failed', failureType: 'CertificateRefused', reason: expect.stringContaining(reason) },
+        details: { cause: expect.stringContaining(cause), next: expect.stringContaining(`set ${settings}`) },
+      });
+    }
+    expect(await installed(site)).toMatchObject({ fingerprint: before?.fingerprint });
+
+    const operation = await atSecond({ acmeFallbackEabKid: kid, acmeFallbackEabSecret: hmacKey });
+    expect(operation).toMatchObject({ outcome: 'succeeded', reason: null });
+    const row = await installed(site);
+    const root = new X509Certificate(await second.rootCertificate());
+    const [, issuer = ''] = (row?.chain ?? '').split(/(?<=-----END CERTIFICATE-----\n)/);
+    expect(new X509Certificate(issuer).verify(root.publicKey)).toBe(true);
+    expect(await served(site)).toMatchObject({ fingerprint: row?.fingerprint });
+    expect(JSON.stringify(await chom.replayed(operation.id))).not.toContain(hmacKey);
+  });
 });
 
 async function fetchPage({ domain, web }: LiveSite): Promise<string> {

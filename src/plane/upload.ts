@@ -20,8 +20,8 @@ export async function uploadBackup(storage: Storage, keyring: Keyring, uploaded:
 }
 
 /**
- * Removes those of the backups there that `pick` names. Returns their names; where CHOM itself may not delete none goes.
- * @throws as `uploadBackup`
+ * Removes those of the backups there that `pick` names, by the login that maintains the storage where CHOM's own machine has one.
+ * Returns their names; where neither that nor the storage lets CHOM delete none goes. @throws as `uploadBackup`
  */
 export async function removeUploads(
   storage: Storage,
@@ -29,9 +29,11 @@ export async function removeUploads(
   pick: (names: string[]) => string[],
 ): Promise<string[]> {
   refuseUpload(storage);
-  if (storage.access === 'append-only') return [];
-  const login = storages.sharedLogin(storage, keyring);
-  if (login?.kind === 's3') return await removeFromS3(storage, login, pick);
-  if (login?.kind === 'sftp') return await removeOverSftp(storage, login, pick);
+  const own = storages.maintenanceLogin(storage, keyring);
+  if (own === null && storage.access === 'append-only') return [];
+  const there = own === null ? storage : { ...storage, url: storage.maintainUrl ?? storage.url };
+  const login = own ?? storages.sharedLogin(storage, keyring);
+  if (login?.kind === 's3') return await removeFromS3(there, login, pick);
+  if (login?.kind === 'sftp') return await removeOverSftp(there, login, pick);
   throw failure('Bug', `Storage ${storage.name} has a login of another kind`);
 }

@@ -10,6 +10,7 @@ import { resticProgram } from '../../lab/restic-programs.js';
 import type { LabStore } from '../../lab/index.js';
 import * as backups from '../../src/inventory/backups.js';
 import * as sites from '../../src/inventory/sites.js';
+import { spareBackups } from '../../src/plane/spare-backups.js';
 import type { Finding } from '../../src/workflows/inspection.js';
 import type { Ran } from './rig-command.js';
 import { startRig, type Rig } from './rig.js';
@@ -251,6 +252,46 @@ test('[BD-07] --upload lays a backup of CHOM itself down in S3 or over SFTP, and
   await store.host.exec('systemctl stop s3');
   expect(await upload('keeping')).toMatchObject({ exit: 1, json: { error: { type: 'StorageUnreachable' } } });
   await store.host.exec('systemctl start s3');
+});
+
+test('[BD-07] a worker that backs CHOM up removes there what is kept no more, where it may or has a login that may', async () => {
+  await rig.chom.must('recovery-kit');
+  await writeFile(file('mover'), await store.s3.bucket({ name: 'moving', versioned: false, keeps: false }), {
+    mode: 0o600,
+  });
+  const place = ['--repository', `${store.s3.url}/moving/chom`, '--ca', store.caFile, '--login', file('mover')];
+  await rig.chom.must('storage', 'add', 'moving', ...place);
+  // `keeping` lets sites' login delete nothing; CHOM has another there.
+  for (const [storage, path] of [
+    ['moving', `${store.s3.path}/moving/chom/control-plane`],
+    ['keeping', `${store.s3.path}/keeping/chom/control-plane`],
+    ['box', `${store.sftpPath}/control-plane`],
+  ] as const) {
+    const day = (days: number, hour: string) => {
+      const date = new Date(Date.now() - days * DAY).toISOString().slice(0, 10).replaceAll('-', '');
+      return `control-plane-${date}T${hour}0000000Z.chom-sealed`;
+    };
+    // Of each of ten days two, and what is none of CHOM's.
+    const days = Array.from({ length: 10 }, (_, n) => n + 2);
+    const laid = [...days.flatMap((n) => [day(n, '02'), day(n, '03')]), 'notes.txt'];
+    const lay = `mkdir -p '${path}' && cd '${path}' && touch ${laid.join(' ')}`;
+    const { exit } = await store.host.exec(`${lay} && chown -R --reference="$(dirname '${path}')" .`);
+    expect({ exit, storage }).toEqual({ exit: 0, storage });
+    const before = (await store.host.exec(`ls '${path}'`)).stdout.trim().split('\n');
+    const { json } = await rig.chom.must('backup', 'database', '--detach', '--upload', storage, '--json');
+    await rig.chom.must('op', 'watch', String(json?.operation));
+    const after = (await store.host.exec(`ls '${path}'`)).stdout.trim().split('\n');
+    const made = after.filter((name) => !before.includes(name));
+    expect(made).toEqual([expect.stringMatching(/\.chom-sealed$/)]);
+    const spare = new Set(spareBackups([...before, ...made], Date.now()));
+    expect(spare.size).toBeGreaterThanOrEqual(days.length);
+    expect(after.toSorted()).toEqual([...before, ...made].filter((name) => !spare.has(name)).toSorted());
+    // The newest of each day, for as many days as are kept: no earlier one of any day.
+    for (const n of days) expect(after).not.toContain(day(n, '02'));
+    for (const n of days.slice(0, 5)) expect(after).toContain(day(n, '03'));
+    expect(after).toContain('notes.txt');
+    await rig.replayed(String(json?.operation));
+  }
 });
 
 test('what a deleted site has is erased from each of them', async () => {

@@ -4,7 +4,7 @@ import { LongFirst } from './test/sequencer.js';
 // Left to itself vitest uses one core less than there are: of two, one.
 // `forks`: worker threads with isolation crash as soon as a second file loads Temporal's native bridge.
 // The limits are for what hangs: a machine that is slow, or stalls for seconds, must pass.
-const base = {
+export const base = {
   pool: 'forks' as const,
   testTimeout: 60_000,
   hookTimeout: 300_000,

@@ -7,18 +7,19 @@ import { requireLab } from './requirements.js';
 import { resticProgram, restServerProgram } from './restic-programs.js';
 import { s3ServerProgram } from './s3-program.js';
 import { schemathesisProgram } from './schemathesis.js';
+import { temporalServerPrograms } from './temporal-programs.js';
 import { wordpressArchive } from './wordpress.js';
 
 /**
  * Gets everything that tests need and that takes minutes on a new machine. One build after the other, for two at once on a
  * small machine take as long and time out; beside them the images, which mostly wait for packages. Arguments: the test
- * projects that will run; none is all.
+ * projects that will run.
  */
 const projects = process.argv.slice(2);
-const wanted = (project: string) => projects.length === 0 || projects.includes(project);
+const wanted = (...some: string[]) => some.some((project) => projects.includes(project));
 
 // With apt, which is one's alone.
-if (wanted('workflows') || wanted('lab')) await timeSkippingServer();
+if (wanted('workflows', 'lab')) await timeSkippingServer();
 if (wanted('workflows')) await installPackages({ chromium: 'chromium' });
 if (wanted('lab')) {
   await requireLab();
@@ -27,7 +28,8 @@ if (wanted('lab')) {
 await Promise.all([build(), makeImages()]);
 
 async function build(): Promise<void> {
-  if (wanted('workflows') || wanted('lab')) await findProgram(temporalCli);
+  if (wanted('workflows', 'lab')) await findProgram(temporalCli);
+  if (wanted('postgres')) await temporalServerPrograms();
   if (wanted('workflows')) await schemathesisProgram();
   if (!wanted('lab')) return;
   await acmePrograms();

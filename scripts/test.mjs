@@ -1,5 +1,6 @@
 // `npm test`: sets up what it needs, then format, lint, types, dead code, build, and every test.
-// `npm test -- unit` (or workflows, lab) runs the checks and one project alone.
+// `npm test -- unit` (or workflows, lab) runs the checks and one project alone. Only when it is named runs the one that builds
+// programs for minutes: postgres.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { installPackages, root, run } from './setup.mjs';
 
@@ -9,7 +10,9 @@ const REPORT = `${root}.reports/tests.json`;
 process.on('SIGINT', () => {});
 installPackages();
 
-const projects = process.argv.slice(2);
+const words = process.argv.slice(2);
+const projects = words.length > 0 ? words : ['unit', 'workflows', 'lab'];
+const more = ['postgres'];
 const checks = [
   ['oxfmt', '--check', '.'],
   ['oxlint', '--type-aware', '--deny-warnings'],
@@ -17,8 +20,8 @@ const checks = [
   ['knip'],
   ['npm', 'run', '--silent', 'build'],
 ];
-for (const [program, ...words] of checks) {
-  const status = run(program, words);
+for (const [program, ...arguments_] of checks) {
+  const status = run(program, arguments_);
   if (status !== 0) process.exit(status);
 }
 
@@ -29,9 +32,10 @@ if (prepared !== 0) process.exit(prepared);
 // One after the other: real hosts on a small machine need it to themselves.
 const reports = [];
 let status = 0;
-for (const project of projects.length > 0 ? projects : ['unit', 'workflows', 'lab']) {
+for (const project of projects) {
   rmSync(REPORT, { force: true });
-  const ended = run('vitest', ['run', '--project', project], { CHOM_TEST_BUILT: '1' });
+  const config = more.includes(project) ? ['--config', 'vitest.production.config.ts'] : [];
+  const ended = run('vitest', ['run', ...config, '--project', project], { CHOM_TEST_BUILT: '1' });
   status ||= ended;
   // Without a report the runner itself broke down: this throws, and says so.
   reports.push(JSON.parse(readFileSync(REPORT, 'utf8')));

@@ -1,4 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,6 +13,8 @@ const VERSIONS = '/usr/lib/postgresql';
 
 /** A PostgreSQL server of the tests' own, on a unix socket in a temporary directory. */
 export interface PostgresServer {
+  /** URL of the database `postgres`, of its superuser `chom`. */
+  url: string;
   /** URL of a new, empty schema: a database of its own for those who use it, at a tenth of the cost. */
   createSchema(): Promise<string>;
   stop(): Promise<void>;
@@ -19,9 +22,9 @@ export interface PostgresServer {
 
 /**
  * Starts Debian's PostgreSQL, installing it first where it is missing. It ends with `stop`, and also when the process
- * that started it dies.
+ * that started it dies. `port`: of loopback, which it listens on too, for those who have a password.
  */
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres(port?: number): Promise<PostgresServer> {
   const programs = await installed();
   const directory = await mkdtemp(join(tmpdir(), 'chom-postgres-'));
   const user = await databaseUser();
@@ -29,9 +32,11 @@ export async function startPostgres(): Promise<PostgresServer> {
   const asUser = user ? ['--reuid', String(user.uid), '--regid', String(user.gid), '--clear-groups'] : [];
   if (user) await chown(directory, user.uid, user.gid);
   const data = join(directory, 'data');
-  const initialise = ['-D', data, '-U', 'chom', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'];
+  const auth = ['--auth-local=trust', '--auth-host=scram-sha-256'];
+  const initialise = ['-D', data, '-U', 'chom', ...auth, '-E', 'UTF8', '--locale=C', '--no-sync'];
   await run('setpriv', [...asUser, join(programs, 'initdb'), ...initialise], { cwd: directory });
-  const settings = ['listen_addresses=', `unix_socket_directories=${directory}`, 'fsync=off', 'max_connections=200'];
+  const listening = port === undefined ? ['listen_addresses='] : ['listen_addresses=127.0.0.1', `port=${port}`];
+  const settings = [...listening, `unix_socket_directories=${directory}`, 'fsync=off', 'max_connections=200'];
   const server = spawn(
     'setpriv',
     [
@@ -47,7 +52,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   );
   let log = '';
   server.stderr.setEncoding('utf8').on('data', (text: string) => (log = (log + text).slice(-4000)));
-  const url = `postgresql://chom@localhost/postgres?host=${encodeURIComponent(directory)}`;
+  const url = `postgresql://chom@localhost:${port ?? 5432}/postgres?host=${encodeURIComponent(directory)}`;
   const stop = async () => {
     if (server.exitCode === null && server.signalCode === null) {
       server.kill('SIGINT'); // fast shutdown: ends the connections that are left
@@ -55,7 +60,6 @@ export async function startPostgres(): Promise<PostgresServer> {
     }
     await rm(directory, { recursive: true, force: true });
   };
-  let made = 0;
   try {
     await answering(url, () => {
       if (server.exitCode !== null) throw new Error(`PostgreSQL ended: ${log}`);
@@ -64,14 +68,14 @@ export async function startPostgres(): Promise<PostgresServer> {
     await stop();
     throw error;
   }
-  return {
-    async createSchema() {
-      made += 1;
-      await query(url, `create schema test_${made}`);
-      return `${url}&options=${encodeURIComponent(`-c search_path=test_${made}`)}`;
-    },
-    stop,
-  };
+  return { url, createSchema: async () => await createSchema(url), stop };
+}
+
+/** What `createSchema` does, for the server of another process. */
+export async function createSchema(url: string): Promise<string> {
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  await query(url, `create schema ${name}`);
+  return `${url}&options=${encodeURIComponent(`-c search_path=${name}`)}`;
 }
 
 /** One statement on a connection of its own. */

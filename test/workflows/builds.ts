@@ -35,8 +35,8 @@ export async function bound(
 }
 
 /** `chom worker …`, as the operator of that deployment has it. */
-export async function workerCommand({ config, address }: WorkflowEnvironment, ...words: string[]): Promise<Ran> {
-  const environment = { CHOM_HOME: config.home, TEMPORAL_ADDRESS: address, CHOM_DEPLOYMENT: DEPLOYMENT };
+export async function workerCommand({ settings, address }: WorkflowEnvironment, ...words: string[]): Promise<Ran> {
+  const environment = { ...settings, TEMPORAL_ADDRESS: address, CHOM_DEPLOYMENT: DEPLOYMENT };
   return await runHere(['worker', ...words, '--json'], environment);
 }
 

@@ -383,7 +383,7 @@ describe('without a worker', () => {
     const { inventory, config } = following.chom;
     const { home } = config;
     const proxy = await startSilentProxy((await following.chom.temporal()).address);
-    const settings = { CHOM_HOME: home, TEMPORAL_ADDRESS: proxy.address, TEMPORAL_CONFIG_FILE: join(home, 'none') };
+    const settings = { ...following.environment, TEMPORAL_ADDRESS: proxy.address };
     const sweeper = await openChom(settings);
     try {
       // It packs its files when it has reached Temporal and nothing is written yet: there it is held.

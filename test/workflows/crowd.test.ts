@@ -2,11 +2,13 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
+import { Client } from 'pg';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { submit } from '../../src/client/submit.js';
 import * as operations from '../../src/inventory/operations.js';
 import type { Operation } from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
+import { activeServer } from '../inventory/records.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
 import { until } from './following.js';
 import { plain, request } from './world.js';
@@ -28,6 +30,10 @@ let chom: WorkflowEnvironment;
 const workers = new Set<ChildProcess>();
 beforeAll(async () => {
   chom = await startEnvironment(inject('scriptedBundle'), 'real');
+  // PostgreSQL gives the places of a server to one at a time by a lock on its row.
+  await chom.inventory.transaction(async (trx) => {
+    for (const server of SERVERS) await activeServer(trx, server);
+  });
 });
 afterAll(async () => {
   await killWorkers();
@@ -35,13 +41,12 @@ afterAll(async () => {
 });
 
 async function startWorker(): Promise<void> {
-  const { home, taskQueue } = chom.config;
   const child = fork(
     fileURLToPath(new URL('crowd-worker.ts', import.meta.url)),
     [chom.address, inject('scriptedBundle')],
     {
       execArgv: ['--import', 'tsx'],
-      env: { ...process.env, CHOM_HOME: home, CHOM_TASK_QUEUE: taskQueue },
+      env: { ...process.env, ...chom.settings },
     },
   );
   workers.add(child);
@@ -159,16 +164,31 @@ test(
   },
 );
 
-/** As a process does that holds the database's write lock, until a worker has lost patience with it. */
+/** As a process does that holds the database's lock, until a worker has lost patience with it. */
 async function lockInventory(): Promise<void> {
-  const database = new Database(`${chom.config.home}/inventory.db`, { timeout: 60_000 });
   let away = false;
   for (const child of workers) child.on('message', (message) => (away ||= message === 'away'));
-  database.exec('begin exclusive');
+  const { home, databaseUrl } = chom.config;
+  const unlock = databaseUrl === undefined ? lockFile(`${home}/inventory.db`) : await lockTable(databaseUrl);
   try {
     await until('a worker finds the inventory away', async () => away, 120_000);
   } finally {
+    await unlock();
+  }
+}
+
+function lockFile(file: string): () => Promise<void> {
+  const database = new Database(file, { timeout: 60_000 });
+  database.exec('begin exclusive');
+  return async () => {
     database.exec('commit');
     database.close();
-  }
+  };
+}
+
+async function lockTable(connectionString: string): Promise<() => Promise<void>> {
+  const client = new Client({ connectionString });
+  await client.connect();
+  await client.query('begin; lock table operations in access exclusive mode');
+  return async () => await client.end();
 }

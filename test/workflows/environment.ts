@@ -7,6 +7,7 @@ import { historyFromJSON, historyToJSON } from '@temporalio/common/lib/proto-uti
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, type NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { pino } from 'pino';
+import { inject } from 'vitest';
 import { timeSkippingServer } from '../../lab/programs.js';
 import { coordinationActivities, type Members } from '../../src/activities/coordination.js';
 import type { Deps } from '../../src/activities/deps.js';
@@ -15,18 +16,16 @@ import { settlingActivities } from '../../src/activities/settling.js';
 import { stepActivity } from '../../src/activities/step.js';
 import { sealedDataConverter } from '../../src/client/connection.js';
 import { members } from '../../src/client/members.js';
-import type { Stores } from '../../src/client/open.js';
+import { openStores, type Stores } from '../../src/client/open.js';
 import type { Submitter } from '../../src/client/submit.js';
 import { wakeOperations } from '../../src/client/wake.js';
 import { findProgram } from '../../src/client/program.js';
 import { temporalCli } from '../../src/client/programs/temporal.js';
 import { addSearchAttributes, DYNAMIC_CONFIG } from '../../src/client/temporal-server.js';
-import { readConfig } from '../../src/config.js';
 import type { Claim, Host } from '../../src/host/host.js';
-import { openInventory } from '../../src/inventory/database.js';
-import { openKeyring } from '../../src/inventory/keyring-file.js';
 import { failure, type FailureType } from '../../src/workflows/failures.js';
 import { SEARCH_ATTRIBUTES } from '../../src/workflows/names.js';
+import { inventorySettings, startFullTemporal } from '../postgres/temporal.js';
 
 /** A time-skipping Temporal, an inventory of its own, and a worker whose steps are the test's. */
 export interface WorkflowEnvironment extends Submitter {
@@ -35,6 +34,8 @@ export interface WorkflowEnvironment extends Submitter {
   connection: NativeConnection;
   /** Of the Temporal server, for its own command line. */
   address: string;
+  /** With which another process has the same inventory and task queue. */
+  settings: Record<string, string>;
   /** The claims under which servers were silenced; there are no servers. */
   silenced: Claim[];
   /** How operations of batches are asked for: the product's own, unless a test says otherwise. */
@@ -70,12 +71,16 @@ export async function startEnvironment(
   beside?: Stores,
 ): Promise<WorkflowEnvironment> {
   if (!beside) quiet();
-  const { config, keyring, inventory } = beside ?? (await openStores());
-  const { taskQueue, home } = config;
+  const { config, keyring, inventory } = beside ?? (await newStores());
+  const { taskQueue, home, databaseUrl } = config;
+  const settings = {
+    ...{ CHOM_HOME: home, CHOM_TASK_QUEUE: taskQueue },
+    ...(databaseUrl !== undefined && { CHOM_DATABASE_URL: databaseUrl }),
+  };
   const dataConverter = sealedDataConverter(keyring);
-  const environment = await (time === 'skipped' ? skippingServer(dataConverter) : realServer(dataConverter));
+  const { environment, stop } = await (time === 'skipped' ? skippingServer(dataConverter) : realServer(dataConverter));
   const names = Object.values(SEARCH_ATTRIBUTES).map(({ name }) => name);
-  await addSearchAttributes(environment.connection, 'default', names);
+  if (!inject('onPostgres')) await addSearchAttributes(environment.connection, 'default', names);
   const temporal = Object.assign(environment.client, { address: beside ? 'other' : 'test', namespace: 'default' });
   const log = pino({ level: 'silent' });
   const silenced: Claim[] = [];
@@ -92,7 +97,7 @@ export async function startEnvironment(
   const lifecycle = [...Object.entries(operationActivities(deps)), ...Object.entries(settlingActivities(deps))];
   const batches = members({ inventory, keyring, config, temporal });
   return {
-    ...{ inventory, keyring, config, temporal, deps, silenced, servers, address: environment.address },
+    ...{ inventory, keyring, config, temporal, deps, silenced, servers, settings, address: environment.address },
     connection: environment.nativeConnection,
     members: batches,
     async withWorker(activities, fn, bundle = workflowBundle, version) {
@@ -124,6 +129,7 @@ export async function startEnvironment(
     },
     async close() {
       await environment.teardown();
+      await stop();
       if (beside) return;
       await inventory.close();
       await rm(home, { recursive: true, force: true });
@@ -131,26 +137,40 @@ export async function startEnvironment(
   };
 }
 
-async function openStores(): Promise<Stores> {
+async function newStores(): Promise<Stores> {
   const home = await mkdtemp(join(tmpdir(), 'chom-test-'));
-  const config = readConfig({ CHOM_HOME: home, CHOM_TASK_QUEUE: `test-${randomUUID()}` });
-  const keyring = await openKeyring(home);
-  return { config, keyring, inventory: await openInventory({ file: join(home, 'inventory.db') }) };
+  const settings = { CHOM_HOME: home, CHOM_TASK_QUEUE: `test-${randomUUID()}` };
+  return await openStores({ ...settings, ...(await inventorySettings()) });
 }
 
-async function skippingServer(dataConverter: DataConverter): Promise<TestWorkflowEnvironment> {
+/** A server, and how to end what its environment does not. */
+interface Started {
+  environment: TestWorkflowEnvironment;
+  stop(): Promise<void>;
+}
+
+const nothing = async () => {};
+
+async function skippingServer(dataConverter: DataConverter): Promise<Started> {
   const path = await timeSkippingServer();
-  return await started(async () =>
+  const environment = await started(async () =>
     TestWorkflowEnvironment.createTimeSkipping({
       client: { dataConverter },
       server: { executable: { type: 'existing-path', path } },
     }),
   );
+  return { environment, stop: nothing };
 }
 
-async function realServer(dataConverter: DataConverter): Promise<TestWorkflowEnvironment> {
+async function realServer(dataConverter: DataConverter): Promise<Started> {
+  const onPostgres = inject('onPostgres');
+  if (onPostgres) {
+    const { address, stop } = await startFullTemporal(onPostgres);
+    const client = { dataConverter };
+    return { environment: await TestWorkflowEnvironment.createFromExistingServer({ address, client }), stop };
+  }
   const path = await findProgram(temporalCli);
-  return await started(async () =>
+  const environment = await started(async () =>
     TestWorkflowEnvironment.createLocal({
       client: { dataConverter },
       server: {
@@ -159,6 +179,7 @@ async function realServer(dataConverter: DataConverter): Promise<TestWorkflowEnv
       },
     }),
   );
+  return { environment, stop: nothing };
 }
 
 /** The SDK gives a server 5 s to answer, which a loaded machine may need longer than; then another one is started. */

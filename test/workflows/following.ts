@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { pino } from 'pino';
+import { inject } from 'vitest';
 import { freePort } from '../../lab/ports.js';
 import { coordinationActivities, type Members } from '../../src/activities/coordination.js';
 import type { Deps } from '../../src/activities/deps.js';
@@ -19,13 +20,14 @@ import { openChom, type Chom } from '../../src/client/open.js';
 import { wakeOperations } from '../../src/client/wake.js';
 import { findProgram } from '../../src/client/program.js';
 import { temporalCli } from '../../src/client/programs/temporal.js';
-import { startTemporal } from '../../src/client/temporal-server.js';
+import { startTemporal, type TemporalServer } from '../../src/client/temporal-server.js';
 import type { Host } from '../../src/host/host.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
 import type { StepContext } from '../../src/workflows/step.js';
 import { runHere, type Ran } from '../client/command-line.js';
+import { inventorySettings, startFullTemporal } from '../postgres/temporal.js';
 import type { FollowedActivities } from './followed.js';
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
@@ -61,13 +63,14 @@ export interface Following {
   close(): Promise<void>;
 }
 
-export async function startFollowing(): Promise<Following> {
+/** `given`: a Temporal of the test's own, which ends with the rest. */
+export async function startFollowing(given?: Pick<TemporalServer, 'address' | 'stop'>): Promise<Following> {
   const home = await mkdtemp(join(tmpdir(), 'chom-test-'));
-  const [port, uiPort] = [await freePort(), await freePort()];
-  const program = await findProgram(temporalCli);
-  const [file, logFile] = [join(home, 'temporal.db'), join(home, 'temporal.log')];
-  const server = await startTemporal({ program, port, uiPort, file, logFile, synchronous: 'normal' });
-  const environment = { CHOM_HOME: home, TEMPORAL_ADDRESS: server.address, TEMPORAL_CONFIG_FILE: join(home, 'none') };
+  const server = given ?? (await startServer(home));
+  const environment = {
+    ...{ CHOM_HOME: home, TEMPORAL_ADDRESS: server.address, TEMPORAL_CONFIG_FILE: join(home, 'none') },
+    ...(await inventorySettings()),
+  };
   const chom = await openChom(environment);
   await addServer(chom, 'web1');
   const held = new Map<string, Promise<void>>();
@@ -161,6 +164,15 @@ export async function startFollowing(): Promise<Following> {
     },
   };
   return self;
+}
+
+async function startServer(home: string): Promise<Pick<TemporalServer, 'address' | 'stop'>> {
+  const onPostgres = inject('onPostgres');
+  if (onPostgres) return await startFullTemporal(onPostgres);
+  const [port, uiPort] = [await freePort(), await freePort()];
+  const program = await findProgram(temporalCli);
+  const [file, logFile] = [join(home, 'temporal.db'), join(home, 'temporal.log')];
+  return await startTemporal({ program, port, uiPort, file, logFile, synchronous: 'normal' });
 }
 
 function activities(

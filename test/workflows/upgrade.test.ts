@@ -52,7 +52,7 @@ const version = (buildId: string) => ({ deploymentName: DEPLOYMENT, buildId });
 const stateOf = async (build: string) =>
   (await listBuilds(chom.temporal, DEPLOYMENT)).find((one) => one.build === build)?.state;
 
-test('[RC-08] with a later build of the worker, promoted while a key is rotated: its build ends the rotation, and the later one removes the old key when its overlap is over', async () => {
+test('[RC-08/later-build] with a later build of the worker, promoted while a key is rotated: its build ends the rotation, and the later one removes the old key when its overlap is over', async () => {
   const host = await keyHost(chom, `srv-${randomId(6)}`);
   const { server } = host;
   const about = { tenant: 'default', server, serverName: server, summary: 'rotate', exclusive: true };
@@ -125,13 +125,12 @@ interface Said {
 
 /** A worker of that build; see fleet-worker.ts. */
 async function startWorker(build: string, bundle: string, said: Said, hold: readonly string[] = []) {
-  const { home, taskQueue } = chom.config;
   const child = fork(
     fileURLToPath(new URL('fleet-worker.ts', import.meta.url)),
     [chom.address, bundle, build, ...hold],
     {
       execArgv: ['--import', 'tsx'],
-      env: { ...process.env, CHOM_HOME: home, CHOM_TASK_QUEUE: taskQueue },
+      env: { ...process.env, ...chom.settings },
     },
   );
   running.add(child);
@@ -147,7 +146,7 @@ async function startWorker(build: string, bundle: string, said: Said, hold: read
   return child;
 }
 
-test('[CB-03] with a later build of the worker, promoted in the middle of a batch: what runs ends with its own build, also after SIGTERM, the batch goes on with the later one, and each item is done once', async () => {
+test('[CB-03/later-build] with a later build of the worker, promoted in the middle of a batch: what runs ends with its own build, also after SIGTERM, the batch goes on with the later one, and each item is done once', async () => {
   const said: Said = { begun: [], done: [], told: [] };
   const items = Array.from({ length: 36 }, (_, n) => `web${n % 6}-${String(n).padStart(2, '0')}`);
   const [ownEnd, held] = [items.slice(12, 15), items.slice(15, 18)];

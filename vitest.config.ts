@@ -38,9 +38,9 @@ export default defineConfig({
           name: 'lab',
           include: ['test/lab/**/*.test.ts'],
           globalSetup: ['test/workflows/bundle.ts'],
-          // Real hosts on a small machine: mostly waited for, so three files at a time (labs do not meet), and time enough
+          // Real hosts on a small machine: mostly waited for, so four files at a time (labs do not meet), and time enough
           // for a host to boot and reboot.
-          maxWorkers: 3,
+          maxWorkers: 4,
           testTimeout: 900_000,
           hookTimeout: 900_000,
         },

@@ -1,3 +1,7 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/index.js';
 import { poll } from '../../lab/poll.js';
@@ -184,4 +188,113 @@ test('a server that cannot be reached is told of after three logins, once, and w
   expect(await check('web2')).toMatchObject({ exit: 0, said: ['ServerFindingResolved login'] });
   const { exit, json } = await rig.chom('server', 'check', '--all', '--json');
   expect([exit, json?.['ok'], ((json?.['servers'] ?? []) as unknown[]).length]).toEqual([0, true, 2]);
+});
+
+test('a full disk, a late backup, a failed unit, a due restart and another host key are told of and printed, each until it is mended', async () => {
+  // web2 keeps the backups of what web1 serves.
+  const key = join(rig.home, 'storage-key');
+  await promisify(execFile)('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
+  await on(
+    web2,
+    `mkdir /srv/kept; echo '${(await readFile(`${key}.pub`, 'utf8')).trim()}' >>/root/.ssh/authorized_keys`,
+  );
+  const at = ['--repository', `sftp:root@${web2?.address}:/srv/kept`, '--host-key', web2?.hostKey ?? '', '--key', key];
+  await rig.chom.must('storage', 'add', 'box', ...at);
+  const save = ['backup', 'create', DOMAIN, '--storage', 'box'];
+  await rig.chom.must(...save);
+  const longAgo = new Date(Date.now() - 60 * 3_600_000).toISOString();
+  await rig.inventory.transaction(async (trx) => {
+    await trx.updateTable('backups').set({ startedAt: longAgo, finishedAt: longAgo }).execute();
+  });
+  // It leaves 200 MiB: what is at work there has enough.
+  const fill = 'fallocate -l $(($(df -B 1 --output=avail / | tail -n 1) - 209715200)) /var/filler';
+  const key2 = '/etc/ssh/ssh_host_ed25519_key';
+  await on(web1, `${fill}; systemd-run -q --unit=chom-broken false; touch /run/reboot-required`);
+  await on(
+    web2,
+    `cp -a ${key2} ${key2}.pub /root; rm ${key2} ${key2}.pub; ssh-keygen -q -t ed25519 -N '' -f ${key2}
+systemctl restart ssh`,
+  );
+
+  const fingerprint = await on(web2, `ssh-keygen -lf ${key2}.pub | cut -d ' ' -f 2`);
+  const failed = async () => (await on(web1, 'systemctl is-failed chom-broken || true')) === 'failed';
+  await poll('the unit has failed', 60_000, failed);
+
+  const serious = ['serious backup', 'serious disk'];
+  const wrong = [...serious, 'warning restart', 'warning units'];
+  const openings = (all: string[]) => all.map((one) => `ServerFindingOpened ${one.split(' ')[1]}`);
+  const found = await check('web1');
+  expect([found.exit, found.found.toSorted()]).toEqual([1, wrong]);
+  const alerts = serious.map(() => 'Alert ServerFindingOpened');
+  expect(found.said.toSorted()).toEqual([...alerts, ...openings(wrong)]);
+  const another = await check('web2');
+  expect(another).toMatchObject({ exit: 1, found: ['serious login'] });
+  expect(another.said).toEqual(['ServerFindingOpened login', 'Alert ServerFindingOpened']);
+
+  const late = new RegExp(`The last good backup of ${DOMAIN} is 60 hours old[^]*chom backup create ${DOMAIN}`);
+  const printed = async (...words: string[]) => {
+    const { exit, stdout } = await rig.chom(...words);
+    return { words, exit, stdout };
+  };
+  const said = (...words: string[]) => ({ words, exit: 1, stdout: expect.any(String) });
+  const checked = await printed('server', 'check', 'web1');
+  const doctor = await printed('server', 'doctor', 'web1');
+  expect([checked, doctor]).toEqual([said('server', 'check', 'web1'), said('server', 'doctor', 'web1')]);
+  expect(checked.stdout).toMatch(late);
+  for (const { stdout } of [checked, doctor]) {
+    expect(stdout).toMatch(/\/ has (19\d|200) MiB free/);
+    expect(stdout).toMatch(/chom-broken\.service has failed[^]*systemctl restart chom-broken\.service/);
+    expect(stdout).toMatch(/Updates want the server restarted[^]*chom server reboot web1/);
+  }
+  const site = await printed('site', 'doctor', DOMAIN);
+  expect(site).toEqual({ ...said('site', 'doctor', DOMAIN), stdout: expect.stringMatching(late) });
+  const keyed = await printed('server', 'check', 'web2');
+  const shows = `web2 (${web2?.address}:22) shows another host key than the pinned one: ${fingerprint}`;
+  expect(keyed).toEqual({ ...said('server', 'check', 'web2'), stdout: expect.stringContaining(shows) });
+
+  await on(web2, `mv /root/ssh_host_ed25519_key* /etc/ssh && systemctl restart ssh`);
+  await on(web1, 'rm /var/filler; systemctl reset-failed chom-broken');
+  await rig.chom.must(...save);
+  expect(await check('web2')).toMatchObject({ exit: 0, said: ['ServerFindingResolved login'] });
+  const mended = await check('web1');
+  expect([mended.exit, mended.found]).toEqual([0, ['warning restart']]);
+  expect(mended.said.toSorted()).toEqual(['backup', 'disk', 'units'].map((name) => `ServerFindingResolved ${name}`));
+});
+
+test('a due restart names the site that answered before it and does not after it, and ends as failed', async () => {
+  const { id } = await sites.byDomain(rig.inventory.db, DOMAIN);
+  const other = 'other.lab.test';
+  await rig.lab.acme.setAddress(other, { a: [web1?.address ?? ''] });
+  await rig.chom.must('site', 'create', other, '--server', 'web1', '--no-tls');
+  // Somebody's unit takes the site's file away before nginx starts, so that only this boot shows it.
+  await on(
+    web1,
+    `printf '[Unit]\nBefore=nginx.service\n[Service]\nType=oneshot\nExecStart=mv /etc/nginx/chom.d/${id}.conf /root/\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/takes-away.service
+systemctl daemon-reload && systemctl enable -q takes-away`,
+  );
+  const boot = await on(web1, 'cat /proc/sys/kernel/random/boot_id');
+  const failed = await rig.chom('server', 'reboot', 'web1', '--confirm', 'web1', '--if-pending', '--json');
+  expect(await on(web1, 'cat /proc/sys/kernel/random/boot_id')).not.toBe(boot);
+  const operation = operationOf(failed);
+  expect({ exit: failed.exit, error: failed.json?.error }).toMatchObject({
+    exit: 1,
+    error: {
+      type: 'ProbeFailed',
+      message: `web1 has restarted, and ${DOMAIN} does not answer any more`,
+      next: `chom site doctor ${DOMAIN}`,
+    },
+  });
+  expect(await row(operation)).toMatchObject({ outcome: 'failed', failureType: 'ProbeFailed' });
+  expect(await eventsOf(rig, operation)).toEqual(['ServerRebootFailed', 'Alert']);
+  await rig.replayed(operation);
+  const down = await check('web1');
+  expect(down.found).toContain('serious http');
+  expect(down.said).toContain('ServerFindingResolved restart');
+
+  await on(
+    web1,
+    `systemctl disable -q takes-away; rm /etc/systemd/system/takes-away.service
+mv /root/${id}.conf /etc/nginx/chom.d/ && systemctl reload nginx`,
+  );
+  expect(await check('web1')).toMatchObject({ exit: 0, found: [] });
 });

@@ -264,10 +264,12 @@ async function trickling(url: string, part: 'headers' | 'body', token: string): 
   const head = `POST /v1/sites HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\n`;
   return await new Promise((resolve) => {
     let said = '';
+    let drip: NodeJS.Timeout | undefined;
     const socket = connect(Number(port), hostname, () => {
       socket.write(part === 'headers' ? head : `${head}Content-Length: 1000\r\n\r\n{`);
+      // What is written before is sent before, too.
+      drip = setInterval(() => socket.write(part === 'headers' ? 'X-A: b\r\n' : ' '), 50);
     });
-    const drip = setInterval(() => socket.write(part === 'headers' ? 'X-A: b\r\n' : ' '), 50);
     socket.on('data', (chunk: Buffer) => (said += chunk.toString()));
     socket.on('error', () => undefined);
     socket.once('close', () => {

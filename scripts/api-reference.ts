@@ -9,7 +9,7 @@ interface Described {
   summary: string;
   description: string;
   parameters?: { name: string; in: string; required?: boolean; description?: string }[];
-  requestBody?: { content: { 'application/json': { schema: Schema } } };
+  requestBody?: { content: { 'application/json'?: { schema: Schema } } };
 }
 
 interface Schema {
@@ -31,7 +31,7 @@ function entryOf(name: string, { summary, description, parameters = [], requestB
   const query = parameters
     .filter((one) => one.in === 'query')
     .map((one) => field(one.name, one.required === true, one));
-  const { properties = {}, required = [] } = requestBody?.content['application/json'].schema ?? {};
+  const { properties = {}, required = [] } = requestBody?.content['application/json']?.schema ?? {};
   const body = Object.entries(properties).map(([key, about]) => field(key, required.includes(key), about));
   const lines = [
     `- \`${name}\` (${scope}): ${summary}.`,

@@ -37,6 +37,8 @@ export interface NewSite extends NewApplication, Asking {
   tls?: boolean;
   /** Directory, tar archive, or git URL with `#branch`; unless said a page that says so much, or a WordPress. */
   from?: string;
+  /** Instead of `from`: the id of an archive that this tenant has uploaded. It is gone once the site was asked for. */
+  upload?: string;
   /** Reads a git repository over ssh; see `readPrivateKey`. It is kept for this operation alone. */
   deployKey?: PrivateKey;
 }
@@ -53,7 +55,7 @@ type Checked = Pick<SitePlan, 'domain' | 'aliases' | 'type' | 'tls' | 'database'
  */
 export async function createSite(chom: Chom, wanted: NewSite): Promise<{ operation: string; plan: SitePlan }> {
   const checked = checkNewSite(wanted);
-  const source = await sourceOf(chom, wanted.from, checked.type);
+  const source = await sourceOf(chom, wanted, checked.type);
   const { deployKey } = wanted;
   if (deployKey) refuseUselessKey(source);
   const { tenant, inventory, keyring } = chom;
@@ -89,6 +91,10 @@ export async function createSite(chom: Chom, wanted: NewSite): Promise<{ operati
     },
     operation,
   );
+  const { upload } = wanted;
+  // Should this fail, the sweep takes it away.
+  if (upload !== undefined)
+    await inventory.transaction((trx) => uploads.remove(trx, uploads.waitingId(tenant, upload)));
   return { operation, plan };
 }
 
@@ -114,7 +120,10 @@ export function checkNewSite(wanted: NewSite): Checked {
       cause: `it knows ${PHP_VERSIONS.join(', ')}`,
     });
   }
-  if (type === 'laravel' && wanted.from === undefined) {
+  if (wanted.from !== undefined && wanted.upload !== undefined) {
+    throw failure('InvalidInput', 'A site is made from one thing: from or upload');
+  }
+  if (type === 'laravel' && wanted.from === undefined && wanted.upload === undefined) {
     throw failure('InvalidInput', 'A Laravel site needs its application', {
       next: 'add --from DIRECTORY, an archive or the URL of a git repository',
     });
@@ -162,7 +171,18 @@ function refuseWithoutDatabase({ name, versions }: Server): void {
   });
 }
 
-async function sourceOf(chom: Chom, from: string | undefined, type: SitePlan['type']): Promise<SiteSource> {
+async function sourceOf(chom: Chom, { from, upload }: NewSite, type: SitePlan['type']): Promise<SiteSource> {
+  if (upload !== undefined) {
+    const { inventory, keyring, tenant } = chom;
+    const id = uploads.waitingId(tenant, upload);
+    if (await uploads.find(inventory.db, id)) {
+      return { kind: 'archive', what: upload, content: () => uploads.read(inventory.db, keyring, id) };
+    }
+    throw failure('NotFound', `There is no upload ${quoted(upload)}`, {
+      cause: 'it never was, was used, or is older than an hour',
+      next: 'POST /v1/uploads',
+    });
+  }
   if (from === undefined && type === 'wordpress') return { kind: 'plan', plan: wordpressRelease(chom.config) };
   return await parseSource(from);
 }

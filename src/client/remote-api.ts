@@ -57,6 +57,37 @@ export async function callApi(api: RemoteApi, call: Call): Promise<Record<string
   throw unreachable(api, null);
 }
 
+/** A slow line may need so long for what may be uploaded at most. */
+const UPLOAD_MS = 900_000;
+
+/** Sends an archive for a site to come, as it is made; once, since it may not be there to be read again. Returns its id. */
+export async function uploadTo(api: RemoteApi, content: AsyncIterable<Uint8Array>): Promise<string> {
+  let own: unknown = null;
+  const response = await fetch(new URL(`${api.url}/v1/uploads`), {
+    method: 'POST',
+    signal: AbortSignal.timeout(UPLOAD_MS),
+    redirect: 'error',
+    headers: { Authorization: `Bearer ${api.token}`, 'Content-Type': 'application/octet-stream' },
+    body: ReadableStream.from(noting(content, (error) => (own = error))),
+    duplex: 'half',
+  }).catch((error: unknown) => {
+    // What cannot be read here is no fault of the API.
+    throw own ?? unreachable(api, error);
+  });
+  const document = (await response.json()) as Record<string, unknown>;
+  if (!response.ok) throw problemIn(document, response.status);
+  return String(document['upload']);
+}
+
+async function* noting(content: AsyncIterable<Uint8Array>, note: (error: unknown) => void): AsyncIterable<Uint8Array> {
+  try {
+    yield* content;
+  } catch (error) {
+    note(error);
+    throw error;
+  }
+}
+
 /** The response as it comes, whatever its status. Rejects where there is none. */
 export async function send(
   { url, token }: RemoteApi,

@@ -1,4 +1,5 @@
 import { readPrivateKey } from './private-key.js';
+import { parseSource } from './source.js';
 import { facts, table } from './text.js';
 
 type Options = Readonly<Record<string, unknown>>;
@@ -12,9 +13,12 @@ export interface Call {
   body?: Options;
 }
 
+/** Sends what lies on our own disk. Returns its id. */
+export type Upload = (content: AsyncIterable<Uint8Array>) => Promise<string>;
+
 /** A command that `--api` has, too. */
 export interface RemoteVerb {
-  call(words: readonly string[], options: Options): Call | Promise<Call>;
+  call(words: readonly string[], options: Options, upload?: Upload): Call | Promise<Call>;
   /** It asks for an operation, which is followed. */
   asks?: true;
   /** It follows the operation that it names. */
@@ -59,10 +63,14 @@ export const REMOTE_VERBS: Readonly<Record<string, RemoteVerb>> = {
   'site show': { call: get(site), text: shown('site') },
   'site create': {
     asks: true,
-    async call([domain = ''], options) {
+    async call([domain = ''], options, upload) {
       const { alias, deployKey, detach: _, timeout: __, ...rest } = options;
       const key = typeof deployKey === 'string' ? await readPrivateKey(deployKey, '--deploy-key') : null;
-      const body = { ...rest, domain, aliases: alias, deployKey: key?.secret.toString() };
+      const { from } = rest;
+      const source = typeof from === 'string' ? await parseSource(from) : null;
+      const sent =
+        source?.kind === 'archive' && upload ? { from: undefined, upload: await upload(source.content()) } : {};
+      const body = { ...rest, ...sent, domain, aliases: alias, deployKey: key?.secret.toString() };
       return { method: 'POST', path: '/v1/sites', body };
     },
   },

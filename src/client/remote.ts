@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { failure } from '../workflows/failures.js';
 import type { Cli, Session } from './cli.js';
 import type { GlobalOptions } from './global-options.js';
-import { callApi, remoteApi } from './remote-api.js';
+import { callApi, remoteApi, uploadTo } from './remote-api.js';
 import { REMOTE_VERBS } from './remote-verbs.js';
 
 /** A command's name as it is typed, without `chom`. */
@@ -50,7 +50,7 @@ export async function runRemotely(session: Session, command: Command, address: s
   const api = remoteApi(address, session.environment);
   const options = command.opts();
   const words = command.processedArgs.flat().filter((word): word is string => typeof word === 'string');
-  const document = await callApi(api, await verb.call(words, options));
+  const document = await callApi(api, await verb.call(words, options, async (content) => await uploadTo(api, content)));
   const { operation } = document;
   if ((verb.asks || verb.follows) && typeof operation === 'string') {
     const { followRemotely } = await import('./remote-follow.js');

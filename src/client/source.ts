@@ -1,7 +1,8 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createReadStream } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import type { Readable } from 'node:stream';
 import { createInterface } from 'node:readline';
 import { failure } from '../workflows/failures.js';
 import type { Source } from '../workflows/plans.js';
@@ -15,6 +16,9 @@ export type SiteSource =
 
 /** What may be uploaded at most, as an archive. */
 export const UPLOAD_LIMIT_BYTES = 512 * 1024 * 1024;
+
+/** By so much an archive is known for what it is. */
+const HEAD_BYTES = 512;
 
 /**
  * What `--from` means: a directory, a tar archive (gzip or not), or the https or ssh URL of a git repository.
@@ -62,16 +66,73 @@ async function* pack(path: string, text: string): AsyncIterable<Uint8Array> {
 
 /** Reads the archive through once, so that what cannot be unpacked is refused here and not on the server. */
 async function checkArchive(path: string, text: string): Promise<void> {
-  const head = Buffer.alloc(512);
+  const head = Buffer.alloc(HEAD_BYTES);
   const file = await open(path, 'r').catch((error: unknown) => {
     throw unreadable(text, error);
   });
   const { bytesRead } = await file.read(head, 0, head.length, 0);
   await file.close();
-  const isGzip = head[0] === 0x1f && head[1] === 0x8b;
-  const isTar = bytesRead === head.length && head.toString('latin1', 257, 262) === 'ustar';
-  if (!isGzip && !isTar) throw refuse(text, 'it is no tar archive, plain or with gzip');
-  const tar = spawn('tar', ['-tf', path], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
+  archiveKind(head.subarray(0, bytesRead), text);
+  await checkNames(listing(['-tf', path], 'ignore'), text);
+}
+
+/**
+ * The same of an archive that arrives: what passes is what came. What is wrong with it is found when its end has come at the latest, and before
+ * whoever reads hears of that end. @throws InvalidInput it is no archive that can be unpacked, or one that leaves its directory
+ */
+export async function* checkedArchive(content: AsyncIterable<Uint8Array>, text: string): AsyncIterable<Uint8Array> {
+  let head: Buffer = Buffer.alloc(0);
+  let tar: ChildProcess | null = null;
+  let named: Promise<unknown> = Promise.resolve();
+  const begin = () => {
+    const gzip = archiveKind(head, text) === 'gzip';
+    const started = listing([gzip ? '-tzf' : '-tf', '-'], 'pipe');
+    // Whatever follows the archive's own end is nothing that it reads.
+    started.stdin?.on('error', () => undefined);
+    named = checkNames(started, text).then(
+      () => null,
+      (error: unknown) => error,
+    );
+    tar = started;
+    return started;
+  };
+  const feed = async ({ stdin }: ChildProcess, bytes: Uint8Array) => {
+    if (!stdin || stdin.destroyed || stdin.write(bytes)) return;
+    await Promise.race([new Promise((drained) => stdin.once('drain', drained)), named]);
+  };
+  try {
+    for await (const bytes of content) {
+      if (tar) await feed(tar, bytes);
+      else {
+        head = Buffer.concat([head, bytes]);
+        if (head.length >= HEAD_BYTES) await feed(begin(), head);
+      }
+      yield bytes;
+    }
+    const last = tar ?? begin();
+    if (head.length < HEAD_BYTES) await feed(last, head);
+    last.stdin?.end();
+    const problem = await named;
+    if (problem !== null) throw problem;
+  } finally {
+    (tar as ChildProcess | null)?.kill();
+    await named;
+  }
+}
+
+function archiveKind(head: Buffer, text: string): 'gzip' | 'plain' {
+  if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip';
+  if (head.length >= HEAD_BYTES && head.toString('latin1', 257, 262) === 'ustar') return 'plain';
+  throw refuse(text, 'it is no tar archive, plain or with gzip');
+}
+
+function listing(words: string[], stdin: 'ignore' | 'pipe') {
+  const tar = spawn('tar', words, { stdio: [stdin, 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
+  return tar as ChildProcess & { stdout: Readable };
+}
+
+/** Reads what tar lists, and ends it. @throws InvalidInput */
+async function checkNames(tar: ChildProcess & { stdout: Readable }, text: string): Promise<void> {
   const ended = end(tar);
   let entries = 0;
   try {

@@ -15,20 +15,52 @@ export interface Upload {
 }
 
 /**
+ * What stands for an operation where there is none yet: a tenant's own upload, until it is named in what asks for one. No id of
+ * an operation begins like it.
+ */
+export function waitingId(tenant: string, upload: string): string {
+  return `upload/${tenant}/${upload}`;
+}
+
+/** How many of a tenant wait, also such as still arrive. */
+export async function countWaiting(db: Db, tenant: string): Promise<number> {
+  const { n } = await db
+    .selectFrom('uploads')
+    .select((select) => select.fn.countAll().as('n'))
+    .where('operation', '>=', waitingId(tenant, ''))
+    .where('operation', '<', waitingId(tenant, '~'))
+    .executeTakeFirstOrThrow();
+  return Number(n);
+}
+
+/** One that is whole; null: there is none. */
+export async function find(db: Db, operation: string): Promise<Upload | null> {
+  const row = await db
+    .selectFrom('uploads')
+    .select(['sha256', 'size'])
+    .where('operation', '=', operation)
+    .executeTakeFirst();
+  return row?.sha256 ? { sha256: row.sha256, bytes: row.size } : null;
+}
+
+/**
  * Keeps a stream of bytes, sealed, until the operation that will install it has ended. Each chunk is its own
- * transaction; the upload counts only once it is whole.
+ * transaction; the upload counts only once it is whole. `admit` may refuse it, in the transaction that begins it.
  * @throws InvalidInput more than `limitBytes`, or nothing at all
  */
 export async function put(
   { inventory, keyring }: { inventory: Inventory; keyring: Keyring },
   operation: string,
   content: AsyncIterable<Uint8Array>,
-  { limitBytes }: { limitBytes: number },
+  { limitBytes, admit }: { limitBytes: number; admit?: (trx: Trx) => Promise<void> },
 ): Promise<Upload> {
   const hash = createHash('sha256');
   let size = 0;
   try {
-    await inventory.transaction((trx) => create(trx, operation));
+    await inventory.transaction(async (trx) => {
+      await admit?.(trx);
+      await create(trx, operation);
+    });
     let n = 0;
     for await (const bytes of chunked(content)) {
       size += bytes.length;

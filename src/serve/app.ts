@@ -11,6 +11,7 @@ import { openApi } from './openapi.js';
 import { describeFailure, Refusal } from './problem.js';
 import { ROUTES } from './routes.js';
 import { refuseScope } from './scope.js';
+import { takeUpload, UPLOAD_PATH } from './uploads.js';
 
 /** What the API is served with. */
 export interface Serving {
@@ -64,13 +65,25 @@ export function apiApp(serving: Serving): Hono<Env> {
   const refuseLarge = () => {
     throw new Refusal(413, `The body has more than ${BODY_LIMIT_BYTES} bytes`);
   };
-  app.use('/v1/*', bodyLimit({ maxSize: BODY_LIMIT_BYTES, onError: refuseLarge }));
+  const limit = bodyLimit({ maxSize: BODY_LIMIT_BYTES, onError: refuseLarge });
+  app.use('/v1/*', async (c, next) => {
+    // It has a limit of its own, and is read as it arrives.
+    if (c.req.method === 'POST' && c.req.path === UPLOAD_PATH) return await next();
+    return await limit(c, next);
+  });
   const streams = new Map<string, number>();
   app.get(honoPath('/v1/operations/{operation}/events'), async (c) => {
     refuseScope(c.get('token').scope, 'read');
     return await streamEvents(c, serving, streams);
   });
-  const allowed = new Map([['/v1/operations/{operation}/events', ['GET']]]);
+  app.post(UPLOAD_PATH, async (c) => {
+    refuseScope(c.get('token').scope, 'operate');
+    return await takeUpload(c);
+  });
+  const allowed = new Map([
+    ['/v1/operations/{operation}/events', ['GET']],
+    [UPLOAD_PATH, ['POST']],
+  ]);
   for (const one of ROUTES) {
     app.on(one.method, honoPath(one.path), async (c) => {
       refuseScope(c.get('token').scope, one.scope);

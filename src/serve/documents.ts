@@ -29,3 +29,5 @@ export const problem = z.strictObject({
   next: text.describe('The command that helps'),
   operation: text.describe('The operation that is in the way, or was asked for'),
 });
+
+export const upload = z.strictObject({ upload: z.string(), sha256: z.string(), bytes: z.int() });

@@ -1,4 +1,4 @@
-import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
@@ -8,6 +8,7 @@ import { failure } from '../workflows/failures.js';
 import { apiApp } from './app.js';
 import type { Rates } from './bearer.js';
 import { readTls, renewTls, type TlsFiles } from './tls.js';
+import { UPLOAD_MS, UPLOAD_PATH } from './uploads.js';
 
 /** Where and how the API is served. */
 export interface Listening {
@@ -19,7 +20,7 @@ export interface Listening {
   log(line: string): void;
   rates?: Rates;
   checkEvery?: number;
-  /** How long a request may take to arrive, in milliseconds; 20 s unless said. */
+  /** How long a request that is no upload may take to arrive, in milliseconds; 20 s unless said. */
   arrivalMs?: number;
   /** How often it is looked for a renewed certificate, in milliseconds; a minute unless said. */
   renewMs?: number;
@@ -54,7 +55,7 @@ export async function serveApi(chom: Chom, listening: Listening): Promise<ApiSer
   });
   const options = {
     headersTimeout: Math.min(HEADERS_MS, arrivalMs),
-    requestTimeout: arrivalMs,
+    requestTimeout: UPLOAD_MS,
     keepAliveTimeout: 5000,
     // How soon what is late is noticed.
     connectionsCheckingInterval: Math.min(1000, arrivalMs),
@@ -69,6 +70,7 @@ export async function serveApi(chom: Chom, listening: Listening): Promise<ApiSer
       })
     : createAdaptorServer({ fetch, createServer: createHttpServer, serverOptions: options });
   server.maxConnections = MOST_CONNECTIONS;
+  (server as ReturnType<typeof createHttpServer>).prependListener('request', expectSoon(arrivalMs));
   (server as ReturnType<typeof createHttpServer>).setTimeout(SILENCE_MS);
   await listen(server, host, port);
   const { port: bound } = server.address() as AddressInfo;
@@ -88,6 +90,20 @@ export async function serveApi(chom: Chom, listening: Listening): Promise<ApiSer
       await closed;
       clearTimeout(rest);
     },
+  };
+}
+
+/** Ends what has not arrived in time: Node has one limit for all, and that is the one of uploads. */
+function expectSoon(arrivalMs: number) {
+  return (request: IncomingMessage, response: ServerResponse): void => {
+    if (request.method === 'POST' && request.url === UPLOAD_PATH) return;
+    const late = setTimeout(() => {
+      const { socket } = request;
+      if (response.headersSent) socket.destroy();
+      else socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n');
+    }, arrivalMs);
+    const arrived = () => clearTimeout(late);
+    request.once('end', arrived).once('close', arrived);
   };
 }
 

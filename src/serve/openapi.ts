@@ -3,6 +3,7 @@ import * as documents from './documents.js';
 import { operation } from './parameters.js';
 import type { Route } from './route.js';
 import { ROUTES } from './routes.js';
+import { UPLOAD_PATH } from './uploads.js';
 
 type Json = Record<string, unknown>;
 
@@ -14,6 +15,7 @@ export function openApi(): Json {
   for (const route of ROUTES) {
     (paths[route.path] ??= {})[route.method.toLowerCase()] = operationOf(route);
   }
+  paths[UPLOAD_PATH] = { post: uploadOperation() };
   paths['/v1/operations/{operation}/events'] = { get: eventsOperation() };
   return {
     openapi: '3.1.1',
@@ -76,6 +78,22 @@ function eventsOperation(): Json {
     responses: {
       '200': { description: 'Events', content: { 'text/event-stream': { schema: { type: 'string' } } } },
       ...problems(false),
+    },
+  };
+}
+
+function uploadOperation(): Json {
+  return {
+    operationId: 'upload',
+    summary: 'Send the files of a new site, as a tar archive, plain or with gzip',
+    description: 'Needs a token of the scope `operate`. It is kept for an hour, for one site; at most 512 MiB.',
+    requestBody: { required: true, content: { 'application/octet-stream': { schema: { type: 'string' } } } },
+    responses: {
+      '201': {
+        description: 'Kept',
+        content: { 'application/json': { schema: schemaOf(documents.upload, 'output') } },
+      },
+      ...problems(true),
     },
   };
 }

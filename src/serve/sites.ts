@@ -25,6 +25,11 @@ const newSite = {
   aliases: z.array(domain).max(99).optional(),
   tls: z.boolean().optional(),
   from: z.string().max(2000).optional().describe('https or ssh URL of a git repository; #branch behind it'),
+  upload: z
+    .string()
+    .regex(/^upload-[a-z2-7]{26}$/)
+    .optional()
+    .describe('Instead of from: the archive of that id, as POST /v1/uploads has answered'),
   deployKey: z
     .string()
     .max(16_384)

@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { chomCommand } from '../../src/client/commands.js';
@@ -56,6 +57,27 @@ describe('[SE-05] over the API', () => {
   ])('at %s with token %j the status is %i', async (api, token, status) => {
     const ran = await runHere(['--api', api, 'site', 'list'], { CHOM_TOKEN: token, CHOM_HOME: '/none' });
     expect(ran).toMatchObject({ status, stdout: '' });
+  });
+
+  test('a directory that is not there is refused before anything is sent', async () => {
+    const words = [
+      '--api',
+      'https://127.0.0.1:1',
+      'site',
+      'create',
+      'x.example',
+      '--server',
+      'web1',
+      '--from',
+      '/none',
+    ];
+    const ran = await runHere(words, { CHOM_TOKEN: 'x', CHOM_HOME: '/none' });
+    expect(ran).toMatchObject({ status: 2, stderr: expect.stringContaining('no such file or directory') });
+    const there = await runHere([...words.slice(0, -1), fileURLToPath(new URL('.', import.meta.url))], {
+      CHOM_TOKEN: 'x',
+      CHOM_HOME: '/none',
+    });
+    expect(there).toMatchObject({ status: 1, stderr: expect.stringContaining('does not answer') });
   });
 
   test.each([

@@ -12,6 +12,7 @@ import * as tries from '../../src/inventory/tries.js';
 import { KEPT_CERTIFICATE } from '../../src/workflows/deletion-plan.js';
 import { hostTree } from './host-tree.js';
 import { ask } from './on-host.js';
+import { liveOverApi, overApi } from './over-api.js';
 import { startRig, type Rig } from './rig.js';
 import { eventsOf, killAfter, killAll, operationOf } from './storm.js';
 
@@ -71,6 +72,15 @@ test('a site is not deleted where there is nowhere for its last backup, or witho
 
   await ask(web1, sh`install -d -m 0700 /backups`);
   await rig.chom.must('storage', 'add', 'here', '--repository', '/backups');
+});
+
+test('[SE-05] over the API a tenant’s site is made of a directory of its own, backed up, restored and deleted; to another tenant it is as if it never was', async () => {
+  await rig.chom.must('tenant', 'add', 'other');
+  await overApi(rig, async (client) => {
+    const [own, other] = [await client('default'), await client('other')];
+    await liveOverApi(rig, web1, [own, other]);
+    expect((await own.ask('GET', '/v1/sites/tenant.lab.test')).status).toBe(404);
+  });
 });
 
 test('suspending a site turns visitors away, stops what works for it over a boot, and leaves its certificate to be renewed', async () => {

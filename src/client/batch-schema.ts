@@ -10,6 +10,8 @@ const selector = z.strictObject({
   server: some.exactOptional(),
   /** Of sites. */
   type: some.exactOptional(),
+  /** All of them; of sites their own, not those of their server. */
+  tag: some.exactOptional(),
   /** In service unless said; of what is suspended or resumed, what can be. */
   state: some.exactOptional(),
 });

@@ -1,10 +1,11 @@
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
+import { hasTags } from '../inventory/tags.js';
 import { failure } from '../workflows/failures.js';
 import { SITE_TYPES } from '../workflows/plans.js';
 import type { Selector } from './batch-schema.js';
 import type { BatchVerb } from './batch-verbs.js';
-import { parseServerName } from './names.js';
+import { parseServerName, parseTag } from './names.js';
 import type { Chom } from './open.js';
 import { quoted } from './text.js';
 
@@ -19,7 +20,7 @@ const STATES_OF: Readonly<Record<string, readonly string[]>> = {
 
 /**
  * The domains, or servers' names, that a selector means now, in alphabetical order: of the tenant's alone.
- * @throws InvalidInput it names a type or state that there is not; NotFound a server that there is not, or nothing at all
+ * @throws InvalidInput it names a type or state that there is not, or what is no tag; NotFound a server that there is not, or nothing at all
  */
 export async function selected(
   { tenant, inventory: { db } }: Chom,
@@ -27,14 +28,15 @@ export async function selected(
   verb: BatchVerb,
   selector: Selector,
 ): Promise<string[]> {
-  const { type, state, server } = selector;
+  const { type, state, server, tag } = selector;
+  const wanted = tag === undefined ? [] : many(tag).map((one) => parseTag(one));
   const named = server === undefined ? null : many(server).map((one) => parseServerName(one));
   const found = named === null ? null : await Promise.all(named.map((one) => servers.byName(db, tenant, one)));
   if (verb.on === 'server') {
     if (type !== undefined) throw failure('InvalidInput', 'Servers have no type');
     const states = statesOf(state, SERVER_STATES, ['active']);
     const all = found ?? (await servers.list(db, { tenant }));
-    return some(all.filter((one) => states.includes(one.status)).map((one) => one.name));
+    return some(all.filter((one) => states.includes(one.status) && hasTags(one, wanted)).map((one) => one.name));
   }
   const types = type === undefined ? null : many(type);
   const strange = types?.find((one) => !(SITE_TYPES as readonly string[]).includes(one));
@@ -45,7 +47,9 @@ export async function selected(
   }
   const states = statesOf(state, SITE_STATES, STATES_OF[name] ?? SITE_STATES);
   const all = (await sites.list(db, { tenant })).filter((one) => states.includes(one.status));
-  const there = all.filter((one) => found === null || found.some(({ id }) => id === one.server));
+  const there = all.filter(
+    (one) => hasTags(one, wanted) && (found === null || found.some(({ id }) => id === one.server)),
+  );
   return some(there.filter((one) => types === null || types.includes(one.type)).map(({ domain }) => domain));
 }
 

@@ -14,6 +14,7 @@ export { restoreBackup, type NewRestore } from './new-restore.js';
 export { undoRestore, type Undoing } from './undo-restore.js';
 export { repairSite } from './repair-site.js';
 export { changeAliases, type AliasChange } from './change-aliases.js';
+export { tagServer, tagSite } from './tag.js';
 export { resumeSite, suspendSite } from './suspend-site.js';
 export { deleteSite, type Deletion } from './new-deletion.js';
 export { verifyBackup, type Verified } from './verify-backup.js';

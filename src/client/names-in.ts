@@ -45,6 +45,8 @@ const WORDS = [
   'webhook',
   'current',
   'file',
+  'site',
+  'server',
 ];
 
 /**

@@ -27,6 +27,14 @@ export function parseTokenName(text: string): string {
   return parseName(text, 'token');
 }
 
+/** @throws InvalidInput saying what a tag may be */
+export function parseTag(text: string): string {
+  if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
+  throw failure('InvalidInput', `${quoted(text)} is no tag`, {
+    cause: 'a tag has 1 to 63 lower-case letters, digits and hyphens, and neither begins nor ends with a hyphen',
+  });
+}
+
 function parseName(text: string, of: string): string {
   if (text.trim() === '') throw failure('InvalidInput', `The ${of}'s name is empty`);
   if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;

@@ -56,9 +56,9 @@ export const REMOTE_VERBS: Readonly<Record<string, RemoteVerb>> = {
   'site list': {
     call: get(
       () => '/v1/sites',
-      ({ server }) => ({ server }),
+      ({ server, tag }) => ({ server, tag: joined(tag) }),
     ),
-    text: listed('sites', ['domain', 'status', 'type', 'server', 'aliases']),
+    text: listed('sites', ['domain', 'status', 'type', 'server', 'aliases', 'tags']),
   },
   'site show': { call: get(site), text: shown('site') },
   'site create': {
@@ -108,6 +108,20 @@ export const REMOTE_VERBS: Readonly<Record<string, RemoteVerb>> = {
       (words) => `${site(words)}/aliases`,
       ([, ...remove], { wait }) => ({ remove, wait }),
     ),
+  },
+  'site tag add': {
+    call: post(
+      (words) => `${site(words)}/tags`,
+      ([, ...add]) => ({ add }),
+    ),
+    text: ({ tags }) => wordsOf(tags).join('\n'),
+  },
+  'site tag remove': {
+    call: post(
+      (words) => `${site(words)}/tags`,
+      ([, ...remove]) => ({ remove }),
+    ),
+    text: ({ tags }) => wordsOf(tags).join('\n'),
   },
   'certificate list': {
     call: get(
@@ -199,8 +213,11 @@ export const REMOTE_VERBS: Readonly<Record<string, RemoteVerb>> = {
     ),
   },
   'server list': {
-    call: get(() => '/v1/servers'),
-    text: listed('servers', ['name', 'status', 'address', 'os', 'osVersion']),
+    call: get(
+      () => '/v1/servers',
+      ({ tag }) => ({ tag: joined(tag) }),
+    ),
+    text: listed('servers', ['name', 'status', 'address', 'os', 'osVersion', 'tags']),
   },
   'server show': { call: get(([name = '']) => `/v1/servers/${part(name)}`), text: shown('server') },
   'storage list': {
@@ -208,6 +225,10 @@ export const REMOTE_VERBS: Readonly<Record<string, RemoteVerb>> = {
     text: listed('storages', ['name', 'kind', 'access', 'probedAt', 'sites']),
   },
 };
+
+function joined(words: unknown): unknown {
+  return Array.isArray(words) ? words.join(',') : words;
+}
 
 function numberOf(text: unknown): unknown {
   return typeof text === 'string' ? Number(text) : text;
@@ -217,12 +238,15 @@ function numberOf(text: unknown): unknown {
 function listed(name: string, columns: readonly string[]) {
   return (document: Json): string => {
     const rows = document[name] as Json[];
-    const heading = columns.map((column) => column.replaceAll(/[A-Z]/g, ' $&').toUpperCase());
+    // Whoever uses no tags has no empty column.
+    const tagged = rows.some((row) => wordsOf(row['tags']).length > 0);
+    const shownColumns = columns.filter((column) => column !== 'tags' || tagged);
+    const heading = shownColumns.map((column) => column.replaceAll(/[A-Z]/g, ' $&').toUpperCase());
     return rows.length === 0
       ? ''
       : table(
           heading,
-          rows.map((row) => columns.map((column) => wordOf(row[column]))),
+          rows.map((row) => shownColumns.map((column) => wordOf(row[column]))),
         );
   };
 }
@@ -236,8 +260,12 @@ function shown(name?: string) {
   };
 }
 
+function wordsOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
+}
+
 function wordOf(value: unknown): string {
   if (value === null || value === undefined) return '';
-  if (Array.isArray(value)) return value.filter((one) => typeof one === 'string').join(' ');
+  if (Array.isArray(value)) return wordsOf(value).join(' ');
   return typeof value === 'object' ? JSON.stringify(value) : String(value as string | number | boolean);
 }

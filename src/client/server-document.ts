@@ -5,6 +5,7 @@ import * as checks from '../inventory/server-checks.js';
 import * as servers from '../inventory/servers.js';
 import type { Server } from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
+import { hasTags } from '../inventory/tags.js';
 import type { HealthDocument } from './documents/finding.js';
 import type { ServerDocument } from './documents/server.js';
 import type { Told } from './follow.js';
@@ -13,13 +14,15 @@ import { describeOwed, obligationDocument } from './operation.js';
 import { findingDocument, findingsText, healthDocument, healthWords } from './server-health.js';
 import { facts, table } from './text.js';
 
-/** The tenant's servers. */
-export async function listServers({
-  tenant,
-  inventory,
-}: Chom): Promise<{ document: { servers: (ServerDocument & { health: HealthDocument })[] }; text: string }> {
-  const found = await servers.list(inventory.db, { tenant });
+/** The tenant's servers; of these those that have all of these tags. */
+export async function listServers(
+  { tenant, inventory }: Chom,
+  { tags = [] }: { tags?: readonly string[] | undefined } = {},
+): Promise<{ document: { servers: (ServerDocument & { health: HealthDocument })[] }; text: string }> {
+  const found = (await servers.list(inventory.db, { tenant })).filter((one) => hasTags(one, tags));
   const health = await checks.health(inventory.db, tenant);
+  // Whoever uses no tags has no empty column.
+  const tagged = found.some((one) => one.tags.length > 0);
   const rows = found.map((one) => [
     one.name,
     one.status,
@@ -27,8 +30,10 @@ export async function listServers({
     system(one),
     one.versions.php.join(' '),
     healthWords(health.get(one.id)),
+    ...(tagged ? [one.tags.join(' ')] : []),
   ]);
-  const text = found.length === 0 ? '' : table(['NAME', 'STATUS', 'ADDRESS', 'SYSTEM', 'PHP', 'HEALTH'], rows);
+  const heading = ['NAME', 'STATUS', 'ADDRESS', 'SYSTEM', 'PHP', 'HEALTH', ...(tagged ? ['TAGS'] : [])];
+  const text = found.length === 0 ? '' : table(heading, rows);
   const documents = found.map((one) => ({ ...serverDocument(one), health: healthDocument(health.get(one.id)) }));
   return { document: { servers: documents }, text };
 }
@@ -62,6 +67,7 @@ export async function tellServer({ inventory, tenant }: Chom, server: Server): P
     ['mariadb', mariadb],
     ['smtp relay', server.smtpRelay ?? 'none'],
     ['protection', protectionOf(server)],
+    ['tags', server.tags.join(', ')],
     ['sites', hosted.join(', ')],
     ['at work', atWork.join(', ')],
     ['in line', inLine.join(', ')],
@@ -89,6 +95,7 @@ function serverDocument(server: Server): ServerDocument {
     versions,
     smtpRelay,
     protection: server.protection,
+    tags: server.tags,
     createdAt,
   };
 }

@@ -8,13 +8,14 @@ import { action, type Cli, type Session } from './cli.js';
 import { confirm } from './confirm.js';
 import { tellFindings } from './findings.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout } from './follow.js';
-import { parsePort, parseServerName } from './names.js';
+import { parsePort, parseServerName, parseTag } from './names.js';
 import type { Chom } from './open.js';
 import { readPrivateKey } from './private-key.js';
 import { optimiseCommand } from './optimise-command.js';
 import { rebootCommand } from './reboot-server.js';
 import { makeRecoveryKey } from './recovery-key.js';
 import { listServers, showServer, tellServer } from './server-document.js';
+import { serverTagCommands } from './tag.js';
 
 interface AddOptions {
   host?: string;
@@ -74,6 +75,7 @@ Examples:
   server
     .command('list')
     .description('all servers')
+    .option('--tag <tag...>', 'only those that have it, or all of these')
     .addHelpText('after', '\nExample:\n  chom server list --json')
     .action(action(cli, list));
   server
@@ -90,6 +92,7 @@ Examples:
     )
     .addHelpText('after', '\nExample:\n  chom server doctor web1')
     .action(action(cli, doctor));
+  serverTagCommands(server, cli);
   checkCommand(server, cli);
   rebootCommand(server, cli);
   optimiseCommand(server, cli);
@@ -182,9 +185,11 @@ async function refuseUnasked({ inventory, tenant }: Chom, name: string): Promise
   });
 }
 
-async function list(session: Session): Promise<void> {
-  const { document, text } = await listServers(await session.open());
-  if (document.servers.length === 0)
+async function list(session: Session, { tag = [] }: { tag?: string[] }): Promise<void> {
+  const tags = tag.map((one) => parseTag(one));
+  const { document, text } = await listServers(await session.open(), { tags });
+  if (document.servers.length === 0 && tags.length > 0) session.output.say('No server has them');
+  else if (document.servers.length === 0)
     session.output.say('No servers yet. Next: chom server add NAME --host ADDRESS --key FILE');
   session.output.data(document, text);
 }

@@ -6,6 +6,7 @@ import * as retentions from '../inventory/retentions.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import type { Site } from '../inventory/sites.js';
+import { hasTags } from '../inventory/tags.js';
 import { failure } from '../workflows/failures.js';
 import { certificateDocument } from './certificate-document.js';
 import type { SiteDocument } from './documents/site.js';
@@ -15,17 +16,30 @@ import type { Chom } from './open.js';
 import { describeOwed, obligationDocument, operationDocument, statusOf } from './operation.js';
 import { facts, table } from './text.js';
 
-/** The tenant's sites, of one server or all. @throws NotFound no such server */
+/** Which are listed: those of one server, and those that have all of these tags. */
+export interface ListedSites {
+  server?: string | undefined;
+  tags?: readonly string[] | undefined;
+}
+
+/** The tenant's sites. @throws NotFound no such server */
 export async function listSites(
   { tenant, inventory }: Chom,
-  name?: string,
+  { server: name, tags = [] }: ListedSites = {},
 ): Promise<{ document: { sites: SiteDocument[] }; text: string }> {
   const server = name === undefined ? null : await servers.byName(inventory.db, tenant, name);
-  const found = await sites.list(inventory.db, { tenant, ...(server && { server: server.id }) });
+  const all = await sites.list(inventory.db, { tenant, ...(server && { server: server.id }) });
+  const found = all.filter((site) => hasTags(site, tags));
   const names = new Map((await servers.list(inventory.db, { tenant })).map((one) => [one.id, one.name]));
   const named = (site: Site) => names.get(site.server) ?? site.server;
-  const rows = found.map((site) => [site.domain, site.status, typeOf(site), named(site), site.aliases.join(' ')]);
-  const text = found.length === 0 ? '' : table(['DOMAIN', 'STATUS', 'TYPE', 'SERVER', 'ALIASES'], rows);
+  // Whoever uses no tags has no empty column.
+  const tagged = found.some((site) => site.tags.length > 0);
+  const rows = found.map((site) => [
+    ...[site.domain, site.status, typeOf(site), named(site), site.aliases.join(' ')],
+    ...(tagged ? [site.tags.join(' ')] : []),
+  ]);
+  const heading = ['DOMAIN', 'STATUS', 'TYPE', 'SERVER', 'ALIASES', ...(tagged ? ['TAGS'] : [])];
+  const text = found.length === 0 ? '' : table(heading, rows);
   return { document: { sites: found.map((site) => siteDocument(site, named(site))) }, text };
 }
 
@@ -63,6 +77,7 @@ export async function tellSite(db: Db, site: Site): Promise<Told> {
     ['suspended', site.suspendedAt && [`since ${site.suspendedAt}`, site.suspendedReason].filter(Boolean).join(': ')],
     ['url', `${certificate ? 'https' : 'http'}://${site.domain}/`],
     ['aliases', site.aliases.join(', ')],
+    ['tags', site.tags.join(', ')],
     ['type', typeOf(site)],
     ['database', site.databaseName && `${site.databaseName}, by the socket as ${site.databaseName}`],
     ['server', name],
@@ -83,10 +98,10 @@ export async function tellSite(db: Db, site: Site): Promise<Told> {
 }
 
 function siteDocument(site: Site, server: string): SiteDocument {
-  const { id, domain, aliases, type, php, databaseName: database, tls, status, createdAt } = site;
+  const { id, domain, aliases, type, php, databaseName: database, tls, status, tags, createdAt } = site;
   const { suspendedAt, suspendedReason } = site;
   const suspended = suspendedAt === null ? null : { since: suspendedAt, reason: suspendedReason };
-  return { id, domain, aliases, type, php, database, server, tls, status, suspended, createdAt };
+  return { id, domain, aliases, type, php, database, server, tls, status, suspended, tags, createdAt };
 }
 
 function typeOf({ type, php }: Site): string {

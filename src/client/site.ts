@@ -10,11 +10,13 @@ import { tellLogin } from './first-login.js';
 import { follow, FOLLOW_OPTIONS, parseTimeout, type Told } from './follow.js';
 import type { Chom } from './open.js';
 import { deleteCommand } from './delete-site.js';
+import { parseTag } from './names.js';
 import { readPrivateKey } from './private-key.js';
 import { repairCommand } from './repair-site.js';
 import { siteSetCommand } from './retention.js';
 import { listSites, showSite, tellSite } from './site-document.js';
 import { suspensionCommands } from './suspend-site.js';
+import { siteTagCommands } from './tag.js';
 
 interface CreateOptions {
   server: string;
@@ -63,7 +65,8 @@ export function siteCommand(program: Command, cli: Cli): void {
     .command('list')
     .description('all sites')
     .option('--server <name>', 'only those of one server')
-    .addHelpText('after', '\nExample:\n  chom site list --server web1')
+    .option('--tag <tag...>', 'only those that have it, or all of these')
+    .addHelpText('after', '\nExamples:\n  chom site list --server web1\n  chom site list --tag live')
     .action(action(cli, list));
   site
     .command('show')
@@ -82,6 +85,7 @@ export function siteCommand(program: Command, cli: Cli): void {
   repairCommand(site, cli);
   siteSetCommand(site, cli);
   aliasCommands(site, cli);
+  siteTagCommands(site, cli);
   suspensionCommands(site, cli);
   deleteCommand(site, cli);
 }
@@ -110,9 +114,11 @@ async function create(session: Session, domain: string, options: CreateOptions):
   });
 }
 
-async function list(session: Session, { server }: { server?: string }): Promise<void> {
-  const { document, text } = await listSites(await session.open(), server);
-  if (document.sites.length === 0) session.output.say('No sites yet. Next: chom site create DOMAIN --server NAME');
+async function list(session: Session, { server, tag = [] }: { server?: string; tag?: string[] }): Promise<void> {
+  const tags = tag.map((one) => parseTag(one));
+  const { document, text } = await listSites(await session.open(), { server, tags });
+  if (document.sites.length === 0 && tags.length > 0) session.output.say('No site has them');
+  else if (document.sites.length === 0) session.output.say('No sites yet. Next: chom site create DOMAIN --server NAME');
   session.output.data(document, text);
 }
 

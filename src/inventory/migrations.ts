@@ -23,6 +23,7 @@ import { keys } from './migrations/0018-keys.js';
 import { batches } from './migrations/0019-batches.js';
 import { planned } from './migrations/0020-planned.js';
 import { apiTokens } from './migrations/0021-api-tokens.js';
+import { tags } from './migrations/0022-tags.js';
 
 /** Column types that the two databases write differently. */
 export interface Dialectal {
@@ -43,7 +44,7 @@ export interface Migration {
 const MIGRATIONS: readonly Migration[] = [
   ...[first, siteTypes, line, protection, tries, machine, backups, restores, verification, retention],
   ...[rotation, siteLife, renewals, maintenance, delivery, forgotten, serverUpkeep, keys],
-  ...[batches, planned, apiTokens],
+  ...[batches, planned, apiTokens, tags],
 ];
 
 const SQLITE: Dialectal = { counter: 'integer primary key autoincrement', bytes: 'blob', big: 'integer' };

@@ -83,6 +83,8 @@ export interface ServersTable {
   atOnce: Generated<number>;
   /** JSON of `Protection`; null where nothing was said of it. */
   protection: string | null;
+  /** JSON array, in alphabetical order. */
+  tags: Generated<string>;
   createdAt: string;
   updatedAt: string;
 }
@@ -133,6 +135,8 @@ export interface SitesTable {
   scheduledBackups: Generated<Bit>;
   /** Where these backups go; null: where its newest lies, or to the only storage there is. */
   backupStorage: string | null;
+  /** JSON array, in alphabetical order. */
+  tags: Generated<string>;
   /** The operation that reserved it. */
   createdBy: string;
   createdAt: string;

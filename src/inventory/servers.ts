@@ -30,8 +30,10 @@ export interface Protection {
   logrotate: boolean;
 }
 
-export interface Server extends Omit<Selectable<ServersTable>, 'versions' | 'protection'> {
+export interface Server extends Omit<Selectable<ServersTable>, 'versions' | 'protection' | 'tags'> {
   versions: Versions;
+  /** In alphabetical order. */
+  tags: string[];
   /** Null: it was enrolled before it could be said. */
   protection: Protection | null;
 }
@@ -231,6 +233,7 @@ function fromRow(row: Selectable<ServersTable>): Server {
   return {
     ...row,
     versions: JSON.parse(row.versions) as Versions,
+    tags: JSON.parse(row.tags) as string[],
     protection: row.protection === null ? null : protectionOf(row.protection),
   };
 }

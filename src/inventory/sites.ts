@@ -10,9 +10,11 @@ import * as servers from './servers.js';
 
 export interface Site extends Omit<
   Selectable<SitesTable>,
-  'aliases' | 'tls' | 'status' | 'retention' | 'scheduledBackups'
+  'aliases' | 'tls' | 'status' | 'retention' | 'scheduledBackups' | 'tags'
 > {
   aliases: string[];
+  /** In alphabetical order. */
+  tags: string[];
   tls: boolean;
   retention: RetentionOverride;
   /** Schedules back it up, and try its backups out. */
@@ -251,7 +253,7 @@ function unknown(which: string) {
 function fromRow(row: Selectable<SitesTable>): Site {
   const [aliases, retention] = [JSON.parse(row.aliases) as string[], JSON.parse(row.retention) as RetentionOverride];
   const bits = { tls: row.tls === 1, scheduledBackups: row.scheduledBackups === 1 };
-  return { ...row, status: statusOf(row), aliases, retention, ...bits };
+  return { ...row, status: statusOf(row), aliases, tags: JSON.parse(row.tags) as string[], retention, ...bits };
 }
 
 function statusOf({ status, restoring, suspendedAt, deletedBy }: Selectable<SitesTable>): Site['status'] {

@@ -7,7 +7,7 @@ export { backedUp, backups, wholeBackup } from '../client/documents/backup.js';
 export { certificates } from '../client/documents/certificate.js';
 export { cancelled, operations, wholeOperation } from '../client/documents/operation.js';
 export { servers, wholeServer } from '../client/documents/server.js';
-export { sites, wholeSite } from '../client/documents/site.js';
+export { sites, taggedSite, wholeSite } from '../client/documents/site.js';
 export { usableStorages as storages } from '../client/documents/storage.js';
 
 /** An operation that was asked for: it goes on by itself. */

@@ -4,6 +4,15 @@ import { z } from 'zod';
 
 export const domain = z.string().min(1).max(500).describe('Domain or alias of a site, also with letters beyond ASCII');
 export const name = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
+export const tag = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/)
+  .describe('Lower-case letters, digits and hyphens');
+export const tags = z
+  .string()
+  .regex(/^[a-z0-9-]{1,63}(,[a-z0-9-]{1,63}){0,49}$/)
+  .transform((text) => text.split(','))
+  .describe('Only those that have it; of several, with commas between them, all');
 export const backup = z
   .string()
   .regex(/^b[a-z2-7]{9}$/)

@@ -2,7 +2,7 @@ import { listServers, showServer } from '../client/server-document.js';
 import { storageDocument } from '../client/storage-document.js';
 import * as storages from '../inventory/storages.js';
 import * as documents from './documents.js';
-import { name } from './parameters.js';
+import { name, tags } from './parameters.js';
 import { route, type Route } from './route.js';
 
 /** Where sites and backups are: the administrator makes these, and a tenant looks. */
@@ -10,7 +10,8 @@ export const placeRoutes: readonly Route[] = [
   route({
     ...{ method: 'GET', path: '/v1/servers', id: 'listServers', summary: 'Your servers', scope: 'read' },
     answer: documents.servers,
-    run: async ({ chom }) => (await listServers(chom)).document,
+    query: { tag: tags.optional() },
+    run: async ({ chom, query }) => (await listServers(chom, { tags: query.tag })).document,
   }),
   route({
     ...{ method: 'GET', path: '/v1/servers/{server}', id: 'showServer', scope: 'read' },

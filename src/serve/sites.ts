@@ -7,11 +7,12 @@ import { createSite } from '../client/new-site.js';
 import { parsePrivateKey } from '../client/private-key.js';
 import { listSites, showSite } from '../client/site-document.js';
 import { resumeSite, suspendSite } from '../client/suspend-site.js';
+import { tagSite } from '../client/tag.js';
 import { failure } from '../workflows/failures.js';
 import { SITE_TYPES } from '../workflows/plans.js';
 import * as documents from './documents.js';
 import { given } from './given.js';
-import { domain, flag, name, wait } from './parameters.js';
+import { domain, flag, name, tag, tags, wait } from './parameters.js';
 import { route, type Route } from './route.js';
 
 const text = z.string().max(200);
@@ -46,8 +47,8 @@ export const siteRoutes: readonly Route[] = [
   route({
     ...{ method: 'GET', path: '/v1/sites', id: 'listSites', summary: 'Your sites', scope: 'read' },
     answer: documents.sites,
-    query: { server: name.optional() },
-    run: async ({ chom, query }) => (await listSites(chom, query.server)).document,
+    query: { server: name.optional(), tag: tags.optional() },
+    run: async ({ chom, query }) => (await listSites(chom, { server: query.server, tags: query.tag })).document,
   }),
   route({
     ...{ method: 'POST', path: '/v1/sites', id: 'createSite', scope: 'operate' },
@@ -126,5 +127,13 @@ export const siteRoutes: readonly Route[] = [
       }
       return { operation: await changeAliases(chom, { ...given(body), domain: path.domain, operation }) };
     },
+  }),
+  route({
+    ...{ method: 'POST', path: '/v1/sites/{domain}/tags', id: 'tagSite', scope: 'operate' },
+    summary: 'Give a site tags, by which it is listed, or take some away',
+    answer: documents.taggedSite,
+    params: { domain },
+    body: { add: z.array(tag).max(50).optional(), remove: z.array(tag).max(50).optional() },
+    run: async ({ chom, path, body }) => await tagSite(chom, path.domain, given(body)),
   }),
 ];

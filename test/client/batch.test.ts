@@ -8,6 +8,7 @@ import type { Chom } from '../../src/client/open.js';
 import { planBatch } from '../../src/client/plan-batch.js';
 import { addTenant } from '../../src/client/tenant.js';
 import * as sites from '../../src/inventory/sites.js';
+import * as tags from '../../src/inventory/tags.js';
 import { failureOf } from '../inventory/databases.js';
 import { addServer, addSite, rowCounts, startCommandLine, type CommandLine } from './command-line.js';
 
@@ -118,6 +119,21 @@ describe('what is selected', () => {
     expect(await targets({ verb: 'secrets.rotate', select: {} })).toEqual(['web1', 'web2']);
   });
 
+  test('by tags: all that are named must be there, of sites their own', async () => {
+    const tag = async (of: 'sites' | 'servers', id: string, ...add: string[]) =>
+      await line.stores.inventory.transaction(async (trx) => void (await tags.change(trx, of, id, { add })));
+    const { id } = await sites.byDomain(line.stores.inventory.db, 'c.example');
+    await tag('sites', site, 'live', 'shop');
+    await tag('sites', id, 'live');
+    await tag('servers', 'srv-web2', 'eu');
+    expect(await targets({ verb: 'site.repair', select: { tag: 'live' } })).toEqual(['a.example', 'c.example']);
+    expect(await targets({ verb: 'site.repair', select: { tag: ['live', 'shop'] } })).toEqual(['a.example']);
+    expect(await targets({ verb: 'site.repair', select: { tag: 'live', server: 'web2' } })).toEqual(['c.example']);
+    expect(await targets({ verb: 'secrets.rotate', select: { tag: 'eu' } })).toEqual(['web2']);
+    const none = plan([{ verb: 'site.repair', select: { tag: 'eu' } }]);
+    expect((await failureOf(none)).message).toContain('It selects nothing');
+  });
+
   test('may be what is suspended, where that is what is resumed', async () => {
     const at = '2026-11-01T00:00:00.000Z';
     await line.stores.inventory.transaction(async (trx) => {
@@ -136,6 +152,7 @@ describe('what is selected', () => {
     [{ verb: 'site.repair', select: { type: 'wordpres' } }, 'no type of site'],
     [{ verb: 'site.repair', select: { state: 'asleep' } }, 'no state'],
     [{ verb: 'site.repair', select: { server: 'theirs' } }, 'theirs'],
+    [{ verb: 'site.repair', select: { tag: 'No Tag' } }, 'is no tag'],
     [{ verb: 'secrets.rotate', select: { type: 'static' } }, 'Servers have no type'],
   ])('is refused where there is no such thing: %j', async (one, said) => {
     expect(await failureOf(plan([one]))).toMatchObject({

@@ -9,6 +9,7 @@ import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
 import * as restores from '../../src/inventory/restores.js';
+import * as tags from '../../src/inventory/tags.js';
 import * as storages from '../../src/inventory/storages.js';
 import * as webhooks from '../../src/inventory/webhooks.js';
 import { restStorage } from '../inventory/storage-records.js';
@@ -27,11 +28,14 @@ const SECRETS = [
   'srv-web1',
   'their-store',
   'their-batch',
+  'their-tag',
 ];
 /** They show what there is. */
 const SEEING: string[][] = [
   ['server', 'list'],
   ['site', 'list'],
+  ['site', 'list', '--tag', 'their-tag'],
+  ['server', 'list', '--tag', 'their-tag'],
   ['certificate', 'list'],
   ['certificate', 'list', '--all'],
   ['backup', 'list'],
@@ -94,6 +98,9 @@ const REFUSED: [number, ...string[]][] = [
   [5, 'site', 'doctor', 'theirs.example'],
   [5, 'site', 'repair', 'theirs.example'],
   [5, 'site', 'alias', 'add', 'theirs.example', 'more.example'],
+  [5, 'site', 'tag', 'add', 'theirs.example', 'mine'],
+  [5, 'site', 'tag', 'remove', 'www.theirs.example', 'their-tag'],
+  [5, 'server', 'tag', 'add', 'web1', 'mine'],
   [5, 'site', 'suspend', 'theirs.example'],
   [5, 'site', 'resume', 'theirs.example'],
   [5, 'site', 'delete', 'theirs.example', '--confirm', 'theirs.example'],
@@ -177,6 +184,8 @@ beforeAll(async () => {
     await batches.add(trx, { ...batch, ...where, priority: 'low', taskQueue: 'chom' });
     const hook = { id: 'hook', tenant: 'default', name: 'their-hook', url: 'https://hooks.example/', events: [] };
     const told = { operation: OPERATION, type: 'SiteProvisioned', data: { domain: 'theirs.example' } } as const;
+    await tags.change(trx, 'sites', site, { add: ['their-tag'] });
+    await tags.change(trx, 'servers', server, { add: ['their-tag'] });
     await events.emit(trx, { ...told, tenant: 'default', server, site });
     await webhooks.add(trx, keyring, { ...hook, allowPrivate: false, secret: Buffer.alloc(32) });
   });

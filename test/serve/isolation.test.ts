@@ -37,6 +37,8 @@ function reaching(one: Having): Request[] {
     ['resumeSite', 'POST', `${ofSite}/resume`],
     ['changeAliases', 'POST', `${ofSite}/aliases`, { add: ['more.example'] }],
     ['changeAliases', 'POST', `${ofAlias}/aliases`, { remove: [one.alias] }],
+    ['tagSite', 'POST', `${ofSite}/tags`, { add: ['live'] }],
+    ['tagSite', 'POST', `${ofAlias}/tags`, { remove: ['live'] }],
     ['listBackups', 'GET', `${ofSite}/backups?all=true`],
     ['createBackup', 'POST', `${ofSite}/backups`, {}],
     ['createBackup', 'POST', `/v1/sites/${own.domain}/backups`, { storage: one.storage }],
@@ -64,11 +66,13 @@ function reaching(one: Having): Request[] {
 /** They name nothing: what they show is the tenant's. */
 const LISTS: [id: string, path: string][] = [
   ['listSites', '/v1/sites'],
+  ['listSites', '/v1/sites?tag=live'],
   ['listBackedUp', '/v1/backups'],
   ['listBackups', `/v1/sites/${own.domain}/backups?all=true`],
   ['listCertificates', '/v1/certificates?all=true'],
   ['listOperations', '/v1/operations?limit=1000'],
   ['listServers', '/v1/servers'],
+  ['listServers', '/v1/servers?tag=live'],
   ['listStorages', '/v1/storages'],
 ];
 
@@ -106,6 +110,13 @@ describe('[SE-05] what is another tenant’s', () => {
     const theirs = await tenants.ask(await tenants.token('other', 'read'), 'GET', path.replace('first', 'other'));
     expect(theirs.text).toContain('other');
     expect(theirs.text).not.toContain('first');
+  });
+
+  test('is found by no tag of theirs', async () => {
+    for (const of of ['sites', 'servers']) {
+      const listed = await tenants.ask(token, 'GET', `/v1/${of}?tag=of-other`);
+      expect(listed).toMatchObject({ status: 200, json: { [of]: [] } });
+    }
   });
 
   test('is not told by a name that is taken', async () => {

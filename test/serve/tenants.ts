@@ -10,6 +10,7 @@ import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
 import * as sites from '../../src/inventory/sites.js';
 import * as storages from '../../src/inventory/storages.js';
+import * as tags from '../../src/inventory/tags.js';
 import { serveApi, type ApiServer, type Listening } from '../../src/serve/listen.js';
 import { restStorage } from '../inventory/storage-records.js';
 
@@ -160,6 +161,8 @@ export async function fill(line: Pick<CommandLine, 'stores' | 'host' | 'environm
   await inventory.transaction(async (trx) => {
     await sites.reserve(trx, { ...plan, type: 'static' }, has.operation);
     await sites.activate(trx, site);
+    await tags.change(trx, 'sites', site, { add: ['live', `of-${tenant}`] });
+    await tags.change(trx, 'servers', server, { add: ['live', `of-${tenant}`] });
     const where = { cluster: line.environment['TEMPORAL_ADDRESS'] ?? '', namespace: 'default' };
     const row = { kind: 'provision-site' as const, tenant, server, site, input: plan, ...where };
     await operations.ask(trx, keyring, { ...row, id: has.operation });

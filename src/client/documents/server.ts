@@ -26,6 +26,7 @@ export const server = named(
     protection: z
       .strictObject({ firewall: z.boolean(), updates: z.boolean(), swap: z.boolean(), logrotate: z.boolean() })
       .nullable(),
+    tags: z.array(z.string()),
     createdAt: time,
   }),
 );
@@ -44,6 +45,7 @@ export const toldServer = {
   }),
 };
 export const wholeServer = z.strictObject(toldServer);
+export const taggedServer = z.strictObject({ server: z.string(), tags: z.array(z.string()) });
 
 export const checkedServer = { server: z.string(), ok: z.boolean(), findings: z.array(finding) };
 export const checkedServers = z.strictObject({

@@ -21,6 +21,7 @@ export const site = named(
     tls: z.boolean(),
     status: z.enum(['provisioning', 'active', 'failed', 'removed', 'restoring', 'suspended', 'deleting']),
     suspended: z.strictObject({ since: time, reason: text }).nullable(),
+    tags: z.array(z.string()),
     createdAt: time,
   }),
 );
@@ -49,6 +50,8 @@ export const setSite = z.strictObject({
   scheduledBackups: z.boolean(),
   backupStorage: text,
 });
+
+export const taggedSite = z.strictObject({ site: z.string(), tags: z.array(z.string()) });
 
 export const deletedSite = {
   site: site.pick({ id: true, domain: true, status: true }),

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
@@ -111,8 +111,13 @@ test('a worker of another installation, and one that lacks a key', async () => {
   await endOther();
 
   const rotated = { ...environment, CHOM_TASK_QUEUE: 'rotated' };
-  const end = await working(rotated);
-  const file = join(environment['CHOM_HOME'] ?? '', 'keyring.json');
+  // A copy, on another machine: it would follow the file itself.
+  const own = environment['CHOM_HOME'] ?? '';
+  const [file, elsewhere] = [join(own, 'keyring.json'), join(home, 'elsewhere')];
+  await mkdir(elsewhere, { mode: 0o700 });
+  await copyFile(file, join(elsewhere, 'keyring.json'));
+  await symlink(join(own, 'inventory.db'), join(elsewhere, 'inventory.db'));
+  const end = await working({ ...rotated, CHOM_HOME: elsewhere });
   const kept = await readFile(file, 'utf8');
   const { keys } = Keyring.generate();
   const held = JSON.parse(kept) as KeyringObject;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Connection } from '@temporalio/client';
 import { addSearchAttributes } from '../../src/client/temporal-server.js';
+import * as batchItems from '../../src/inventory/batch-items.js';
 import * as batches from '../../src/inventory/batches.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as sites from '../../src/inventory/sites.js';
@@ -61,6 +62,21 @@ test('a batch that succeeded in part ends with 3, names what failed, and retries
   expect(await operations.find(db, `${id}/1-2`)).toBeNull();
   expect(await operations.byId(db, `${id}/1`)).toMatchObject({ priority: 'low' });
   expect(await sites.byDomain(db, 'b.part.example')).toMatchObject({ status: 'active', createdBy: `${id}/2-2` });
+});
+
+test('a batch of whatever has a tag', async () => {
+  await following.startWorker();
+  const made = await file('made', `name: made\noperations:\n${create('a.tagged.example', 'b.tagged.example')}`);
+  expect(await following.run('batch', 'run', made)).toMatchObject({ status: 0 });
+  expect(await following.run('site', 'tag', 'add', 'b.tagged.example', 'secured')).toMatchObject({ status: 0 });
+  const select = '{ verb: certificate.issue, select: { tag: secured } }';
+  const path = await file('secured', `name: secured\noperations:\n  - ${select}`);
+  const ran = await following.run('batch', 'run', path, '--json');
+  expect(ran.status, ran.stderr).toBe(0);
+  expect(JSON.parse(ran.stdout)).toMatchObject({ total: 1, succeeded: 1 });
+  const { id } = await batchOf('secured');
+  const items = await batchItems.list(following.chom.inventory.db, id);
+  expect(items.map(({ target }) => target)).toEqual(['b.tagged.example']);
 });
 
 test('a batch may begin later', async () => {

@@ -27,6 +27,7 @@ import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
 import type { StepContext } from '../../src/workflows/step.js';
 import { runHere, type Ran } from '../client/command-line.js';
+import { checkDocument } from '../client/documents.js';
 import { inventorySettings, startFullTemporal } from '../postgres/temporal.js';
 import type { FollowedActivities } from './followed.js';
 
@@ -88,7 +89,12 @@ export async function startFollowing(given?: Pick<TemporalServer, 'address' | 's
   });
   let worker: { stop(): Promise<void> } | undefined;
   const started = new Set<Running>();
-  const spawned = (command: string, words: string[], more: Record<string, string | undefined> = {}): Running => {
+  const spawned = (
+    command: string,
+    words: string[],
+    more: Record<string, string | undefined> = {},
+    said: readonly string[] = [],
+  ): Running => {
     const child = spawn(command, words, {
       cwd: path('../..'),
       env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...environment, ...more },
@@ -96,7 +102,10 @@ export async function startFollowing(given?: Pick<TemporalServer, 'address' | 's
     });
     const running: Running = {
       ...{ process: child, stdout: '', stderr: '' },
-      ended: new Promise((resolve) => child.once('close', resolve)),
+      ended: new Promise<number | null>((resolve) => child.once('close', resolve)).then((exit) => {
+        checkDocument(said, { exit, stdout: running.stdout }, { ...environment, ...more });
+        return exit;
+      }),
     };
     child.stdout.on('data', (chunk: Buffer) => (running.stdout += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (running.stderr += chunk.toString()));
@@ -106,8 +115,8 @@ export async function startFollowing(given?: Pick<TemporalServer, 'address' | 's
   const chomWords = (words: string[]) => ['dist/cli/chom.js', ...words];
   const self: Following = {
     ...{ chom, environment, fails },
-    start: (...words) => spawned(process.execPath, chomWords(words)),
-    startWith: (more, ...words) => spawned(process.execPath, chomWords(words), more),
+    start: (...words) => spawned(process.execPath, chomWords(words), {}, words),
+    startWith: (more, ...words) => spawned(process.execPath, chomWords(words), more, words),
     startOnTerminal(...words) {
       const command = [process.execPath, ...chomWords(words)].map((word) => `'${word}'`).join(' ');
       return spawned('script', ['-qec', command, '/dev/null'], { TERM: 'xterm' });

@@ -44,6 +44,8 @@ beforeAll(async () => {
       `mariadb ${await stored.idOf(domain)} -e 'CREATE TABLE held (id INT); INSERT INTO held VALUES (1)'`,
     );
   }
+  // So that its repository is there, in which nothing may be left.
+  await rig.chom.must('backup', 'create', SHOP);
 });
 afterAll(async () => {
   await rig?.down();

@@ -1,19 +1,19 @@
-import { execFile } from 'node:child_process';
-import { copyFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { type Program, type Source, findProgram } from '../src/client/program.js';
 import { run } from './command.js';
 import { downloadPackages } from './debian-packages.js';
-
-const execute = promisify(execFile);
+import { goBuild } from './go-build.js';
 
 /** Debian 13's own, which runs on Debian 12 too; otherwise built. */
 const restic: Program = {
   name: 'restic',
   setting: 'CHOM_LAB_RESTIC',
   cached: 'lab-restic-0.18',
-  sources: [fromDebian('restic', 'usr/bin/restic', 'restic'), goBuild('github.com/restic/restic', 'v0.18.1', 'restic')],
+  sources: [
+    fromDebian('restic', 'usr/bin/restic', 'restic'),
+    goBuild('github.com/restic/restic', 'v0.18.1', 'cmd/restic', 'restic'),
+  ],
 };
 
 const restServer: Program = {
@@ -22,7 +22,7 @@ const restServer: Program = {
   cached: 'lab-rest-server-1',
   sources: [
     fromDebian('restic-rest-server', 'usr/bin/restic-rest-server', 'rest-server'),
-    goBuild('github.com/restic/rest-server', 'v0.14.0', 'rest-server'),
+    goBuild('github.com/restic/rest-server', 'v0.14.0', 'cmd/rest-server', 'rest-server'),
   ],
 };
 
@@ -45,22 +45,6 @@ function fromDebian(name: string, file: string, as: string): Source {
         await run('dpkg-deb', '-x', each, `${apt}/root`);
       await copyFile(join(apt, 'root', file), join(directory, as));
       await rm(apt, { recursive: true });
-    },
-  };
-}
-
-/**
- * As a dependency of a module of its own: restic's go.mod has replacements, which `go install` refuses, and a proxy need not list
- * the versions that it would ask for. Without cgo it runs on every release.
- */
-function goBuild(module: string, version: string, command: string): Source {
-  return {
-    doing: `building ${module} ${version} with Go (1 to 4 minutes, once)`,
-    async fill(directory) {
-      await writeFile(join(directory, 'go.mod'), `module lab\n\ngo 1.23\n\nrequire ${module} ${version}\n`);
-      const environment = { ...process.env, GOOS: '', GOFLAGS: '', GO111MODULE: 'on', CGO_ENABLED: '0' };
-      const build = ['build', '-mod=mod', '-trimpath', '-o', command, `${module}/cmd/${command}`];
-      await execute('go', build, { cwd: directory, env: environment, maxBuffer: 64 << 20 });
     },
   };
 }

@@ -6,6 +6,7 @@ import { base } from './vitest.config.js';
  * `postgres` has workflow tests that use real time run on the full Temporal server, Temporal's state and the inventory on PostgreSQL.
  * Those that wait out backoffs need the server that skips time; those of `chom dev`, `chom doctor` and the UI have a development server;
  * those of thousands at once would take many minutes more.
+ * `compose` brings up packaging/compose with images that are made here.
  */
 export default defineConfig({
   test: {
@@ -22,6 +23,14 @@ export default defineConfig({
           ],
           globalSetup: ['test/workflows/bundle.ts', 'test/postgres/setup.ts'],
           testTimeout: 600_000,
+        },
+      },
+      {
+        test: {
+          ...base,
+          name: 'compose',
+          include: ['test/compose/**/*.test.ts'],
+          testTimeout: 900_000,
         },
       },
     ],

@@ -1,13 +1,14 @@
 import { findProgram } from '../src/client/program.js';
 import { temporalCli } from '../src/client/programs/temporal.js';
 import { base } from './base.js';
+import { composeProgram } from './compose-program.js';
 import { installPackages } from './packages.js';
 import { acmePrograms, timeSkippingServer } from './programs.js';
 import { requireLab } from './requirements.js';
 import { resticProgram, restServerProgram } from './restic-programs.js';
 import { s3ServerProgram } from './s3-program.js';
 import { schemathesisProgram } from './schemathesis.js';
-import { temporalServerPrograms } from './temporal-programs.js';
+import { temporalServerPrograms, temporalUi } from './temporal-programs.js';
 import { wordpressArchive } from './wordpress.js';
 
 /**
@@ -21,15 +22,18 @@ const wanted = (...some: string[]) => some.some((project) => projects.includes(p
 // With apt, which is one's alone.
 if (wanted('workflows', 'lab')) await timeSkippingServer();
 if (wanted('workflows')) await installPackages({ chromium: 'chromium' });
-if (wanted('lab')) {
-  await requireLab();
-  await wordpressArchive();
-}
+if (wanted('lab', 'compose')) await requireLab();
+if (wanted('lab')) await wordpressArchive();
+if (wanted('compose')) await installPackages({ dockerd: 'docker.io', docker: 'docker.io', iptables: 'iptables' });
 await Promise.all([build(), makeImages()]);
 
 async function build(): Promise<void> {
-  if (wanted('workflows', 'lab')) await findProgram(temporalCli);
-  if (wanted('postgres')) await temporalServerPrograms();
+  if (wanted('workflows', 'lab', 'compose')) await findProgram(temporalCli);
+  if (wanted('postgres', 'compose')) await temporalServerPrograms();
+  if (wanted('compose')) {
+    await temporalUi();
+    await composeProgram();
+  }
   if (wanted('workflows')) await schemathesisProgram();
   if (!wanted('lab')) return;
   await acmePrograms();
@@ -39,6 +43,7 @@ async function build(): Promise<void> {
 }
 
 async function makeImages(): Promise<void> {
+  if (wanted('compose')) await base(13, false);
   if (!wanted('lab')) return;
   for (const bare of [false, true]) for (const release of [13, 12] as const) await base(release, bare);
 }

@@ -30,6 +30,26 @@ const server: Program = {
 /** Makes the server's tables; it carries their definitions. */
 const schemaTool: Program = { ...server, name: 'temporal-sql-tool', setting: 'CHOM_LAB_TEMPORAL_SQL_TOOL' };
 
+const UI_VERSION = '2.54.1';
+
+/** The UI that the server is seen with, by itself. */
+const ui: Program = {
+  name: 'temporal-ui-server',
+  setting: 'CHOM_LAB_TEMPORAL_UI',
+  cached: `temporal-ui-${UI_VERSION}`,
+  accept: async (path) => await isVersion(path, UI_VERSION),
+  sources: [
+    renamed(goInstall(['github.com/temporalio/ui-server/v2/cmd/server'], `v${UI_VERSION}`, '1 minute'), {
+      server: 'temporal-ui-server',
+    }),
+  ],
+};
+
+/** Path of Temporal's UI. */
+export async function temporalUi(): Promise<string> {
+  return await findProgram(ui);
+}
+
 /** Paths of the full Temporal server and its schema tool, of one version; built when needed (`NotFound` when that fails). */
 export async function temporalServerPrograms(): Promise<{ server: string; schemaTool: string }> {
   return { server: await findProgram(server), schemaTool: await findProgram(schemaTool) };

@@ -1,6 +1,6 @@
 // `npm test`: sets up what it needs, then format, lint, types, dead code, build, and every test.
-// `npm test -- unit` (or workflows, lab) runs the checks and one project alone. Only when it is named runs the one that builds
-// programs for minutes: postgres.
+// `npm test -- unit` (or workflows, lab) runs the checks and one project alone. Only when they are named run those that build programs
+// for minutes: postgres, compose.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { installPackages, root, run } from './setup.mjs';
 
@@ -12,7 +12,7 @@ installPackages();
 
 const words = process.argv.slice(2);
 const projects = words.length > 0 ? words : ['unit', 'workflows', 'lab'];
-const more = ['postgres'];
+const more = ['postgres', 'compose'];
 const checks = [
   ['oxfmt', '--check', '.'],
   ['oxlint', '--type-aware', '--deny-warnings'],

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,6 +9,7 @@ import * as backups from '../../src/inventory/backups.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as repositories from '../../src/inventory/repositories.js';
+import * as servers from '../../src/inventory/servers.js';
 import type { Progress } from '../../src/workflows/progress.js';
 import { waitsOf } from '../workflows/timers.js';
 import { whileLocked } from './backup-site.js';
@@ -293,14 +294,36 @@ test('schedules back every site up once, and leave alone what is not due', { tim
     return (await nightly()).filter(({ state }) => state === 'completed').length === 4;
   });
   expect((await nightly()).map(({ domain }) => domain).toSorted()).toEqual([AWAY, BLOG, FULL, SHOP]);
-  // By Temporal's own schedule: no key is due yet.
-  const schedule = rig.temporal.schedule.getHandle('chom-rotate-credentials');
-  await schedule.trigger();
-  const run = await poll('it has run', 60_000, async () => {
-    const [taken] = (await schedule.describe()).info.recentActions;
-    return taken?.action.workflow.workflowId;
+  // By Temporal's own schedules: no key is due yet, and CHOM itself is backed up.
+  const triggered = async (name: string) => {
+    const schedule = rig.temporal.schedule.getHandle(`chom-${name}`);
+    const before = (await schedule.describe()).info.recentActions.length;
+    await schedule.trigger();
+    const run = await poll(`${name} has run`, 60_000, async () => {
+      const taken = (await schedule.describe()).info.recentActions;
+      return taken.length > before ? taken.at(-1)?.action.workflow.workflowId : undefined;
+    });
+    return (await rig.temporal.workflow.getHandle(run).result()) as object;
+  };
+  const ended = async (kind: string) =>
+    await poll(`${kind} has ended`, 120_000, async () => {
+      const [row] = await operations.list(rig.inventory.db, { kind });
+      return row?.outcome ? row : undefined;
+    });
+  expect(await triggered('rotate-credentials')).toEqual({ asked: 0, refused: [], left: [] });
+  expect(await triggered('back-up-control-plane')).toEqual({ asked: 1, refused: [], left: [] });
+  expect(await ended('back-up-control-plane')).toMatchObject({ outcome: 'succeeded', warnings: [] });
+  expect(await readdir(join(rig.home, 'backups'))).toEqual([expect.stringMatching(/^control-plane-.*sealed$/)]);
+
+  const old = new Date(Date.now() - 91 * 86_400_000).toISOString();
+  const due = await servers.byName(rig.inventory.db, 'default', 'web1');
+  await rig.inventory.transaction(async (trx) => {
+    await trx.updateTable('credentials').set({ createdAt: old }).where('server', '=', due.id).execute();
   });
-  expect(await rig.temporal.workflow.getHandle(run).result()).toEqual({ asked: 0, refused: [], left: [] });
+  const { json } = await rig.chom.must('schedule', 'run', 'rotate-credentials', '--json');
+  const rotating = rig.temporal.workflow.getHandle(String(json?.['workflow']));
+  expect(await rotating.result()).toEqual({ asked: 1, refused: [], left: [] });
+  expect(await ended('rotate-credentials')).toMatchObject({ outcome: 'succeeded', server: due.id });
 });
 
 test('[EV-01/BackupCreated] [EV-01/BackupCompleted] [EV-01/BackupFailed] [EV-01/webhooks] a webhook was told of each once, in order', async () => {

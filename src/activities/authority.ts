@@ -147,7 +147,8 @@ export async function openAuthority(setting: {
       const { client } = open(send, url, key, undefined, setting.binding);
       await client.createAccount({ termsOfServiceAgreed: true, ...contacts(contact) }).catch((error: unknown) => {
         const { binding = null, prefix = 'CHOM_ACME' } = setting;
-        throw (error instanceof AcmeProblem && unbound(error, new URL(url).host, binding, prefix)) || error;
+        const why = error instanceof AcmeProblem ? unbound(error, new URL(url).host, binding, prefix) : null;
+        throw why ?? error;
       });
       return client.getAccountUrl();
     },

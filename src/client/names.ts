@@ -2,6 +2,10 @@ import { isIP } from 'node:net';
 import { failure } from '../workflows/failures.js';
 import { quoted } from './text.js';
 
+/** What names and tags are made of, and the same in words. */
+const WORD = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const FORM = '1 to 63 lower-case letters, digits and hyphens, and neither begins nor ends with a hyphen';
+
 /** @throws InvalidInput saying what a server may be called */
 export function parseServerName(text: string): string {
   return parseName(text, 'server');
@@ -29,18 +33,14 @@ export function parseTokenName(text: string): string {
 
 /** @throws InvalidInput saying what a tag may be */
 export function parseTag(text: string): string {
-  if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
-  throw failure('InvalidInput', `${quoted(text)} is no tag`, {
-    cause: 'a tag has 1 to 63 lower-case letters, digits and hyphens, and neither begins nor ends with a hyphen',
-  });
+  if (WORD.test(text)) return text;
+  throw failure('InvalidInput', `${quoted(text)} is no tag`, { cause: `a tag has ${FORM}` });
 }
 
 function parseName(text: string, of: string): string {
   if (text.trim() === '') throw failure('InvalidInput', `The ${of}'s name is empty`);
-  if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
-  throw failure('InvalidInput', `${quoted(text)} is no name for a ${of}`, {
-    cause: 'a name has 1 to 63 lower-case letters, digits and hyphens, and neither begins nor ends with a hyphen',
-  });
+  if (WORD.test(text)) return text;
+  throw failure('InvalidInput', `${quoted(text)} is no name for a ${of}`, { cause: `a name has ${FORM}` });
 }
 
 /** An IP address or a host name. @throws InvalidInput */

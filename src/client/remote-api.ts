@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { failure, isFailureType, type FailureType } from '../workflows/failures.js';
 import { messageOf } from '../workflows/thrown.js';
 import type { Call } from './remote-verbs.js';
+import { UPLOAD_MS } from './source.js';
 import { quoted } from './text.js';
 
 /** Where the API is, and by which token we are known there. */
@@ -56,9 +57,6 @@ export async function callApi(api: RemoteApi, call: Call): Promise<Record<string
   }
   throw unreachable(api, null);
 }
-
-/** A slow line may need so long for what may be uploaded at most. */
-const UPLOAD_MS = 900_000;
 
 /** Sends an archive for a site to come, as it is made; once, since it may not be there to be read again. Returns its id. */
 export async function uploadTo(api: RemoteApi, content: AsyncIterable<Uint8Array>): Promise<string> {

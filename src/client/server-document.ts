@@ -12,6 +12,7 @@ import type { Told } from './follow.js';
 import type { Chom } from './open.js';
 import { describeOwed, obligationDocument } from './operation.js';
 import { findingDocument, findingsText, healthDocument, healthWords } from './server-health.js';
+import { tagColumn } from './tag-column.js';
 import { facts, table } from './text.js';
 
 /** The tenant's servers; of these those that have all of these tags. */
@@ -21,8 +22,7 @@ export async function listServers(
 ): Promise<{ document: { servers: (ServerDocument & { health: HealthDocument })[] }; text: string }> {
   const found = (await servers.list(inventory.db, { tenant })).filter((one) => hasTags(one, tags));
   const health = await checks.health(inventory.db, tenant);
-  // Whoever uses no tags has no empty column.
-  const tagged = found.some((one) => one.tags.length > 0);
+  const column = tagColumn(found);
   const rows = found.map((one) => [
     one.name,
     one.status,
@@ -30,9 +30,9 @@ export async function listServers(
     system(one),
     one.versions.php.join(' '),
     healthWords(health.get(one.id)),
-    ...(tagged ? [one.tags.join(' ')] : []),
+    ...column.of(one),
   ]);
-  const heading = ['NAME', 'STATUS', 'ADDRESS', 'SYSTEM', 'PHP', 'HEALTH', ...(tagged ? ['TAGS'] : [])];
+  const heading = ['NAME', 'STATUS', 'ADDRESS', 'SYSTEM', 'PHP', 'HEALTH', ...column.heading];
   const text = found.length === 0 ? '' : table(heading, rows);
   const documents = found.map((one) => ({ ...serverDocument(one), health: healthDocument(health.get(one.id)) }));
   return { document: { servers: documents }, text };

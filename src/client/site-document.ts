@@ -14,6 +14,7 @@ import type { Told } from './follow.js';
 import { describePolicy } from './keep-options.js';
 import type { Chom } from './open.js';
 import { describeOwed, obligationDocument, operationDocument, statusOf } from './operation.js';
+import { tagColumn } from './tag-column.js';
 import { facts, table } from './text.js';
 
 /** Which are listed: those of one server, and those that have all of these tags. */
@@ -32,13 +33,12 @@ export async function listSites(
   const found = all.filter((site) => hasTags(site, tags));
   const names = new Map((await servers.list(inventory.db, { tenant })).map((one) => [one.id, one.name]));
   const named = (site: Site) => names.get(site.server) ?? site.server;
-  // Whoever uses no tags has no empty column.
-  const tagged = found.some((site) => site.tags.length > 0);
+  const column = tagColumn(found);
   const rows = found.map((site) => [
     ...[site.domain, site.status, typeOf(site), named(site), site.aliases.join(' ')],
-    ...(tagged ? [site.tags.join(' ')] : []),
+    ...column.of(site),
   ]);
-  const heading = ['DOMAIN', 'STATUS', 'TYPE', 'SERVER', 'ALIASES', ...(tagged ? ['TAGS'] : [])];
+  const heading = ['DOMAIN', 'STATUS', 'TYPE', 'SERVER', 'ALIASES', ...column.heading];
   const text = found.length === 0 ? '' : table(heading, rows);
   return { document: { sites: found.map((site) => siteDocument(site, named(site))) }, text };
 }

@@ -17,6 +17,9 @@ export type SiteSource =
 /** What may be uploaded at most, as an archive. */
 export const UPLOAD_LIMIT_BYTES = 512 * 1024 * 1024;
 
+/** What it may take to arrive over a slow line, in milliseconds; on a connection where nothing moves it ends sooner. */
+export const UPLOAD_MS = 900_000;
+
 /** By so much an archive is known for what it is. */
 const HEAD_BYTES = 512;
 

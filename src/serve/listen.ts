@@ -4,11 +4,12 @@ import type { AddressInfo } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
 import type { Chom } from '../client/open.js';
+import { UPLOAD_MS } from '../client/source.js';
 import { failure } from '../workflows/failures.js';
 import { apiApp } from './app.js';
 import type { Rates } from './bearer.js';
 import { readTls, renewTls, type TlsFiles } from './tls.js';
-import { UPLOAD_MS, UPLOAD_PATH } from './uploads.js';
+import { UPLOAD_PATH } from './uploads.js';
 
 /** Where and how the API is served. */
 export interface Listening {

@@ -7,9 +7,6 @@ import { Refusal } from './problem.js';
 
 export const UPLOAD_PATH = '/v1/uploads';
 
-/** What an upload may take to arrive, in milliseconds; on a connection where nothing moves it ends sooner. */
-export const UPLOAD_MS = 900_000;
-
 /** How many of a tenant may wait, or arrive, at once: so much of the inventory's disk is anybody's. */
 const MOST_WAITING = 4;
 

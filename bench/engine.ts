@@ -1,11 +1,11 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
-import { bundleWorkflowCode } from '@temporalio/worker';
 import { randomId, submit } from '../src/client/submit.js';
+import { bundled } from '../test/workflows/bundled.js';
 import type { Script } from '../test/workflows/scripted.js';
 import { BARE_QUEUE } from './bare-queue.js';
 import { heading, tell } from './report.js';
@@ -61,15 +61,7 @@ async function operation({ chom }: Setting): Promise<void> {
 }
 
 async function bundle(directory: string, source: string): Promise<string> {
-  const ignore = () => undefined;
-  const { code } = await bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL(source, import.meta.url)),
-    failureConverterPath: fileURLToPath(new URL('../dist/workflows/failure-converter.js', import.meta.url)),
-    logger: { log: ignore, trace: ignore, debug: ignore, info: ignore, warn: ignore, error: console.error },
-  });
-  const file = join(directory, `${randomId(6)}.js`);
-  await writeFile(file, code);
-  return file;
+  return await bundled(new URL(source, import.meta.url), join(directory, `${randomId(6)}.js`));
 }
 
 async function startWorker({ rig }: Setting, words: readonly string[]): Promise<ChildProcess> {

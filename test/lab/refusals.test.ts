@@ -7,6 +7,7 @@ import * as servers from '../../src/inventory/servers.js';
 import { waitsOf } from '../workflows/timers.js';
 import { holdPublishing } from './held.js';
 import { hostTree, sshConnections } from './host-tree.js';
+import { newSite } from '../client/new-site-words.js';
 import { type Rig, startRig } from './rig.js';
 import type { Running } from './rig-command.js';
 
@@ -19,16 +20,6 @@ beforeAll(async () => {
 });
 afterAll(async () => await rig?.down());
 
-const create = (domain: string, ...words: string[]) => [
-  'site',
-  'create',
-  domain,
-  '--server',
-  'web1',
-  '--no-tls',
-  ...words,
-];
-
 describe('what is wrong is refused before any host is touched', () => {
   test('[PS-06] on the command line: no operation, no connection, nothing changed', async () => {
     const host = rig.lab.host('web1');
@@ -38,12 +29,12 @@ describe('what is wrong is refused before any host is touched', () => {
     const [tree, seen] = [await hostTree(host, { times: true }), await sshConnections(host)];
     const known = (await operations.list(rig.inventory.db)).length;
     const wrong = [
-      create('wrong.lab.test', '--type', 'wordpress-2'),
-      create('wrong.lab.test', '--type', 'php', '--php', '5.6'),
-      create('wrong.lab.test', '--type', 'php', '--php', '8.1'),
-      create('wrong_domain.$(reboot).test'),
-      create(`${'a'.repeat(300)}.lab.test`),
-      create(''),
+      newSite('wrong.lab.test', '--type', 'wordpress-2'),
+      newSite('wrong.lab.test', '--type', 'php', '--php', '5.6'),
+      newSite('wrong.lab.test', '--type', 'php', '--php', '8.1'),
+      newSite('wrong_domain.$(reboot).test'),
+      newSite(`${'a'.repeat(300)}.lab.test`),
+      newSite(''),
     ];
     for (const words of wrong) {
       const { exit, json } = await rig.chom(...words, '--json');
@@ -95,9 +86,9 @@ describe('while another operation is at work', () => {
 
   test('[QC-03] who waits is told what it waits for; --timeout ends the waiting with 124, Ctrl-C with 130', async () => {
     const [late, left] = await held(async () => {
-      const timed = await rig.chom(...create('late.lab.test', '--timeout', '3', '--json'));
+      const timed = await rig.chom(...newSite('late.lab.test', '--timeout', '3', '--json'));
       expect(timed).toMatchObject({ exit: 124, json: { status: 'running' } });
-      const running = rig.chom.start(...create('left.lab.test', '--json'));
+      const running = rig.chom.start(...newSite('left.lab.test', '--json'));
       await poll('it publishes', 60_000, async () => running.said().stderr.includes('▶ Publish the site'));
       const interrupted = await leave(running);
       expect(interrupted).toMatchObject({ exit: 130, json: { status: 'running' } });
@@ -118,7 +109,7 @@ describe('while another operation is at work', () => {
 describe('status 12', () => {
   test('without a worker: it says so, and the operation is done once there is one', async () => {
     await rig.stopWorker();
-    const { exit, stderr, json } = await rig.chom(...create('patient.lab.test', '--json'));
+    const { exit, stderr, json } = await rig.chom(...newSite('patient.lab.test', '--json'));
     expect(exit).toBe(12);
     expect(json).toMatchObject({ status: 'running', error: { type: 'NoWorker' } });
     expect(stderr).toContain('chom worker');
@@ -129,7 +120,7 @@ describe('status 12', () => {
 
   test('without Temporal: nothing is written', async () => {
     const known = (await operations.list(rig.inventory.db)).length;
-    const { exit, stderr } = await rig.chom.within({ TEMPORAL_ADDRESS: '127.0.0.1:9' })(...create('none.lab.test'));
+    const { exit, stderr } = await rig.chom.within({ TEMPORAL_ADDRESS: '127.0.0.1:9' })(...newSite('none.lab.test'));
     expect(exit).toBe(12);
     expect(stderr).toContain('127.0.0.1:9');
     expect(await operations.list(rig.inventory.db)).toHaveLength(known);

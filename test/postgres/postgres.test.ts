@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { newSite, operationIn } from '../client/new-site-words.js';
 import { startFollowing, until, type Following } from '../workflows/following.js';
 import { type FullTemporal, startFullTemporal } from './temporal.js';
 
@@ -13,19 +14,8 @@ beforeAll(async () => {
 });
 afterAll(async () => await following?.close());
 
-const create = (domain: string, ...more: string[]) => [
-  'site',
-  'create',
-  domain,
-  '--server',
-  'web1',
-  '--no-tls',
-  ...more,
-];
-const idOf = (text: string) => /provision-site-[a-z2-7]{12}/.exec(text)?.[0] ?? '';
-
 test('[QC-02] on a Temporal with PostgreSQL the same commands make a site, and it is found by its attributes', async () => {
-  const running = following.start(...create('one.example'), '--json');
+  const running = following.start(...newSite('one.example'), '--json');
   expect([await running.ended, running.stderr]).toEqual([0, expect.stringContaining('Activate') as string]);
   const { operation: id } = JSON.parse(running.stdout) as { operation: string };
   const client = await following.chom.temporal();
@@ -42,9 +32,9 @@ test.each(['SIGTERM', 'SIGKILL'] as const)(
   async (signal) => {
     const domain = `${signal.toLowerCase()}.example`;
     const release = following.hold(domain);
-    const asked = await following.run(...create(domain, '--detach'));
-    const waiting = await following.run(...create(`later.${domain}`, '--detach', '--in', '1s'));
-    const [first, second] = [idOf(asked.stdout), idOf(waiting.stdout)];
+    const asked = await following.run(...newSite(domain, '--detach'));
+    const waiting = await following.run(...newSite(`later.${domain}`, '--detach', '--in', '1s'));
+    const [first, second] = [operationIn(asked.stdout), operationIn(waiting.stdout)];
     const handle = (await following.chom.temporal()).workflow.getHandle(first);
     await until('the step is at work', async () => {
       return (await handle.describe()).raw.pendingActivities?.some((one) => one.activityType?.name === 'act');

@@ -1,27 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Connection } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { pino } from 'pino';
+import { Worker } from '@temporalio/worker';
 import { coordinationActivities } from '../../src/activities/coordination.js';
-import { sealedDataConverter } from '../../src/client/connection.js';
-import { openStores } from '../../src/client/open.js';
-import { wakeOperations } from '../../src/client/wake.js';
 import { now } from '../../src/inventory/clock.js';
 import * as operations from '../../src/inventory/operations.js';
+import { openProcess } from './worker-process.js';
 
 /**
  * A worker of batches alone in a process of its own, to be killed. Their operations are rows without workflows, which it ends some
  * milliseconds after they were asked for, many in one transaction: so ten thousand of them take seconds.
  */
 const [address = '', bundle = ''] = process.argv.slice(2);
-Runtime.install({
-  logger: new DefaultLogger('ERROR'),
-  telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } },
-});
-const { inventory, keyring, config } = await openStores(process.env);
-const dataConverter = sealedDataConverter(keyring);
-const connection = await NativeConnection.connect({ address });
-const client = new Client({ connection: await Connection.connect({ address }), dataConverter });
+const { stores, connection, dataConverter, deps } = await openProcess(address);
+const { inventory, keyring, config } = stores;
 
 let asked: { operation: string; written: () => void; failed: (error: unknown) => void }[] = [];
 const members = {
@@ -58,7 +48,7 @@ async function end(): Promise<void> {
     const ended = trx.updateTable('operations').set({ state: 'ended', outcome: 'succeeded', endedAt: now() });
     await ended.where('id', 'in', ids).execute();
   });
-  await wakeOperations(client, [...new Set(open.map(({ id }) => id.split('/')[0] ?? ''))]);
+  await deps.wake([...new Set(open.map(({ id }) => id.split('/')[0] ?? ''))]);
 }
 
 async function keep(what: () => Promise<void>, milliseconds: number): Promise<void> {
@@ -72,7 +62,7 @@ const worker = await Worker.create({
   connection,
   taskQueue: config.taskQueue,
   workflowBundle: { codePath: bundle },
-  activities: coordinationActivities({ inventory, log: pino({ level: 'silent' }) }, members),
+  activities: coordinationActivities(deps, members),
   dataConverter,
 });
 void keep(write, 1);

@@ -1,4 +1,4 @@
-import { randomId, submit } from '../../src/client/submit.js';
+import { randomId, submit, type Submitter } from '../../src/client/submit.js';
 import { callCoordinator } from '../../src/client/coordinator.js';
 import * as batches from '../../src/inventory/batches.js';
 import * as batchItems from '../../src/inventory/batch-items.js';
@@ -56,13 +56,20 @@ export function batchWorld(chom: WorkflowEnvironment): BatchWorld {
     atWork.set(where, now);
     world.most.set(where, Math.max(now, world.most.get(where) ?? 0));
   };
-  chom.members.ask = async ({ tenant, priority }, { target, operation }) => {
-    if (target.includes('refused')) throw failure('Conflict', `${target} is refused`);
-    const input: Script = { steps: [plain(target)], bugBefore: null };
-    const where = { tenant, priority, server: serverOf(target), serverName: 'web', site: target };
-    await submit(chom, { kind: 'provision-site', input, summary: 'scripted', ...where }, operation ?? '');
-  };
+  chom.members.ask = async (batch, item) => await askScripted(chom, batch, item);
   return world;
+}
+
+/** Asks for an item of a batch as for an operation of one step. */
+export async function askScripted(
+  submitter: Submitter,
+  { tenant, priority }: Pick<batches.Batch, 'tenant' | 'priority'>,
+  { target, operation }: Pick<batchItems.Item, 'target' | 'operation'>,
+): Promise<void> {
+  if (target.includes('refused')) throw failure('Conflict', `${target} is refused`);
+  const input: Script = { steps: [plain(target)], bugBefore: null };
+  const where = { tenant, priority, server: serverOf(target), serverName: 'web', site: target };
+  await submit(submitter, { kind: 'provision-site', input, summary: 'scripted', ...where }, operation ?? '');
 }
 
 const RULES: BatchRules = { concurrency: 10, perServer: null, canary: null, failures: null };

@@ -1,6 +1,3 @@
-import { writeFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
-import { bundleWorkflowCode } from '@temporalio/worker';
 import { expect } from 'vitest';
 import { poll } from '../../lab/poll.js';
 import { listBuilds, promote } from '../../src/client/deployment.js';
@@ -12,17 +9,6 @@ export const DEPLOYMENT = 'chom';
 /** Temporal's own numbers of how a workflow is bound to a build. */
 export const PINNED = 1;
 export const AUTO_UPGRADE = 2;
-
-/** Bundles the workflows of another build, which `module` exports, into `file`. Returns `file`. */
-export async function bundled(module: URL, file: string): Promise<string> {
-  const { code } = await bundleWorkflowCode({
-    workflowsPath: fileURLToPath(module),
-    failureConverterPath: fileURLToPath(new URL('../../dist/workflows/failure-converter.js', import.meta.url)),
-    logger: { ...console, log: () => {}, trace: () => {}, debug: () => {}, info: () => {} },
-  });
-  await writeFile(file, code);
-  return file;
-}
 
 /** The build that a workflow belongs to, and how. */
 export async function bound(

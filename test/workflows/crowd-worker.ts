@@ -1,17 +1,13 @@
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { Client, Connection } from '@temporalio/client';
+import { Worker } from '@temporalio/worker';
 import { ApplicationFailure } from '@temporalio/common';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pino } from 'pino';
 import type { Deps } from '../../src/activities/deps.js';
 import { operationActivities } from '../../src/activities/operation.js';
 import { settlingActivities } from '../../src/activities/settling.js';
 import { stepActivity } from '../../src/activities/step.js';
-import { sealedDataConverter } from '../../src/client/connection.js';
-import { openStores } from '../../src/client/open.js';
 import { wakeForgotten } from '../../src/client/sweep.js';
-import { wakeOperations } from '../../src/client/wake.js';
 import type { StepContext } from '../../src/workflows/step.js';
+import { openProcess } from './worker-process.js';
 import { world } from './world.js';
 
 /**
@@ -20,35 +16,12 @@ import { world } from './world.js';
  * inventory away.
  */
 const [address = '', bundle = ''] = process.argv.slice(2);
-Runtime.install({
-  logger: new DefaultLogger('ERROR'),
-  telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } },
-});
-const stores = await openStores(process.env);
-const { inventory, keyring, config } = stores;
-const dataConverter = sealedDataConverter(keyring);
-const connection = await NativeConnection.connect({ address });
-const client = new Client({ connection: await Connection.connect({ address }), dataConverter });
-const temporal = Object.assign(client, { address: 'test', namespace: 'default' });
+const { stores, connection, temporal, dataConverter, deps: plain } = await openProcess(address);
+const { inventory, config } = stores;
 let messages = 0;
-const wake = async (ids: readonly string[]) => {
-  await wakeOperations(
-    temporal,
-    ids.filter(() => (messages += 1) % 5 !== 0),
-  );
-};
-const away = async () => await Promise.reject(new Error('there are no hosts'));
-const nothing = async () => {};
-const hosts = { for: away, withKey: away, offeredHostKey: away, leave: nothing, close: nothing };
 const deps: Deps = {
-  inventory,
-  keyring,
-  config,
-  hosts,
-  controller: 'test',
-  log: pino({ level: 'silent' }),
-  wake,
-  restic: async () => 'restic',
+  ...plain,
+  wake: async (ids) => await plain.wake(ids.filter(() => (messages += 1) % 5 !== 0)),
 };
 const steps = world({ inventory }, () => null);
 const all = [operationActivities(deps), settlingActivities(deps), steps].flatMap((group) => Object.entries(group));

@@ -1,20 +1,14 @@
 import { Context } from '@temporalio/activity';
-import { Client, Connection } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { pino } from 'pino';
-import { coordinationActivities } from '../../src/activities/coordination.js';
-import type { Deps } from '../../src/activities/deps.js';
+import { Worker } from '@temporalio/worker';
+import { coordinationActivities, type Members } from '../../src/activities/coordination.js';
 import { operationActivities } from '../../src/activities/operation.js';
 import { stepActivity } from '../../src/activities/step.js';
-import { sealedDataConverter } from '../../src/client/connection.js';
-import { openStores } from '../../src/client/open.js';
-import { submit } from '../../src/client/submit.js';
-import { wakeOperations } from '../../src/client/wake.js';
 import type { StepContext } from '../../src/workflows/step.js';
+import { askScripted } from './batch-world.js';
 import { DEPLOYMENT } from './builds.js';
 import type { LaterActivities } from './later-fleet.js';
-import type { Script } from './scripted.js';
-import { plain, world } from './world.js';
+import { openProcess } from './worker-process.js';
+import { world } from './world.js';
 
 /** What it tells its parent. */
 export type Word = 'started' | { what: 'begun' | 'done' | 'first' | 'last'; target: string };
@@ -25,21 +19,8 @@ export type Word = 'started' | { what: 'begun' | 'done' | 'first' | 'last'; targ
  */
 const [address = '', bundle = '', buildId = '', ...hold] = process.argv.slice(2);
 const say = (word: Word) => void process.send?.(word);
-Runtime.install({
-  logger: new DefaultLogger('ERROR'),
-  telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } },
-});
-const { inventory, keyring, config } = await openStores(process.env);
-const dataConverter = sealedDataConverter(keyring);
-const connection = await NativeConnection.connect({ address });
-const client = new Client({ connection: await Connection.connect({ address }), dataConverter });
-const temporal = Object.assign(client, { address: 'test', namespace: 'default' });
-const log = pino({ level: 'silent' });
-const away = async () => await Promise.reject(new Error('there are no hosts'));
-const nothing = async () => {};
-const hosts = { for: away, withKey: away, offeredHostKey: away, leave: nothing, close: nothing };
-const wake = async (ids: readonly string[]) => await wakeOperations(temporal, ids);
-const deps: Deps = { inventory, keyring, config, hosts, controller: 'test', log, wake, restic: async () => 'restic' };
+const { stores, connection, temporal, dataConverter, deps } = await openProcess(address);
+const { inventory, config } = stores;
 
 const releases = new Map<string, () => void>();
 const gates = new Map(hold.map((target) => [target, new Promise<void>((open) => releases.set(target, open))]));
@@ -52,22 +33,9 @@ const act: typeof steps.act = async (step, target) => {
   say({ what: 'done', target });
   return await steps.act(step, target);
 };
-const members = {
-  async ask(
-    batch: { tenant: string; priority: 'high' | 'default' | 'low' },
-    item: { target: string; operation: string | null },
-  ) {
-    const input: Script = { steps: [plain(item.target)], bugBefore: null };
-    const where = { ...batch, server: item.target.split('-')[0] ?? '', serverName: 'web', site: item.target };
-    const { tenant, priority, server, serverName, site } = where;
-    const about = { tenant, priority, server, serverName, site, summary: 'scripted' };
-    await submit(
-      { inventory, keyring, config, temporal },
-      { kind: 'provision-site', input, ...about },
-      item.operation ?? '',
-    );
-  },
-  cancel: nothing,
+const members: Members = {
+  ask: async (batch, item) => await askScripted({ ...stores, temporal }, batch, item),
+  cancel: async () => {},
 };
 const later: LaterActivities = { tellOfBatch: async (target, what) => say({ what, target }) };
 type Activity = (step: StepContext, ...args: never[]) => Promise<unknown>;
@@ -78,7 +46,7 @@ const worker = await Worker.create({
   workflowBundle: { codePath: bundle },
   activities: {
     ...Object.fromEntries(all.map(([name, activity]) => [name, stepActivity(deps, activity as Activity)])),
-    ...coordinationActivities({ inventory, log }, members),
+    ...coordinationActivities(deps, members),
     ...later,
   },
   dataConverter,
@@ -94,7 +62,7 @@ const worker = await Worker.create({
 say('started');
 await worker.run();
 await connection.close();
-await client.connection.close();
+await temporal.connection.close();
 await inventory.close();
 // A channel that is listened to would keep this process alive.
 process.disconnect();

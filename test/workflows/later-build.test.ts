@@ -16,7 +16,8 @@ import type { BackupPlan, MadeBackup } from '../../src/workflows/backup-plan.js'
 import type { StepContext } from '../../src/workflows/step.js';
 import { activeServer, sitePlan } from '../inventory/records.js';
 import { restStorage } from '../inventory/storage-records.js';
-import { AUTO_UPGRADE, bound, bundled, DEPLOYMENT, PINNED, promoted, workerCommand } from './builds.js';
+import { AUTO_UPGRADE, bound, DEPLOYMENT, PINNED, promoted, workerCommand } from './builds.js';
+import { bundled } from './bundled.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
 
 const made = async (): Promise<MadeBackup> => ({

@@ -12,6 +12,7 @@ import { submit } from '../../src/client/submit.js';
 import { startLost } from '../../src/client/sweep.js';
 import { ended as exit, startWorker } from '../../src/client/worker-process.js';
 import { startFollowing, until, type Following } from './following.js';
+import { newSite, operationIn } from '../client/new-site-words.js';
 import { startGate } from './gate.js';
 import { startSilent } from './silent-server.js';
 
@@ -24,28 +25,18 @@ beforeAll(async () => {
 afterEach(async () => await following.stopWorker());
 afterAll(async () => await following?.close());
 
-const create = (domain: string, ...words: string[]) => [
-  'site',
-  'create',
-  domain,
-  '--server',
-  'web1',
-  '--no-tls',
-  ...words,
-];
-const idOf = (text: string) => /provision-site-[a-z2-7]{12}/.exec(text)?.[0] ?? '';
 const row = async (id: string) => await operations.byId(following.chom.inventory.db, id);
 const ended = async (id: string) => await until(`the end of ${id}`, async () => (await row(id)).outcome);
 const asked = async (...words: string[]) => {
   const ran = await following.run(...words, '--json');
   expect(ran).toMatchObject({ status: 0 });
-  return idOf(ran.stdout);
+  return operationIn(ran.stdout);
 };
 
 test('[QC-07] what begins later is asked for at once, keeps nobody waiting, and begins then', async () => {
   await following.startWorker();
   const before = Date.now();
-  const ran = await following.run(...create('later.example'), '--in', '4s', '--json');
+  const ran = await following.run(...newSite('later.example'), '--in', '4s', '--json');
   expect(ran).toMatchObject({ status: 0, stderr: expect.stringContaining('It begins at') });
   const { operation, status, startsAt } = JSON.parse(ran.stdout) as Record<string, string>;
   expect(status).toBe('delayed');
@@ -57,7 +48,7 @@ test('[QC-07] what begins later is asked for at once, keeps nobody waiting, and 
   const temporal = await following.chom.temporal();
   expect(await startLost({ ...following.chom, temporal }, Date.now() + 120_000)).toEqual([]);
   // An operation on the same server goes first.
-  const other = await asked(...create('at-once.example'));
+  const other = await asked(...newSite('at-once.example'));
   expect((await row(other)).outcome).toBe('succeeded');
   expect(await ended(operation ?? '')).toBe('succeeded');
   expect(Date.parse((await row(operation ?? '')).startedAt ?? '')).toBeGreaterThanOrEqual(Date.parse(startsAt ?? ''));
@@ -93,14 +84,14 @@ test('[QC-07] one whose client died before it was started is started by the swee
 
 test('[QC-04] only the workers of the task queue that it is asked for on take it, also when it is started anew', async () => {
   await following.startWorker();
-  const ran = await following.run(...create('elsewhere.example', '--detach'), '--task-queue', 'elsewhere');
-  const id = idOf(ran.stdout);
+  const ran = await following.run(...newSite('elsewhere.example', '--detach'), '--task-queue', 'elsewhere');
+  const id = operationIn(ran.stdout);
   const temporal = await following.chom.temporal();
   const described = await temporal.workflow.getHandle(id).describe();
   expect(described.taskQueue).toBe('elsewhere');
   expect((await row(id)).taskQueue).toBe('elsewhere');
   // The other queue's worker is at work all the while.
-  expect((await row(await asked(...create('here.example')))).outcome).toBe('succeeded');
+  expect((await row(await asked(...newSite('here.example')))).outcome).toBe('succeeded');
   expect((await row(id)).state).toBe('asked');
   await following.stopWorker();
   await following.startWorker({ taskQueue: 'elsewhere' });
@@ -116,7 +107,7 @@ test('[QC-06] of a backlog high goes before default, and default before low', as
       const server = `queue${ids.length}`;
       await following.addServer(server);
       const ran = await following.run('site', 'create', `${server}.example`, '--server', server, '--no-tls', ...words);
-      ids.push({ id: idOf(ran.stdout), priority });
+      ids.push({ id: operationIn(ran.stdout), priority });
     }
   }
   // One task at a time, so that what is taken first shows.
@@ -152,13 +143,13 @@ server_ca_cert_path = "${ca}"
       const running = following.startWith(settings, ...words, '--profile', name);
       return { status: await running.ended, stdout: running.stdout, stderr: running.stderr };
     };
-    const ran = await within('prod', ...create('profile.example', '--detach'));
+    const ran = await within('prod', ...newSite('profile.example', '--detach'));
     expect(ran).toMatchObject({ status: 0 });
     expect(gate.passed()).toBeGreaterThan(0);
-    expect((await row(idOf(ran.stdout))).cluster).toBe(gate.address);
+    expect((await row(operationIn(ran.stdout))).cluster).toBe(gate.address);
     const temporal = await following.chom.temporal();
-    expect((await temporal.workflow.getHandle(idOf(ran.stdout)).describe()).status.name).toBe('RUNNING');
-    expect((await within('wrong', ...create('wrong.example', '--detach'))).status).toBe(12);
+    expect((await temporal.workflow.getHandle(operationIn(ran.stdout)).describe()).status.name).toBe('RUNNING');
+    expect((await within('wrong', ...newSite('wrong.example', '--detach'))).status).toBe(12);
     expect((await within('elsewhere', 'doctor')).stdout).toContain('has no namespace nowhere');
     expect(await within('none', 'doctor')).toMatchObject({ status: 1, stdout: expect.stringContaining('none') });
   } finally {

@@ -11,7 +11,7 @@ make() {
   chmod 0444 "secrets/$1.part"
   mv "secrets/$1.part" "secrets/$1"
 }
-for name in postgres-password temporal-password chom-password grafana-password; do
+for name in postgres-password temporal-password chom-password codec-token grafana-password; do
   make "$name" "$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"
 done
 make chom-database-url "postgres://chom:$(cat secrets/chom-password)@postgresql:5432/chom"

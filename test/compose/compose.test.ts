@@ -89,8 +89,11 @@ test('the compose file comes up whole: PostgreSQL, Temporal, its UI, the codec s
   });
   const decode = ['curl', '-s', '-d', '{"payloads":[]}', 'http://127.0.0.1:8234/decode'];
   expect(await within(...decode, '-H', 'Origin: http://localhost:8080')).toBe('{"payloads":[]}');
-  // Neither a program without a token nor another page.
+  const token = await run('cat', join(directory, 'secrets/codec-token'));
+  expect(await within(...decode, '-H', `Authorization: Bearer ${token}`)).toBe('{"payloads":[]}');
+  // Neither a program without the token nor another page.
   const status = ['-o', '/dev/null', '-w', '%{http_code}'];
+  expect(await within(...decode, ...status, '-H', `Authorization: Bearer ${token.slice(1)}`)).toBe('401');
   expect(await within(...decode, ...status)).toBe('401');
   expect(await within(...decode, ...status, '-H', 'Origin: http://localhost:8081')).toBe('403');
   const { checks } = JSON.parse(await chom(1, 'doctor', '--json')) as { checks: { name: string; state: string }[] };
@@ -98,8 +101,10 @@ test('the compose file comes up whole: PostgreSQL, Temporal, its UI, the codec s
   // No environment shows a secret.
   const shown = await daemon.docker('inspect', ...(await daemon.docker('ps', '--quiet')).trim().split('\n'));
   const password = await run('cat', join(directory, 'secrets/chom-password'));
-  expect(password).toMatch(/^[0-9a-f]{48}$/);
-  expect(shown).not.toContain(password);
+  for (const secret of [password, token]) {
+    expect(secret).toMatch(/^[0-9a-f]{48}$/);
+    expect(shown).not.toContain(secret);
+  }
 });
 
 test('operations run through, and lose nothing when a worker is stopped and the other one is killed', async () => {

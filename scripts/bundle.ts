@@ -1,4 +1,5 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { parse } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import { build } from 'esbuild';
@@ -13,29 +14,37 @@ const { code } = await bundleWorkflowCode({
   failureConverterPath: path('../dist/workflows/failure-converter.js'),
   logger: { ...console, log: () => undefined, trace: () => undefined, debug: () => undefined, info: () => undefined },
 });
-const target = path('../dist/workflow-bundle.js');
+const workflows = path('../dist/workflow-bundle.js');
 await mkdir(path('../dist'), { recursive: true });
-await writeFile(`${target}.part`, code);
-await rename(`${target}.part`, target);
+await writeFile(`${workflows}.part`, code);
+await rename(`${workflows}.part`, workflows);
 
 /**
- * The command line as a few files in dist/cli: loaded as hundreds of them, a command takes twice the time to start. It lies
- * as deep as src/client, for what it finds by paths relative to itself. What is native, or starts threads from its own
- * files, stays where it was installed.
+ * The command line and the worker as a few files each: loaded as hundreds of them, a command takes twice the time to start and a worker
+ * half as much again. They lie as deep as src/client, for what it finds by paths relative to itself. What is native, or
+ * starts threads from its own files, stays where it was installed; so does all of Temporal's that the worker loads, for
+ * that is one with it.
  */
-await rm(path('../dist/cli'), { recursive: true, force: true });
-await build({
-  entryPoints: [path('../src/client/chom.ts')],
-  outdir: path('../dist/cli'),
-  bundle: true,
-  splitting: true,
-  format: 'esm',
-  platform: 'node',
-  target: 'node20',
-  chunkNames: '[name]-[hash]',
-  external: ['@temporalio/worker', 'better-sqlite3', 'pg-native', 'pino', 'ssh2'],
-  // What is no module among the packages asks for Node's own by `require`.
-  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
-  legalComments: 'linked',
-  logLevel: 'warning',
-});
+const native = ['@temporalio/worker', 'better-sqlite3', 'pg-native', 'pino', 'ssh2'];
+await bundled('../src/client/chom.ts', '../dist/cli/chom.js', native);
+await bundled('../src/worker.ts', '../dist/worker/index.js', [...native, '@temporalio/*']);
+
+async function bundled(source: string, target: string, external: string[]): Promise<void> {
+  const { dir: outdir, name } = parse(path(target));
+  await rm(outdir, { recursive: true, force: true });
+  await build({
+    entryPoints: { [name]: path(source) },
+    outdir,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    chunkNames: '[name]-[hash]',
+    external,
+    // What is no module among the packages asks for Node's own by `require`.
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    legalComments: 'linked',
+    logLevel: 'warning',
+  });
+}

@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { authorities } from './activities/authorities.js';
 import { createActivities } from './activities/index.js';
 import { askRenewalInfo } from './activities/renewal-info.js';
-import { ownBuild } from './client/build-id.js';
+import { ownBuild, workflowBundle } from './client/build-id.js';
 import { isCurrent } from './client/deployment.js';
 import { connectTemporal, temporalSettings, sealedDataConverter } from './client/connection.js';
 import { members } from './client/members.js';
@@ -51,7 +51,7 @@ async function main(): Promise<void> {
     namespace,
     taskQueue: config.taskQueue,
     identity,
-    workflowBundle: { codePath: fileURLToPath(new URL('../dist/workflow-bundle.js', import.meta.url)) },
+    workflowBundle: { codePath: fileURLToPath(workflowBundle) },
     activities: createActivities(
       { inventory, keyring, config, hosts, controller, log, wake, restic },
       { scheduler, members: members({ ...stores, temporal }) },

@@ -1,7 +1,8 @@
 import type { Config } from '../config.js';
 import { failure } from '../workflows/failures.js';
 import { messageOf } from '../workflows/thrown.js';
-import { type Authority, type Binding, directoryUrl, openAuthority } from './authority.js';
+import { directoryUrl } from './acme-directory.js';
+import type { Authority, Binding, openAuthority } from './authority.js';
 
 /** The authorities that CHOM is set up for, each opened when it is first needed. */
 export interface Authorities {
@@ -32,7 +33,7 @@ export function authorities(config: Settings): Authorities {
     const { directory, caFile, prefix, binding } = setting(fallback);
     const next = `set ${prefix}_DIRECTORY and ${prefix}_CA_FILE, and start the worker again`;
     if (directory === undefined) throw failure('InvalidInput', 'There is no second certificate authority', { next });
-    const opening = opened.get(fallback) ?? openAuthority({ directory, caFile, prefix, binding });
+    const opening = opened.get(fallback) ?? open({ directory, caFile, prefix, binding });
     opened.set(fallback, opening);
     try {
       return await opening;
@@ -52,6 +53,12 @@ export function authorities(config: Settings): Authorities {
       return null;
     },
   };
+}
+
+/** What speaks ACME is much to load, and most of a worker's lives need none of it. */
+async function open(setting: Parameters<typeof openAuthority>[0]): Promise<Authority> {
+  const { openAuthority } = await import('./authority.js');
+  return await openAuthority(setting);
 }
 
 /** Settings that name one without the other are refused when they are read. */

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import acme from 'acme-client';
 import { z } from 'zod';
 import { readRetryAfter } from '../retry-after.js';
+import { directoryUrl } from './acme-directory.js';
 import { AcmeProblem, type Problem, readProblem, unbound } from './acme-problem.js';
 import { type Reply, type Send, transport } from './acme-transport.js';
 
@@ -93,16 +94,6 @@ const adviceDocument = z.looseObject({
     .optional()
     .catch(undefined),
 });
-
-const DIRECTORIES: Record<string, string> = {
-  letsencrypt: acme.directory.letsencrypt.production,
-  'letsencrypt-staging': acme.directory.letsencrypt.staging,
-};
-
-/** The directory's URL for the setting CHOM_ACME_DIRECTORY: a URL, `letsencrypt` or `letsencrypt-staging`. */
-export function directoryUrl(setting: string): string {
-  return DIRECTORIES[setting] ?? setting;
-}
 
 /**
  * An authority by its directory. `caFile` holds the PEM roots that its own TLS certificate is checked against, where

@@ -4,6 +4,9 @@ import type { Config } from '../config.js';
 
 const built = (relative: string) => new URL(`../../${relative}`, import.meta.url);
 
+/** The workflows, bundled: all that a worker loads of them. */
+export const workflowBundle = built('dist/workflow-bundle.js');
+
 /** One build of the workers, as Temporal's worker versioning knows it. */
 export interface Build {
   deploymentName: string;
@@ -22,6 +25,6 @@ export async function ownBuild({ deployment, build }: Pick<Config, 'deployment' 
 
 async function versionAndHash(): Promise<string> {
   const { version } = JSON.parse(await readFile(built('package.json'), 'utf8')) as { version: string };
-  const bundle = await readFile(built('dist/workflow-bundle.js'));
+  const bundle = await readFile(workflowBundle);
   return `${version}-${createHash('sha256').update(bundle).digest('hex').slice(0, 12)}`;
 }

@@ -1,4 +1,4 @@
-import { WorkflowNotFoundError } from '@temporalio/client';
+import { WorkflowNotFoundError } from '@temporalio/common';
 import * as batches from '../inventory/batches.js';
 import type { Batch } from '../inventory/batches.js';
 import { failure } from '../workflows/failures.js';

@@ -1,4 +1,3 @@
-import { WorkflowFailedError } from '@temporalio/client';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
@@ -66,6 +65,8 @@ export async function askWorker<Answer>(
     const result = temporal.withDeadline(deadline, async () => (await handle.result()) as Answer);
     return await Promise.race([result, nobody(chom, workflowId, left.signal)]);
   } catch (error) {
+    // Loaded by then: most commands ask no worker, and do without all of Temporal's client.
+    const { WorkflowFailedError } = await import('@temporalio/client');
     throw error instanceof WorkflowFailedError && error.cause ? rootOf(error.cause) : error;
   } finally {
     left.abort();

@@ -1,4 +1,4 @@
-import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/common';
 import * as operations from '../inventory/operations.js';
 import type { Operation } from '../inventory/operations.js';
 import { failure } from '../workflows/failures.js';

@@ -1,4 +1,5 @@
-import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { createHash, randomBytes } from 'node:crypto';
 import type { Config } from '../config.js';
 import type { Inventory } from '../inventory/database.js';

@@ -7,9 +7,10 @@ import { fileURLToPath } from 'node:url';
  * does, however the parent ends.
  */
 export function startWorker(environment: NodeJS.ProcessEnv): ChildProcess {
-  const built = fileURLToPath(new URL('../worker.js', import.meta.url));
-  // From source there is no worker.js beside this file, and the loader that runs us runs the worker too.
-  const entry = existsSync(built) ? [built] : ['--import', 'tsx', built.replace(/\.js$/, '.ts')];
+  const built = fileURLToPath(new URL('../worker/index.js', import.meta.url));
+  // From source there is none, and the loader that runs us runs the worker too.
+  const source = fileURLToPath(new URL('../worker.ts', import.meta.url));
+  const entry = existsSync(built) ? [built] : ['--import', 'tsx', source];
   return spawn(process.execPath, ['--max-semi-space-size=4', '--max-old-space-size=160', ...entry], {
     env: { MALLOC_ARENA_MAX: '2', ...environment },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

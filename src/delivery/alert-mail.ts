@@ -1,4 +1,3 @@
-import { createTransport } from 'nodemailer';
 import { messageOf as reasonOf } from '../workflows/thrown.js';
 import type { Message } from './message.js';
 import type { Told } from './post.js';
@@ -45,6 +44,7 @@ export function alertText({ id, at, operation, tenant, server, site, data }: Mes
 export async function sendAlert(settings: MailSettings, message: Message, timeout: number): Promise<Told> {
   const { smtpUrl, to, from } = settings;
   const limits = { connectionTimeout: timeout, greetingTimeout: timeout, socketTimeout: timeout };
+  const { createTransport } = await import('nodemailer');
   const transport = createTransport({ url: smtpUrl, ...limits });
   try {
     await transport.sendMail({ from, to, ...alertText(message) });

@@ -1,7 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AcmeProblem, AcmeSilence } from '../../src/activities/acme-problem.js';
-import { type Account, type Authority, directoryUrl, openAuthority } from '../../src/activities/authority.js';
+import { directoryUrl } from '../../src/activities/acme-directory.js';
+import { type Account, type Authority, openAuthority } from '../../src/activities/authority.js';
 import { type FakeAuthority, fakeAuthority, problem } from './fake-authority.js';
 
 const key = generateKeyPairSync('ec', { namedCurve: 'P-256' })

@@ -319,6 +319,8 @@ describe('deleting a site', () => {
       web1,
       sh`systemctl disable --now --quiet ${units}
 rm -r ${`/etc/chom/php/${id}`} ${`/srv/chom/${id}/app`} ${`/etc/nginx/chom.d/${id}.conf`} ${`/var/log/nginx/chom/${id}`}
+# Without its application it fails, which systemd remembers.
+systemctl start chom-scheduler@${id}.service && exit 1
 rm -f /etc/systemd/system/chom-scheduler@${id}.* /etc/systemd/system/chom-queue@${id}.*
 systemctl daemon-reload && systemctl reload nginx
 mariadb -e ${`DROP DATABASE ${id}; DROP USER ${id}@localhost`}

@@ -58,6 +58,12 @@ export function rebootActivities(deps: Deps) {
     return (await Promise.all(asked)).flat();
   }
 
+  /** Whose a unit is: the domain of its site, or undefined. */
+  async function domains({ server }: RebootPlan): Promise<(unit: string) => string | undefined> {
+    const known = new Map((await sites.list(inventory.db, { server })).map(({ id, domain }) => [id, domain]));
+    return (unit) => known.get(/@(.+)\.[a-z]+$/.exec(unit)?.[1] ?? '');
+  }
+
   return {
     /** Which boot this is, and what works in it. @throws Conflict the server is not enrolled */
     async lookBefore(step: StepContext, plan: RebootPlan): Promise<Before> {
@@ -108,10 +114,13 @@ export function rebootActivities(deps: Deps) {
         const down = services.filter((unit) => !now.has(unit));
         if (down.length === 0) return;
         if (Date.now() >= until) {
-          throw failure('ProbeFailed', `${plan.name} has restarted, and without ${down.join(', ')}`, {
+          const of = await domains(plan);
+          const [first] = down.map((unit) => of(unit));
+          const names = down.map((unit) => (of(unit) === undefined ? unit : `${unit} of ${of(unit)}`));
+          throw failure('ProbeFailed', `${plan.name} has restarted, and without ${names.join(', ')}`, {
             server: plan.name,
             cause: 'It does not start by itself, or fails to',
-            next: `chom server doctor ${plan.name}`,
+            next: first === undefined ? `chom server doctor ${plan.name}` : `chom site doctor ${first}`,
           });
         }
         await sleep(1_000, undefined, { signal });

@@ -1,11 +1,13 @@
-import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, inject, test, vi } from 'vitest';
 import { rebootActivities } from '../../src/activities/reboot.js';
 import type { Chom } from '../../src/client/open.js';
 import { rebootServer } from '../../src/client/reboot-server.js';
 import { randomId } from '../../src/client/submit.js';
 import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
+import * as sites from '../../src/inventory/sites.js';
 import { failure } from '../../src/workflows/failures.js';
+import { sitePlan } from '../inventory/records.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
 import { timersOf } from './timers.js';
 import { upkeptHost, type UpkeptHost } from './upkept-host.js';
@@ -74,6 +76,31 @@ test('a site that answered before and does not afterwards is named, and the serv
     reason: expect.stringContaining('a.test'),
   });
   expect([looks, host.reboots, told]).toEqual([3, 1, ['ServerRebootFailed', 'Alert']]);
+});
+
+test('PHP that does not come back is named with the site that it is of', async () => {
+  const site = `s${randomId(9)}`;
+  const unit = `chom-php@${site}.service`;
+  await chom.inventory.transaction(async (trx) => {
+    const plan = { ...sitePlan(site, `${site}.test`), server: host.server, serverName: host.server };
+    await sites.reserve(trx, plan, `provision-${site}`);
+  });
+  host.services = ['nginx.service', unit];
+  const real = rebootActivities({ ...chom.deps, hosts: host.hosts });
+  const seeServices = async (...args: Parameters<typeof real.seeServices>) => {
+    host.services = ['nginx.service'];
+    // What it waits for passes at once.
+    const now = Date.now.bind(Date);
+    let looks = 0;
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + 30_000 * looks++);
+    await real.seeServices(...args).finally(() => clock.mockRestore());
+  };
+  const { row } = await reboot({ played: { seeServices } });
+  expect(row).toMatchObject({
+    ...{ outcome: 'failed', failureType: 'ProbeFailed' },
+    reason: expect.stringContaining(`and without ${unit} of ${site}.test`),
+    details: { next: `chom site doctor ${site}.test` },
+  });
 });
 
 test('whatever its steps meet, it is restarted once', async () => {

@@ -19,15 +19,17 @@ export async function publicLine(db: Db, id: string): Promise<string> {
   return line;
 }
 
-/** Logs in with exactly this key over a connection of its own. Failures: those of a login. */
+/** Logs in with exactly this key over a connection of its own, and returns that. Failures: those of a login. */
 export async function logInAfresh(
   { hosts, inventory, keyring }: Pick<Deps, 'hosts' | 'inventory' | 'keyring'>,
   { server, name }: Where,
   id: string,
-): Promise<void> {
+): Promise<Host> {
   const credential = await credentials.byId(inventory.db, id);
   const privateKey = credentials.open(credential, keyring);
-  await expectRoot(await hosts.withKey(server, { privateKey, keyId: id }), name);
+  const host = await hosts.withKey(server, { privateKey, keyId: id });
+  await expectRoot(host, name);
+  return host;
 }
 
 /** @throws LoginRefused whoever has logged in does not become root */

@@ -15,13 +15,20 @@ import { serverFindings } from './server-findings.js';
 
 const EXAMINATION_SECONDS = 40;
 
-/** What is right and wrong with a server, or the one finding that kept it from being looked at. @throws NotFound */
-export async function serverReport(deps: Deps, id: string): Promise<{ reached: boolean; findings: Finding[] }> {
+/**
+ * What is right and wrong with a server, or the one finding that kept it from being looked at. `open`: how it is reached, where not over
+ * a connection that there may be. @throws NotFound
+ */
+export async function serverReport(
+  deps: Deps,
+  id: string,
+  open = async () => await deps.hosts.for(id),
+): Promise<{ reached: boolean; findings: Finding[] }> {
   const { inventory, controller } = deps;
   const { name, user, os, osVersion, protection } = await servers.byId(inventory.db, id);
   const support = supportOf({ id: os ?? '', version: osVersion ?? '' });
   const packages = support ? wantedPackages({ ...support, more: optionalPackages(protection ?? {}) }) : [];
-  const seen = await examined(deps, id, examineServer(packages));
+  const seen = await examined(deps, id, examineServer(packages), open);
   if ('finding' in seen) return { reached: false, findings: [seen.finding] };
   const hosted = await sites.list(inventory.db, { server: id });
   const live = hosted.filter((one) => sites.isLive(one));
@@ -41,10 +48,11 @@ export async function examined(
   deps: Deps,
   server: string,
   script: Script,
+  open = async () => await deps.hosts.for(server),
 ): Promise<{ said: string } | { finding: Finding }> {
   const { name } = await servers.byId(deps.inventory.db, server);
   try {
-    const host = await deps.hosts.for(server);
+    const host = await open();
     const signal = Context.current().cancellationSignal;
     const { stdout, exit, stderr } = await host.read(script, { limitSeconds: EXAMINATION_SECONDS, signal });
     if (exit === 0) return { said: stdout };

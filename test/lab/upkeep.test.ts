@@ -162,6 +162,8 @@ SQL`,
   await rig.replayed(operation);
   const again = await rig.chom.must('server', 'optimise', '--site', DOMAIN, '--json');
   expect(again.json).toMatchObject({ site: DOMAIN, rebuilt: 0, reclaimedBytes: 0 });
+  const all = await rig.chom.must('server', 'optimise', '--all', '--json');
+  expect(all.json).toMatchObject({ sites: [{ name: DOMAIN, status: 'succeeded', rebuilt: 0 }] });
 });
 
 test('a server that cannot be reached is told of after three logins, once, and which one refuses us at once', async () => {
@@ -251,6 +253,8 @@ systemctl restart ssh`,
   const keyed = await printed('server', 'check', 'web2');
   const shows = `web2 (${web2?.address}:22) shows another host key than the pinned one: ${fingerprint}`;
   expect(keyed).toEqual({ ...said('server', 'check', 'web2'), stdout: expect.stringContaining(shows) });
+  // Also over a connection that was open before nobody gets in now.
+  expect(await printed('server', 'doctor', 'web2')).toMatchObject({ exit: 1, stdout: expect.stringContaining(shows) });
 
   await on(web2, `mv /root/ssh_host_ed25519_key* /etc/ssh && systemctl restart ssh`);
   await on(web1, 'rm /var/filler; systemctl reset-failed chom-broken');

@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config';
-import { LongFirst } from './test/sequencer.js';
+import { LongAndShort } from './test/sequencer.js';
 
 // Left to itself vitest uses one core less than there are: of two, one.
 // `forks`: worker threads with isolation crash as soon as a second file loads Temporal's native bridge.
@@ -26,7 +26,7 @@ export default defineConfig({
         test: {
           ...base,
           name: 'workflows',
-          maxWorkers: 2,
+          maxWorkers: 3,
           include: ['test/{workflows,replay}/**/*.test.ts'],
           globalSetup: ['test/workflows/bundle.ts'],
           testTimeout: 240_000,
@@ -38,15 +38,15 @@ export default defineConfig({
           name: 'lab',
           include: ['test/lab/**/*.test.ts'],
           globalSetup: ['test/workflows/bundle.ts'],
-          // Real hosts on a small machine: mostly waited for, so four files at a time (labs do not meet), and time enough
+          // Real hosts on a small machine: mostly waited for, so five files at a time (labs do not meet), and time enough
           // for a host to boot and reboot.
-          maxWorkers: 4,
+          maxWorkers: 5,
           testTimeout: 900_000,
           hookTimeout: 900_000,
         },
       },
     ],
-    sequence: { sequencer: LongFirst },
+    sequence: { sequencer: LongAndShort },
     reporters: ['default', ['json', { outputFile: '.reports/tests.json' }]],
   },
 });

@@ -29,13 +29,16 @@ for (const [program, ...arguments_] of checks) {
 const prepared = run('node', ['--import', 'tsx', 'lab/prepare.ts', ...projects]);
 if (prepared !== 0) process.exit(prepared);
 
-// One after the other: real hosts on a small machine need it to themselves.
+// What waits for timers beside what computes; real hosts on a small machine need it to themselves.
+const together = ['unit', 'workflows'].filter((project) => projects.includes(project));
+const alone = projects.filter((project) => !together.includes(project)).map((project) => [project]);
 const reports = [];
 let status = 0;
-for (const project of projects) {
+for (const group of together.length > 0 ? [together, ...alone] : alone) {
   rmSync(REPORT, { force: true });
-  const config = more.includes(project) ? ['--config', 'vitest.production.config.ts'] : [];
-  const ended = run('vitest', ['run', ...config, '--project', project], { CHOM_TEST_BUILT: '1' });
+  const config = group.some((project) => more.includes(project)) ? ['--config', 'vitest.production.config.ts'] : [];
+  const named = group.flatMap((project) => ['--project', project]);
+  const ended = run('vitest', ['run', ...config, ...named], { CHOM_TEST_BUILT: '1' });
   status ||= ended;
   // Without a report the runner itself broke down: this throws, and says so.
   reports.push(JSON.parse(readFileSync(REPORT, 'utf8')));

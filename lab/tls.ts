@@ -8,7 +8,7 @@ export interface LabCertificate {
   privateKey: string;
 }
 
-/** A certificate for an address of the lab, and for loopback, from a CA that is made with it and forgotten. */
+/** A certificate for a name and an address of the lab, and for loopback, from a CA that is made with it and forgotten. */
 export async function makeCertificate(subject: string, address: string): Promise<LabCertificate> {
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
   const [caKeys, keys] = await Promise.all(
@@ -25,6 +25,7 @@ export async function makeCertificate(subject: string, address: string): Promise
     extensions: [new x509.BasicConstraintsExtension(true, 0, true)],
   });
   const names = [
+    { type: 'dns', value: subject },
     { type: 'dns', value: 'localhost' },
     { type: 'ip', value: '127.0.0.1' },
     { type: 'ip', value: address },

@@ -11,7 +11,8 @@ process.on('SIGINT', () => {});
 installPackages();
 
 const words = process.argv.slice(2);
-const projects = words.length > 0 ? words : ['unit', 'workflows', 'lab'];
+const all = ['unit', 'workflows', 'lab'];
+const projects = words.length > 0 ? words : all;
 const more = ['postgres', 'compose'];
 const checks = [
   ['oxfmt', '--check', '.'],
@@ -28,6 +29,9 @@ for (const [program, ...arguments_] of checks) {
 // Programs and images are got before the tests start: their minutes are nobody's test's.
 const prepared = run('node', ['--import', 'tsx', 'lab/prepare.ts', ...projects]);
 if (prepared !== 0) process.exit(prepared);
+
+// What tests note of the commands that they run.
+rmSync(`${root}.reports/commands.jsonl`, { force: true });
 
 // What waits for timers beside what computes; real hosts on a small machine need it to themselves.
 const together = ['unit', 'workflows'].filter((project) => projects.includes(project));
@@ -49,4 +53,7 @@ writeFileSync(REPORT, JSON.stringify({ testResults }));
 const sum = (name) => reports.reduce((total, report) => total + report[name], 0);
 const [passed, failed, skipped] = ['numPassedTests', 'numFailedTests', 'numPendingTests'].map((name) => sum(name));
 process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
+// Every command that the documents show was run by one of them.
+if (all.every((project) => projects.includes(project)))
+  status ||= run('node', ['--import', 'tsx', 'scripts/documented.ts']);
 process.exit(status);

@@ -101,6 +101,13 @@ describe('with backups', () => {
     expect((await verdicts()).removed).toEqual(['baaaaaaaac', 'baaaaaaaad']);
     expect(await json('site', 'set', 'alpha.example', '--keep-daily', '0')).toMatchObject({ status: 2 });
     expect(await json('site', 'set', 'alpha.example')).toMatchObject({ status: 2 });
+    await set('site', 'set', 'alpha.example', '--scheduled-backups', 'off');
+    await set('site', 'set', 'alpha.example', '--backup-storage', 'box');
+    expect(await sites.byDomain(line.stores.inventory.db, 'alpha.example')).toMatchObject({
+      ...{ scheduledBackups: false, backupStorage: 'box' },
+    });
+    expect(await json('site', 'set', 'alpha.example', '--backup-storage', 'nowhere')).toMatchObject({ status: 5 });
+    expect(await json('site', 'set', 'alpha.example', '--scheduled-backups', 'never')).toMatchObject({ status: 2 });
     expect(await json('tenant', 'set', 'default', '--timezone', 'Europe/Nowhere')).toMatchObject({ status: 2 });
     expect(await json('tenant', 'set', 'nobody', '--keep-daily', '3')).toMatchObject({ status: 5 });
   });

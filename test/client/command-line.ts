@@ -10,7 +10,7 @@ import { runCommandLine } from '../../src/client/commands.js';
 import { openStores, type Stores } from '../../src/client/open.js';
 import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
-import { checkDocument } from './documents.js';
+import { checkRun } from './documents.js';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -73,7 +73,7 @@ export async function runChom(words: readonly string[], environment: Record<stri
   child.stdout.on('data', (chunk: Buffer) => (ran.stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (ran.stderr += chunk.toString()));
   ran.status = await new Promise((resolve) => child.once('close', resolve));
-  checkDocument(words, { ...ran, exit: ran.status }, environment);
+  checkRun(words, { ...ran, exit: ran.status }, environment);
   return ran;
 }
 
@@ -84,7 +84,7 @@ export async function runHere(words: readonly string[], environment: Record<stri
   const status = await runCommandLine(words, cli);
   const text = (stream: PassThrough) => (stream.read() as Buffer | null)?.toString() ?? '';
   const ran = { status, stdout: text(stdout), stderr: text(stderr) };
-  checkDocument(words, { ...ran, exit: ran.status }, environment);
+  checkRun(words, { ...ran, exit: ran.status }, environment);
   return ran;
 }
 

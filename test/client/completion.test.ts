@@ -78,6 +78,14 @@ describe('what may come', () => {
   });
 });
 
+test.each([
+  ['bash', 'complete -F _chom chom'],
+  ['zsh', '#compdef chom'],
+  ['fish', 'complete -c chom'],
+])('the script for %s is printed', async (shell, said) => {
+  expect(await line.here('completion', shell)).toMatchObject({ status: 0, stdout: expect.stringContaining(said) });
+});
+
 describe('in a shell', { timeout: 240_000 }, () => {
   let path = '';
   beforeAll(async () => {

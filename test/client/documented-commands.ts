@@ -1,10 +1,27 @@
+import { readdir, readFile } from 'node:fs/promises';
 import type { Command, Option } from 'commander';
+
+const root = new URL('../../', import.meta.url);
 
 /** A `chom …` that a document shows, and where. */
 export interface DocumentedCommand {
   line: number;
   /** What follows `chom`, as it is written. */
   words: string[];
+}
+
+/** Those of all documents, with the file they stand in. */
+export async function commandsOfDocuments(): Promise<(DocumentedCommand & { path: string })[]> {
+  const below = await Promise.all(
+    ['docs/', 'docs/runbooks/'].map(async (path) => (await readdir(new URL(path, root))).map((name) => path + name)),
+  );
+  const paths = ['README.md', 'CONTRIBUTING.md', ...below.flat()].filter((path) => path.endsWith('.md'));
+  const found = await Promise.all(
+    paths.map(async (path) =>
+      documentedCommands(await readFile(new URL(path, root), 'utf8')).map((one) => ({ ...one, path })),
+    ),
+  );
+  return found.flat();
 }
 
 /**
@@ -36,8 +53,8 @@ export function documentedCommands(markdown: string): DocumentedCommand[] {
   return found;
 }
 
-/** Also behind `sudo`, `docker compose exec worker`, variables, and what runs the command from source. */
-function commandsIn(code: string): string[][] {
+/** Those in a line of a shell, also behind `sudo`, `docker compose exec worker`, variables, and what runs the command from source. */
+export function commandsIn(code: string): string[][] {
   return code
     .replace(/(^|\s)#.*$/, '')
     .split(/&&|;|\s\|\s|\bthen,/)

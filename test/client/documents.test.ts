@@ -4,7 +4,8 @@ import { expect, test } from 'vitest';
 import { chomCommand } from '../../src/client/commands.js';
 import { DOCUMENTS, WITHOUT_DOCUMENT } from '../../src/client/documents/of-command.js';
 import { nameOf } from '../../src/client/remote.js';
-import { checkDocument, nameIn } from './documents.js';
+import { nameIn } from './command-shape.js';
+import { checkRun } from './documents.js';
 
 const stream = new PassThrough();
 const program = chomCommand({ environment: {}, stdin: stream, stdout: stream, stderr: stream, exitStatus: 0 });
@@ -35,7 +36,7 @@ test.each([
 
 test('a document is checked field by field, also one of several and one of a failure', () => {
   const check = (words: string[], document: object) =>
-    checkDocument([...words, '--json'], { stdout: JSON.stringify(document), exit: 0 }, {});
+    checkRun([...words, '--json'], { stdout: JSON.stringify(document), exit: 0 }, {});
   check(['key', 'retire', 'k1'], { key: 'k1', retired: true });
   expect(() => check(['key', 'retire', 'k1'], { key: 'k1', retired: true, more: 1 })).toThrow('unrecognized_keys');
   expect(() => check(['key', 'retire', 'k1'], { key: 'k1' })).toThrow('invalid_value');

@@ -35,6 +35,8 @@ test('sites and servers have tags, are shown with them and listed by them', asyn
     status: 0,
     stdout: 'live\n',
   });
+  expect(await line.here('server', 'tag', 'remove', 'web2', 'eu')).toMatchObject({ status: 0, stdout: '' });
+  expect(await listed('server', 'list', '--tag', 'eu')).toBe('');
 });
 
 test.each(['', ' ', 'Live', 'a_b', '-a', 'a-', 'a'.repeat(64), 'a,b', '../x', 'ä'])('%j is no tag', async (tag) => {

@@ -35,6 +35,7 @@ test('a webhook is added, tried, listed, shown and removed', async () => {
   expect(listed.stdout).toMatch(/^pager .* Alert BackupFailed +default +0 +0$/m);
   expect(listed.stdout + listed.stderr).not.toContain('whsec_');
   expect((await line.here('webhook', 'show', 'pager')).stdout).toContain('delivered  0 in 30 days');
+  expect(await json('webhook', 'retry', 'pager')).toMatchObject({ status: 0, document: { resumed: 0 } });
   expect((await line.here('webhook', 'show', 'mail')).status).toBe(0);
   await line.here('tenant', 'add', 'other');
   expect(await json('--tenant', 'other', 'webhook', 'show', 'pager')).toMatchObject({ status: 5 });

@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(async () => await rig?.down());
 
 const login = (host: LabHost) => ['--host', host.address, '--key', host.keyFile];
-const server = async (name: string) => await servers.byName(rig.inventory.db, 'default', name);
+const server = async (name: string, tenant = 'default') => await servers.byName(rig.inventory.db, tenant, name);
 
 async function on(host: LabHost, script: string): Promise<string> {
   const { exit, stdout, stderr } = await host.exec(script);
@@ -65,14 +65,18 @@ describe('before it trusts a host', () => {
 });
 
 describe.each([
-  ['a bare Debian 13', 'bare'],
-  ['a Debian 12', 'old'],
-] as const)('%s', (_, name) => {
+  ['a bare Debian 13, of another tenant', 'bare', 'acme'],
+  ['a Debian 12', 'old', 'default'],
+] as const)('%s', (_, name, tenant) => {
+  beforeAll(async () => {
+    if (tenant !== 'default') await rig.chom.must('tenant', 'add', tenant);
+  });
+
   test('is made ready for sites, with a key of its own', async () => {
     const host = rig.lab.host(name);
-    const { json } = await rig.enrol(host);
+    const { json } = await rig.enrol(host, '--tenant', tenant);
     expect(json).toMatchObject({ status: 'succeeded', server: { name, status: 'active', os: 'debian' } });
-    const { id, versions, hostKeyFingerprint, osVersion } = await server(name);
+    const { id, versions, hostKeyFingerprint, osVersion } = await server(name, tenant);
     expect(osVersion).toBe(name === 'old' ? '12' : '13');
     expect(versions.php).toEqual([name === 'old' ? '8.2' : '8.4']);
     expect(hostKeyFingerprint).toBe(host.hostKey);
@@ -90,10 +94,10 @@ describe.each([
 
   test('changes in nothing when it is enrolled again', async () => {
     const host = rig.lab.host(name);
-    const [before, known] = [await hostTree(host, { times: true }), await server(name)];
-    await rig.enrol(host);
+    const [before, known] = [await hostTree(host, { times: true }), await server(name, tenant)];
+    await rig.enrol(host, '--tenant', tenant);
     expect(await hostTree(host, { times: true })).toEqual(before);
-    expect({ ...(await server(name)), updatedAt: '' }).toEqual({ ...known, updatedAt: '' });
+    expect({ ...(await server(name, tenant)), updatedAt: '' }).toEqual({ ...known, updatedAt: '' });
     expect((await credentials.list(rig.inventory.db, known.id)).map(({ kind }) => kind)).toEqual(['server-key']);
   });
 });

@@ -49,7 +49,7 @@ export async function installChom(host: LabHost, temporal: string): Promise<void
 const THIS_BRIDGE = `${arch() === 'x64' ? 'x86_64' : 'aarch64'}-${platform() === 'linux' ? 'unknown-linux' : 'apple'}`;
 
 /** What a program here prints becomes the input of a script there. */
-async function pipe(host: LabHost, [program = '', ...words]: string[], script: string): Promise<void> {
+export async function pipe(host: LabHost, [program = '', ...words]: string[], script: string): Promise<void> {
   const from = spawn(program, words, { cwd: repository, stdio: ['ignore', 'pipe', 'inherit'] });
   const to = spawn('ssh', [...host.sshArguments, script], { stdio: [from.stdout, 'ignore', 'inherit'] });
   const ends = await Promise.all([once(from, 'exit'), once(to, 'exit')]);

@@ -13,6 +13,7 @@ import type { Chom, Document } from './rig-command.js';
 /** A tenant's way to the API: the same commands with a token and nothing else of CHOM, and requests as they are. */
 export interface Client {
   chom: Chom;
+  url: string;
   ask(method: string, path: string, body?: object): Promise<{ status: number; text: string }>;
 }
 
@@ -29,6 +30,7 @@ export async function overApi(
     const away = { CHOM_HOME: '/nonexistent', TEMPORAL_ADDRESS: '127.0.0.1:1' };
     return {
       chom: rig.chom.within({ ...away, CHOM_API: url, CHOM_TOKEN: token }),
+      url,
       async ask(method, path, body) {
         const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
         const response = await fetch(url + path, { method, headers, ...(body && { body: JSON.stringify(body) }) });
@@ -104,7 +106,7 @@ export async function liveOverApi(rig: Rig, web1: LabHost, clients: [own: Client
       expect([method, path, nothing.status]).toEqual([method, path, 404]);
       expect({ ...theirs, text: theirs.text.replaceAll(id, instead) }).toEqual(nothing);
     }
-    expect((await other.chom.must('site', 'list', '--json')).json).toEqual({ sites: [] });
+    expect((await other.chom.must('--api', other.url, 'site', 'list', '--json')).json).toEqual({ sites: [] });
     expect((await other.chom('site', 'delete', domain, '--confirm', domain, '--json')).exit).toBe(5);
     expect(await page()).toBe('uploaded over the API');
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { checkDocument } from '../client/documents.js';
+import { checkRun } from '../client/documents.js';
 import { PRODUCT } from './product.js';
 
 /** What a command gave back. */
@@ -49,7 +49,7 @@ export interface Chom {
 /** `started` is told of each process, so that whoever owns the rig can end it. */
 export function chomCommand(environment: NodeJS.ProcessEnv, started: (running: Running) => void): Chom {
   const known = (child: ChildProcess, words: readonly string[] = []): Running => {
-    const running = follow(child, (ran) => checkDocument(words, ran, environment));
+    const running = follow(child, (ran) => checkRun(words, ran, environment));
     started(running);
     return running;
   };

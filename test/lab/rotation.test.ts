@@ -210,6 +210,14 @@ test('[FS-14] [RC-07] [RS-07] [RS-08] [RS-09] all that are due are rotated; one 
   // Only that one is due still.
   const { json } = await rig.chom.must('secrets:rotate', '--all', '--dry-run', '--json');
   expect(json).toMatchObject({ due: [{ server: 'web3', daysLate: 1 }] });
+  // As after the controller was broken into: whether it is due or not, and no old key is let in a day longer.
+  const forced = await rotate('--all', '--force', '--emergency');
+  expect(forced.rotated.map(({ server, status }) => `${server} ${status}`)).toEqual(
+    // Whose key is the oldest comes first.
+    ['web3', 'web1', 'web2'].map((name) => `${name} succeeded`),
+  );
+  expect(forced.exit).toBe(0);
+  expect(await here.getsIn(old)).toBe(false);
 });
 
 describe('a rotation that is cancelled', () => {

@@ -15,6 +15,7 @@ import * as sites from '../../src/inventory/sites.js';
 import type { StepProgress } from '../../src/workflows/progress.js';
 import type { OperationKind } from '../../src/workflows/step.js';
 import { holdPublishing } from './held.js';
+import { noteCommand } from '../client/noted-commands.js';
 import { hostTree } from './host-tree.js';
 import { startRig, type Rig } from './rig.js';
 import type { Running } from './rig-command.js';
@@ -288,6 +289,28 @@ test('cancelled while it waits, cancelled when it is just granted, or reset at w
   // Nobody is left in line.
   await rig.chom.must(...create('reset.lab.test', '--no-tls'));
   expect(await visit('reset.lab.test')).toBe(200);
+}, 480_000);
+
+test('one whose server does not come back is abandoned: it ends, names what may be left there, and its place is free', async () => {
+  const { id } = await holdPublishing(web1, async () => {
+    const made = await publishing('given-up.lab.test');
+    await web1.cut();
+    await terminate(made.id);
+    return made;
+  });
+  const words = ['op', 'settle', id, '--abandon'];
+  expect((await rig.chom(...words)).exit).toBe(2);
+  expect(await places.find(rig.inventory.db, id)).toMatchObject({ state: 'running' });
+  // What failed is the operation, as the command says.
+  expect((await rig.chom(...words, '--confirm', id)).exit).toBe(1);
+  noteCommand([...words, '--confirm', id]);
+  expect(await byId(id)).toMatchObject({
+    ...{ outcome: 'failed', failureType: 'Interrupted' },
+    warnings: expect.arrayContaining([expect.stringContaining('Not stopped on the server')]),
+  });
+  expect(await places.find(rig.inventory.db, id)).toBeNull();
+  await web1.mend();
+  await rig.replayed(settlingId(id));
 }, 480_000);
 
 /** As `temporal workflow reset` does: ends the run, and has another one go on from its first task. */

@@ -101,8 +101,9 @@ describe.each(HOSTS)('on %s', (name) => {
 
   test('[PS-03/php] runs the PHP of a directory, as the own user of the site', async () => {
     const domain = `php.${name}.example`;
-    const words = ['--server', name, '--type', 'php', '--from', join(files, 'app'), '--no-tls', '--json'];
-    const { json } = await rig.chom.must('site', 'create', domain, ...words);
+    const words = ['--server', name, '--type', 'php', '--from', join(files, 'app'), '--alias', `www.${domain}`];
+    const { json } = await rig.chom.must('site', 'create', domain, ...words, '--no-tls', '--json');
+    expect((await visit(`www.${domain}`, name)).status).toBe(200);
     const { status, body } = await visit(domain, name);
     expect(status).toBe(200);
     expect(body).toMatch(new RegExp(`^PHP ${PHP[name]}\\.\\d+ as ${json?.site?.id}$`));

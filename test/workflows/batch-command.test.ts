@@ -127,6 +127,35 @@ test('[JC-10] batches have names, and are listed by name with how far they are',
   expect(await following.run('batch', 'pause', 'fleet')).toMatchObject({ status: 1 });
 });
 
+test('a batch of another name rests, goes on, and is cancelled: what has not begun never does', async () => {
+  await following.startWorker();
+  const domains = ['a', 'b', 'c', 'd'].map((one) => `${one}.resting.example`);
+  const releases = domains.map((domain) => following.hold(domain));
+  const path = await file('resting', `name: resting\nconcurrency: 1\noperations:\n${create(...domains)}`);
+  expect(await following.run('batch', 'run', path, '--name', 'rested', '--detach')).toMatchObject({ status: 0 });
+  const progress = async () => (await following.run('batch', 'list', '--running')).stdout;
+  const done = async (count: number) => (await progress()).includes(`${count} of 4 done`);
+  await until('the first is at work', async () => (await progress()).includes('1 at work'));
+  expect(await following.run('batch', 'pause', 'rested')).toMatchObject({ status: 0 });
+  releases[0]?.();
+  await until('the first is done', async () => await done(1));
+  expect(await progress()).toMatch(/^rested +batch +paused +1 of 4 done +\S+Z/m);
+
+  expect(await following.run('batch', 'resume', 'rested')).toMatchObject({ status: 0 });
+  await until('the second is at work', async () => (await progress()).includes('1 at work'));
+  const { id } = await batchOf('rested');
+  expect(await operations.find(following.chom.inventory.db, `${id}/3`)).toBeNull();
+  expect(await following.run('batch', 'cancel', 'rested')).toMatchObject({ status: 0 });
+  releases[1]?.();
+  await until('it has ended', async () => (await batchOf('rested')).outcome === 'cancelled');
+  const { stdout } = await following.run('batch', 'show', 'rested', '--failed', '--json');
+  const { items } = JSON.parse(stdout) as { items: { target: string; status: string }[] };
+  expect(items.map(({ target, status }) => ({ target, status }))).toEqual(
+    domains.slice(1).map((target) => ({ target, status: 'cancelled' })),
+  );
+  expect(await operations.find(following.chom.inventory.db, `${id}/4`)).toBeNull();
+});
+
 test('a file of which anything is wrong starts nothing, and each line is named', async () => {
   const text = `name: wrong
 operations:

@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { freePort } from '../../lab/ports.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
 import { openChom } from '../../src/client/open.js';
@@ -434,4 +435,19 @@ describe('without a worker', () => {
     expect(await operations.byId(inventory.db, operation)).toMatchObject({ state: 'ended', outcome: 'cancelled' });
     expect(await places.find(inventory.db, operation)).toBeNull();
   });
+});
+
+test('the codec server opens payloads for the pages of the UI that it is told of, until it is told to end', async () => {
+  const port = await freePort();
+  const ui = 'http://localhost:8080';
+  const running = following.start('codec-server', '--ui', ui, '--port', `${port}`);
+  await until('it listens', () => running.stderr.includes(`http://127.0.0.1:${port}`));
+  const ask = async (origin: string) => {
+    const request = { method: 'POST', body: '{"payloads":[]}', headers: { origin } };
+    return (await fetch(`http://127.0.0.1:${port}/decode`, request)).status;
+  };
+  expect(await ask(ui)).toBe(200);
+  expect(await ask('http://localhost:8233')).toBe(403);
+  running.process.kill('SIGTERM');
+  expect(await running.ended).toBe(0);
 });

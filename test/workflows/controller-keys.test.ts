@@ -15,6 +15,7 @@ import * as events from '../../src/inventory/events.js';
 import * as operations from '../../src/inventory/operations.js';
 import { failure } from '../../src/workflows/failures.js';
 import { fakeAuthority, problem, type FakeAuthority } from '../activities/fake-authority.js';
+import { runHere } from '../client/command-line.js';
 import { failureOf } from '../inventory/databases.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
 import { timersOf } from './timers.js';
@@ -133,6 +134,21 @@ describe('roll-acme-account', () => {
     expect((await accounts.byDirectory(chom.inventory.db, fake.directory))?.credential).toBe(
       `${accountKeyId(fake.directory)}/${row.id}`,
     );
+  });
+
+  test('of the other authority is replaced where the command says so', async () => {
+    const environment = {
+      ...{ ...chom.settings, TEMPORAL_ADDRESS: chom.address },
+      ...{ CHOM_ACME_DIRECTORY: 'https://127.0.0.1:9/dir', CHOM_ACME_FALLBACK_DIRECTORY: fake.directory },
+    };
+    const fallback = { ...config, acmeDirectory: 'https://127.0.0.1:9/dir', acmeFallbackDirectory: fake.directory };
+    const before = (await accounts.byDirectory(chom.inventory.db, fake.directory))?.credential;
+    await chom.withWorker(accountRollActivities({ ...chom.deps, config: fallback }), async () => {
+      const { status, stderr } = await runHere(['certificate', 'account', 'roll', '--fallback'], environment);
+      expect(status, stderr).toBe(0);
+    });
+    expect(fake.posts('keyChange')).toHaveLength(1);
+    expect((await accounts.byDirectory(chom.inventory.db, fake.directory))?.credential).not.toBe(before);
   });
 
   test('ended before it was recorded, is put right by the next one', async () => {

@@ -27,7 +27,7 @@ import * as servers from '../../src/inventory/servers.js';
 import * as sites from '../../src/inventory/sites.js';
 import type { StepContext } from '../../src/workflows/step.js';
 import { runHere, type Ran } from '../client/command-line.js';
-import { checkDocument } from '../client/documents.js';
+import { checkRun } from '../client/documents.js';
 import { inventorySettings, startFullTemporal } from '../postgres/temporal.js';
 import type { FollowedActivities } from './followed.js';
 
@@ -103,7 +103,7 @@ export async function startFollowing(given?: Pick<TemporalServer, 'address' | 's
     const running: Running = {
       ...{ process: child, stdout: '', stderr: '' },
       ended: new Promise<number | null>((resolve) => child.once('close', resolve)).then((exit) => {
-        checkDocument(said, { exit, stdout: running.stdout }, { ...environment, ...more });
+        checkRun(said, { exit, stdout: running.stdout }, { ...environment, ...more });
         return exit;
       }),
     };

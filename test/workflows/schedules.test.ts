@@ -83,6 +83,24 @@ test('each starts a run of its own with what is declared, on the queue of the wo
   }
 });
 
+test('one is shown, run at once, and run for hours in which Temporal was away', async () => {
+  const { run } = following;
+  await run('schedule', 'apply');
+  const shown = await run('schedule', 'show', 'back-up-sites');
+  expect(shown).toMatchObject({ status: 0, stdout: expect.stringContaining('back-up-sites') });
+  const { stdout, status } = await run('schedule', 'run', 'back-up-sites');
+  expect(status).toBe(0);
+  const temporal = await following.chom.temporal();
+  expect(await temporal.workflow.getHandle(stdout.trim()).describe()).toMatchObject({ type: 'runSchedule' });
+
+  const taken = async () => (await described('back-up-sites')).info.numActionsTaken;
+  expect(await taken()).toBe(0);
+  // In these six hours lies one night.
+  const hours = ['--from', '2026-11-26T00:00Z', '--to', '2026-11-26T06:00Z'];
+  expect(await run('schedule', 'backfill', 'back-up-sites', ...hours)).toMatchObject({ status: 0 });
+  await until('it is run for that night', async () => (await taken()) === 1);
+});
+
 test('what is no schedule, and times that are none, are refused', async () => {
   const { run } = following;
   expect(await run('schedule', 'run', 'nightly')).toMatchObject({ status: 2 });

@@ -4,8 +4,7 @@ import { base } from './vitest.config.js';
 /**
  * What `npm test` leaves out unless it is asked for: it takes programs that are built for minutes.
  * `postgres` has workflow tests that use real time run on the full Temporal server, Temporal's state and the inventory on PostgreSQL.
- * Those that wait out backoffs need the server that skips time; those of `chom dev`, `chom doctor` and the UI have a development server;
- * those of thousands at once would take many minutes more.
+ * Those that wait out backoffs need the server that skips time; those of `chom dev`, `chom doctor` and the UI have a development server.
  * `compose` brings up packaging/compose with images that are made here.
  */
 export default defineConfig({
@@ -18,8 +17,8 @@ export default defineConfig({
           maxWorkers: 2,
           include: [
             'test/postgres/**/*.test.ts',
-            'test/workflows/{batch,batch-command,bounds,command-line,crowd,deferral,later-build}.test.ts',
-            'test/workflows/{lifecycle.property,line,queues,schedules,serve,settling,upgrade}.test.ts',
+            'test/workflows/{batch,batch-command,batch-thousands,bounds,command-line,crowd,deferral,later-build}.test.ts',
+            'test/workflows/{lifecycle.property,line,queues,schedules,serve,settling,thousand,upgrade}.test.ts',
           ],
           globalSetup: ['test/workflows/bundle.ts', 'test/postgres/setup.ts'],
           testTimeout: 600_000,

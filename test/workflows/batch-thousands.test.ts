@@ -30,7 +30,7 @@ async function startWorker(): Promise<void> {
     [chom.address, inject('scriptedBundle')],
     {
       execArgv: ['--import', 'tsx'],
-      env: { ...process.env, CHOM_HOME: chom.config.home, CHOM_TASK_QUEUE: chom.config.taskQueue },
+      env: { ...process.env, ...chom.settings },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     },
   );

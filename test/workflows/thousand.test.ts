@@ -4,6 +4,7 @@ import { submit } from '../../src/client/submit.js';
 import * as operations from '../../src/inventory/operations.js';
 import * as places from '../../src/inventory/places.js';
 import { whereabouts } from '../../src/inventory/whereabouts.js';
+import { activeServer } from '../inventory/records.js';
 import { startEnvironment, type WorkflowEnvironment } from './environment.js';
 import { until } from './following.js';
 import { plain, request, world } from './world.js';
@@ -42,6 +43,7 @@ async function late(operation: string): Promise<string[]> {
 test('a thousand on one server: four work, the others wait in the order of asking, and no task is late', async () => {
   const { db } = chom.inventory;
   const server = request([]).server ?? '';
+  await chom.inventory.transaction(async (trx) => void (await activeServer(trx, server)));
   const made = world(chom, () => null);
   let letGo = () => {};
   const gate = new Promise<void>((resolve) => (letGo = resolve));

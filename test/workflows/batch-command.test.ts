@@ -150,8 +150,10 @@ test('a batch of another name rests, goes on, and is cancelled: what has not beg
   await until('it has ended', async () => (await batchOf('rested')).outcome === 'cancelled');
   const { stdout } = await following.run('batch', 'show', 'rested', '--failed', '--json');
   const { items } = JSON.parse(stdout) as { items: { target: string; status: string }[] };
-  expect(items.map(({ target, status }) => ({ target, status }))).toEqual(
-    domains.slice(1).map((target) => ({ target, status: 'cancelled' })),
+  // What was at work may have been done before it heard of it.
+  const never = items.filter(({ target }) => target !== domains[1]);
+  expect(never.map(({ target, status }) => ({ target, status }))).toEqual(
+    domains.slice(2).map((target) => ({ target, status: 'cancelled' })),
   );
   expect(await operations.find(following.chom.inventory.db, `${id}/4`)).toBeNull();
 });

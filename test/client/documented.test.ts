@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { ALIASES, chomCommand } from '../../src/client/commands.js';
+import { shapesOf, shows } from './command-shape.js';
 import { commandsOfDocuments, documentedCommands, wrongWith } from './documented-commands.js';
 
 const stream = new PassThrough();
@@ -41,4 +42,34 @@ test('tells a command or an option that there is not', () => {
   expect(told('--tenant acme site list --json')).toBeNull();
   expect(told('site destroy example.org')).toBe('chom site has no command destroy');
   expect(told('site list --everything')).toBe('chom site list has no option --everything');
+});
+
+test('a run shows that a documented command works when it is that command, with its options and chosen values', () => {
+  const ran = shapesOf([
+    'site',
+    'create',
+    'x.example',
+    '--server=web1',
+    '--type',
+    'php',
+    '--priority',
+    'high',
+    '--json',
+  ]);
+  const shown = (text: string) => shapesOf(text.split(' ')).map((shape) => ran.some((run) => shows(run, shape)));
+  expect(shown('site create example.org --server web2 --type php')).toEqual([true]);
+  expect(shown('site create')).toEqual([true]);
+  expect(shown('site')).toEqual([true]);
+  expect(shown('site create example.org --type static --priority high')).toEqual([true]);
+  expect(shown('site create example.org --priority low')).toEqual([false]);
+  expect(shown('site create example.org --alias www.example.org')).toEqual([false]);
+  expect(shown('site list')).toEqual([false]);
+  expect(shapesOf(['schedule', 'pause|resume', 'NAME'])).toEqual([
+    { name: 'schedule pause', options: [] },
+    { name: 'schedule resume', options: [] },
+  ]);
+  expect(shapesOf(['certificate', 'account', 'roll', '[--fallback]'])).toEqual([
+    { name: 'certificate account roll', options: ['--fallback'] },
+  ]);
+  expect(shapesOf(['queue:failed'])).toEqual([{ name: 'queue:failed', options: ['--failed'] }]);
 });

@@ -31,5 +31,6 @@ export function answered(block: string, asking: readonly string[]): string {
 
 /** Notes the commands of a script that has run to its good end. */
 export function noteScript(script: string): void {
-  for (const line of script.split('\n')) for (const words of commandsIn(line)) noteCommand(words);
+  const lines = script.replaceAll('\\\n', ' ').split('\n');
+  for (const line of lines) for (const words of commandsIn(line)) noteCommand(words);
 }

@@ -1,13 +1,11 @@
 import { examineSite, parseSiteExamination } from '../host/site-examination.js';
 import * as certificates from '../inventory/certificates.js';
-import * as credentials from '../inventory/credentials.js';
 import * as servers from '../inventory/servers.js';
 import * as sites from '../inventory/sites.js';
 import { failure } from '../workflows/failures.js';
 import type { Report } from '../workflows/inspection.js';
 import { backupFindings } from './backup-findings.js';
 import type { Deps } from './deps.js';
-import { logInAfresh } from './key-proof.js';
 import { examined, serverReport } from './server-report.js';
 import { isServed, siteFindings } from './site-findings.js';
 import { lookFromOutside, type SeenSite } from './site-outside.js';
@@ -22,11 +20,8 @@ export function inspectionActivities(deps: Deps) {
   return {
     /** @throws NotFound */
     async examineServer(id: string): Promise<Report> {
-      const { name } = await servers.byId(inventory.db, id);
-      const key = await credentials.current(inventory.db, id, 'server-key');
       // A connection that is open already says nothing of who gets in now, nor of the host key.
-      const afresh = async () => await (key ? logInAfresh(deps, { server: id, name }, key.id) : deps.hosts.for(id));
-      const { findings } = await serverReport(deps, id, afresh);
+      const { findings } = await serverReport(deps, id, async () => await deps.hosts.withKey(id));
       return { findings };
     },
 

@@ -19,17 +19,15 @@ export async function publicLine(db: Db, id: string): Promise<string> {
   return line;
 }
 
-/** Logs in with exactly this key over a connection of its own, and returns that. Failures: those of a login. */
+/** Logs in with exactly this key over a connection of its own. Failures: those of a login. */
 export async function logInAfresh(
   { hosts, inventory, keyring }: Pick<Deps, 'hosts' | 'inventory' | 'keyring'>,
   { server, name }: Where,
   id: string,
-): Promise<Host> {
+): Promise<void> {
   const credential = await credentials.byId(inventory.db, id);
   const privateKey = credentials.open(credential, keyring);
-  const host = await hosts.withKey(server, { privateKey, keyId: id });
-  await expectRoot(host, name);
-  return host;
+  await expectRoot(await hosts.withKey(server, { privateKey, keyId: id }), name);
 }
 
 /** @throws LoginRefused whoever has logged in does not become root */

@@ -1,4 +1,5 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
+import type { Host } from '../host/host.js';
 import { supportOf } from '../host/os.js';
 import { optionalPackages, wantedPackages } from '../host/packages.js';
 import { examineServer, parseServerExamination } from '../host/server-examination.js';
@@ -22,7 +23,7 @@ const EXAMINATION_SECONDS = 40;
 export async function serverReport(
   deps: Deps,
   id: string,
-  open = async () => await deps.hosts.for(id),
+  open?: () => Promise<Host>,
 ): Promise<{ reached: boolean; findings: Finding[] }> {
   const { inventory, controller } = deps;
   const { name, user, os, osVersion, protection } = await servers.byId(inventory.db, id);

@@ -13,8 +13,11 @@ import { upload } from './upload.js';
 export interface Hosts {
   /** The server by its id, with its credentials as they are now. Connects with the first use. */
   for(server: string): Promise<Host>;
-  /** The server over a connection of its own, logged in just now with exactly this key: a proof that it works. */
-  withKey(server: string, key: Pick<Login, 'privateKey' | 'keyId'>): Promise<Host>;
+  /**
+   * The server over a connection of its own, logged in just now with exactly this key, or with its credentials as they are now: a proof
+   * that it works.
+   */
+  withKey(server: string, key?: Pick<Login, 'privateKey' | 'keyId'>): Promise<Host>;
   /** The host key that a server offers now, without logging in. Failures: Unreachable, Penalised, UnsupportedHost. */
   offeredHostKey(address: string, port: number, signal?: AbortSignal): Promise<HostKey>;
   /** Ends the connections to a server that CHOM has left. */

@@ -114,13 +114,14 @@ export function rebootActivities(deps: Deps) {
         const down = services.filter((unit) => !now.has(unit));
         if (down.length === 0) return;
         if (Date.now() >= until) {
-          const of = await domains(plan);
-          const [first] = down.map((unit) => of(unit));
-          const names = down.map((unit) => (of(unit) === undefined ? unit : `${unit} of ${of(unit)}`));
+          const domainOf = await domains(plan);
+          const named = down.map((unit) => ({ unit, domain: domainOf(unit) }));
+          const names = named.map(({ unit, domain }) => (domain === undefined ? unit : `${unit} of ${domain}`));
+          const [first] = named;
           throw failure('ProbeFailed', `${plan.name} has restarted, and without ${names.join(', ')}`, {
             server: plan.name,
             cause: 'It does not start by itself, or fails to',
-            next: first === undefined ? `chom server doctor ${plan.name}` : `chom site doctor ${first}`,
+            next: first?.domain === undefined ? `chom server doctor ${plan.name}` : `chom site doctor ${first.domain}`,
           });
         }
         await sleep(1_000, undefined, { signal });

@@ -13,9 +13,8 @@ export interface CommandShape {
 
 /** Whether a run of that shape shows that a command of this one works. */
 export function shows(run: CommandShape, wanted: CommandShape): boolean {
-  // Of a noun alone any verb of it will do.
-  const isOf = run.name === wanted.name || run.name.startsWith(`${wanted.name} `.trimStart());
-  return isOf && wanted.options.every((option) => run.options.includes(option));
+  const isVerbOf = isNoun(wanted.name) && run.name.startsWith(`${wanted.name} `.trimStart());
+  return (run.name === wanted.name || isVerbOf) && wanted.options.every((option) => run.options.includes(option));
 }
 
 /** Of a command line, which may name alternatives, as in `schedule pause|resume`, and options that may be left out, in brackets. */
@@ -37,6 +36,13 @@ function shapeOf(words: readonly string[]): CommandShape {
 
 const stream = new PassThrough();
 const program = chomCommand({ environment: {}, stdin: stream, stdout: stream, stderr: stream, exitStatus: 0 });
+
+/** Whether it does nothing by itself, as `site`, or the program: then any verb of it will do. */
+function isNoun(name: string): boolean {
+  const named = (at: Command, word: string) => at.commands.find((one) => one.name() === word);
+  const command = name.split(' ').reduce((at, word) => named(at, word) ?? at, program);
+  return command.commands.length > 0 && !Reflect.get(command, '_actionHandler');
+}
 
 function walk(given: readonly string[]): CommandShape {
   const words = given.flatMap(
@@ -69,9 +75,10 @@ function walk(given: readonly string[]): CommandShape {
 }
 
 function optionOf(command: Command, flag: string): Option | undefined {
-  for (let one: Command | null = command; one !== null; one = one.parent) {
-    const found = one.options.find(({ long, short }) => long === flag || short === flag);
-    if (found) return found;
-  }
-  return undefined;
+  return optionsOf(command).find(({ long, short }) => long === flag || short === flag);
+}
+
+/** With those of the commands above it, which go with it too. */
+export function optionsOf(command: Command): Option[] {
+  return [...command.options, ...(command.parent === null ? [] : optionsOf(command.parent))];
 }

@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
-import type { Command, Option } from 'commander';
+import type { Command } from 'commander';
+import { optionsOf } from './command-shape.js';
 
 const root = new URL('../../', import.meta.url);
 
@@ -105,11 +106,6 @@ function wrongOption(command: Command, words: readonly string[]): string | null 
     if (flag !== undefined && !known.has(flag)) return `${pathOf(command)} has no option ${flag}`;
   }
   return null;
-}
-
-/** With those of the commands above it, which go with it too. */
-function optionsOf(command: Command): Option[] {
-  return [...command.options, ...(command.parent === null ? [] : optionsOf(command.parent))];
 }
 
 function pathOf(command: Command): string {

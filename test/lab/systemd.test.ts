@@ -7,7 +7,6 @@ import { makeCertificate } from '../../lab/tls.js';
 import { wordpressArchive } from '../../lab/wordpress.js';
 import { findProgram } from '../../src/client/program.js';
 import { temporalCli } from '../../src/client/programs/temporal.js';
-import { noteCommand } from '../client/noted-commands.js';
 import { answered, marked, noteScript, sectionBlocks } from './guide.js';
 import { installChom, pipe } from './installed.js';
 import { visit } from './rig-visit.js';
@@ -53,7 +52,6 @@ test('systemd units of the guide run a whole CHOM', async () => {
     // What the unit starts serves, or its port would not have answered.
     noteScript((await on(`systemctl cat ${unit}`)).replaceAll('/opt/chom/dist/cli/chom.js', 'chom'));
   }
-  noteCommand(['worker']);
 });
 
 test('the guide leads from an empty server to its first renewal, every command of it as it stands there', async () => {

@@ -38,7 +38,7 @@ const together = ['unit', 'workflows'].filter((project) => projects.includes(pro
 const alone = projects.filter((project) => !together.includes(project)).map((project) => [project]);
 const reports = [];
 let status = 0;
-for (const group of together.length > 0 ? [together, ...alone] : alone) {
+for (const group of [together, ...alone].filter(({ length }) => length > 0)) {
   rmSync(REPORT, { force: true });
   const config = group.some((project) => more.includes(project)) ? ['--config', 'vitest.production.config.ts'] : [];
   const named = group.flatMap((project) => ['--project', project]);
